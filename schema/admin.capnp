@@ -1,0 +1,155 @@
+@0x9d3f6c1b2a584e21;
+# What an operator of the broker sees. This file is its manual. `bulkhead` is a thin shell over it.
+#
+# Every operation is acknowledged when it is done and durable, not when it was noted. Errors as in error.capnp.
+
+using Cxx = import "/capnp/c++.capnp";
+using Error = import "error.capnp";
+using Plugin = import "plugin.capnp";
+$Cxx.namespace("bulkhead::schema");
+
+interface Admin @0x8e7a2d4c5b6f4c04 {
+  # Since protocol 1.
+
+  mount @0 (spec :MountSpec) -> (status :MountStatus);
+  # Enables a mount and starts it. Answers once it is durable and its first start has ended, well or badly: look at `status.state`.
+  # `alreadyExists` when the path, or one above or below it, is taken; `invalidArgument` for a bad path, plugin or option;
+  # `notFound` when the plugin directory holds no such file; `startFailed` when the first start failed: the mount is then not kept.
+
+  unmount @1 (path :Text);
+  # Refuses new calls, lets those in flight finish for `drain_ms_max`, stops the instance, forgets the mount and deletes its view.
+  # After the answer no call succeeds on anything that came from the mount.
+
+  mounts @2 () -> (mounts :List(MountStatus));
+  # All mounts, by path.
+
+  status @3 (path :Text) -> (status :MountStatus);
+  # One mount. Answered at any moment, also while the plugin starts, hangs or stops.
+
+  tree @4 () -> (root :TreeNode);
+  # The supervision tree.
+
+  kill @5 (path :Text, signal :Int32) -> (pid :UInt32, generation :UInt64);
+  # Sends a signal to the mount's process, by its pidfd. `failedPrecondition` when there is none. Signals 1 to 64.
+
+  restart @6 (path :Text) -> (status :MountStatus);
+  # Stops the instance in good order, if there is one, and starts a new one; cuts a backoff short; does not count against the window.
+  # Answers when the new one is ready or has failed.
+
+  reset @7 (path :Text) -> (status :MountStatus);
+  # Leaves quarantine: clears the window and starts.
+
+  logs @8 (path :Text, lines :UInt32, after :UInt64) -> (lines :List(LogLine), next :UInt64);
+  # The newest `lines` lines (0: 100, at most 1000) of the mount's log whose number is above `after`. Pass `next` as `after` to follow on.
+
+  events @9 (after :UInt64, limit :UInt32) -> (events :List(Event), next :UInt64);
+  # Transitions, oldest first, whose number is above `after`; at most `limit` (0: 100, at most 1000). The broker keeps the newest
+  # `events_kept`.
+
+  limits @10 () -> (limits :List(Limit));
+  # Every limit of the broker: name, value, unit, and what happens at it.
+
+  brokerStatus @11 () -> (status :BrokerStatus);
+}
+
+struct MountSpec {
+  path @0 :Text;                   # As in "kv/"; a missing trailing slash is added. Segments of [A-Za-z0-9_.-]+, at most 256 bytes.
+  plugin @1 :Text;                 # The name of a file in the broker's plugin directory.
+  options @2 :List(Plugin.Option);
+  description @3 :Text;            # For people; at most 1024 bytes.
+  restart @4 :RestartType;
+}
+
+enum RestartType {
+  # When an instance that ended is started again: OTP's words.
+  permanent @0;  # Always. The default.
+  transient @1;  # Only after an abnormal end: a signal, a status other than 0, a protocol violation.
+  temporary @2;  # Never.
+}
+
+enum MountState {
+  starting @0;     # A process is being started or introduced. Calls wait.
+  ready @1;        # Calls are served.
+  draining @2;     # No new calls; those in flight may finish.
+  stopped @3;      # Nothing runs and nothing will start by itself.
+  backoff @4;      # The last instance failed; the next start is timed. Calls wait, up to their limit.
+  quarantined @5;  # The supervisor gave up. Calls fail at once until `reset` or `restart`.
+}
+
+struct MountStatus {
+  path @0 :Text;
+  uuid @1 :Text;
+  accessor @2 :Text;              # A short name that never changes, as in "kv_5f3a9c01": for logs and policies.
+  plugin @3 :Text;                # The file.
+  pluginName @4 :Text;            # What it calls itself; empty before its first hello.
+  pluginVersion @5 :Text;
+  state @6 :MountState;
+  reason @7 :Text;                # Why it is in this state, one line.
+  generation @8 :UInt64;          # Of the newest instance; 0 before the first.
+  pid @9 :UInt32;                 # 0 when none runs.
+  uptimeMs @10 :UInt64;           # Since the instance became ready; 0 when it is not.
+  restarts @11 :UInt64;           # Since the broker started.
+  restartsInWindow @12 :UInt32;   # Of `intensity` allowed ...
+  intensity @13 :UInt32;
+  periodMs @14 :UInt32;           # ... in this period.
+  backoffMs @15 :UInt64;          # What is left of the delay; 0 outside `backoff`.
+  callsInFlight @16 :UInt32;
+  callsWaiting @17 :UInt32;       # In the slot's queue, until the mount is ready.
+  callsTotal @18 :UInt64;
+  callsFailed @19 :UInt64;
+  oldestCallMs @20 :UInt64;       # Age of the oldest call in flight.
+  bytesIn @21 :UInt64;            # From the plugin, this instance.
+  bytesOut @22 :UInt64;
+  lastCrash @23 :Error.CrashReport; # Null when none ended by itself.
+  description @24 :Text;
+  restart @25 :RestartType;
+  options @26 :List(Plugin.Option);
+}
+
+struct TreeNode {
+  # One actor of the supervision tree.
+  name @0 :Text;
+  kind @1 :Text;           # "supervisor", "mount", "instance", "worker".
+  state @2 :Text;
+  detail @3 :Text;         # One line: "pid 4127, up 3 s, 1 of 3 restarts in 30 s".
+  children @4 :List(TreeNode);
+}
+
+struct LogLine {
+  number @0 :UInt64;
+  unixMs @1 :Int64;
+  generation @2 :UInt64;
+  source @3 :LogSource;
+  level @4 :Plugin.LogLevel;
+  text @5 :Text;           # Control characters escaped; at most `log_line_bytes_max` bytes.
+}
+
+enum LogSource { stdout @0; stderr @1; plugin @2; broker @3; }
+
+struct Event {
+  number @0 :UInt64;
+  unixMs @1 :Int64;
+  mount @2 :Text;          # Empty for events of the broker itself.
+  generation @3 :UInt64;
+  name @4 :Text;           # As in "starting", "ready", "crashed", "backoff", "quarantined", "stopped", "mounted", "unmounted".
+  reason @5 :Text;
+}
+
+struct Limit {
+  name @0 :Text;
+  value @1 :UInt64;
+  unit @2 :Text;
+  outcome @3 :Text;        # What happens at the limit.
+}
+
+struct BrokerStatus {
+  version @0 :Text;
+  pid @1 :UInt32;
+  uptimeMs @2 :UInt64;
+  mounts @3 :UInt32;
+  mountsReady @4 :UInt32;
+  clients @5 :UInt32;
+  socketPath @6 :Text;
+  stateDirectory @7 :Text;
+  pluginDirectory @8 :Text;
+}
