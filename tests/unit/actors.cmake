@@ -1,0 +1,4 @@
+# Supervision: pure parts first, then processes, then actors.
+bulkhead_unit_test(restart_window_test bulkhead-actors)
+bulkhead_unit_test(backoff_test bulkhead-actors)
+bulkhead_unit_test(exit_status_test bulkhead-actors)
