@@ -58,6 +58,17 @@ struct MountSpec {
   options @2 :List(Plugin.Option);
   description @3 :Text;            # For people; at most 1024 bytes.
   restart @4 :RestartType;
+  supervision @5 :Supervision;     # Null: the broker's defaults.
+}
+
+struct Supervision {
+  # How often a mount's instance may be restarted, and how long each restart waits. The defaults are the broker's, here as field
+  # defaults; a struct with everything zero but `intensity` is refused as `invalidArgument` (a period of 0).
+  intensity @0 :UInt32 = 3;           # Restarts allowed ...
+  periodMs @1 :UInt32 = 30000;        # ... in this period; one more quarantines the mount. 1 ms to 1 day.
+  backoffFirstMs @2 :UInt32 = 100;    # The first restart is immediate; the second waits this long.
+  backoffMaxMs @3 :UInt32 = 30000;    # Each further one waits twice as long, up to this, plus up to a fifth by chance.
+  backoffStableMs @4 :UInt32 = 60000; # An instance that was ready this long starts the sequence anew.
 }
 
 enum RestartType {
@@ -104,6 +115,7 @@ struct MountStatus {
   description @24 :Text;
   restart @25 :RestartType;
   options @26 :List(Plugin.Option);
+  supervision @27 :Supervision;
 }
 
 struct TreeNode {
