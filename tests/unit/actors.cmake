@@ -2,3 +2,4 @@
 bulkhead_unit_test(restart_window_test bulkhead-actors)
 bulkhead_unit_test(backoff_test bulkhead-actors)
 bulkhead_unit_test(exit_status_test bulkhead-actors)
+bulkhead_unit_test(posix_spawner_test bulkhead-actors)

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "actors/child_process.hpp"
+
+namespace bulkhead {
+namespace {
+
+class posix_child final : public child_process {
+ public:
+  posix_child(pid_t pid, unique_fd pidfd) : pid_{pid}, pidfd_{std::move(pidfd)} {}
+  posix_child(const posix_child&) = delete;
+  posix_child& operator=(const posix_child&) = delete;
+
+  ~posix_child() override {
+    if (end_) return;
+    end_all();
+  }
+
+  pid_t pid() const override { return pid_; }
+  int exit_fd() const override { return pidfd_.get(); }
+
+  bool signal(int number) override {
+    if (end_) return false;
+    // By number: glibc 2.36 declares the wrapper without extern "C".
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+  }
+
+  bool signal_group(int number) override {
+    // Safe by number: the leader is not reaped, so its number and its group's are still taken.
+    return !end_ && ::kill(-pid_, number) == 0;
+  }
+
+  std::optional<exit_status> peek() override { return end_ ? end_ : wait(WNOWAIT); }
+
+  std::optional<exit_status> reap() override {
+    if (end_) return end_;
+    if (!wait(WNOWAIT)) return std::nullopt;
+    signal_group(SIGKILL);
+    end_ = wait(0);
+    return end_;
+  }
+
+ private:
+  /// `keep`: WNOWAIT to leave the process unreaped, else 0.
+  std::optional<exit_status> wait(int keep) {
+    siginfo_t info{};
+    int rc = 0;
+    do {
+      rc = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | keep);
+    } while (rc != 0 && errno == EINTR);
+    if (rc != 0) return end_ = exit_status{};  // somebody else reaped it
+    if (info.si_pid == 0) return std::nullopt;
+    return exit_status_from(info);
+  }
+
+  void end_all() {
+    signal_group(SIGKILL);
+    pollfd ended{pidfd_.get(), POLLIN, 0};
+    while (::poll(&ended, 1, reap_wait_ms_max) < 0 && errno == EINTR) {
+    }
+    reap();
+  }
+
+  pid_t pid_;
+  unique_fd pidfd_;
+  std::optional<exit_status> end_;  // set once reaped, by us or by somebody else
+};
+
+}  // namespace
+
+std::unique_ptr<child_process> make_posix_child(pid_t pid, unique_fd pidfd) {
+  return std::make_unique<posix_child>(pid, std::move(pidfd));
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a failed start means to a person. The kernel answers ENOENT for a missing program, a missing
+// interpreter and a missing directory alike, and EACCES for five things: the file system is asked
+// afterwards which of them it was. That look comes late (the file may have appeared meanwhile),
+// which can blur the explanation but not the outcome.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "actors/posix_spawner.hpp"
+
+namespace bulkhead {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The interpreter that a script names in its first line; empty when the file is no script.
+std::string interpreter_of(const std::string& path) {
+  constexpr std::size_t line_bytes_max = 256;  // BINPRM_BUF_SIZE of the kernel
+  std::ifstream file{path, std::ios::binary};
+  std::string line;
+  char byte = 0;
+  while (line.size() < line_bytes_max && file.get(byte) && byte != '\n') line += byte;
+  if (line.rfind("#!", 0) != 0) return {};
+  const auto begin = line.find_first_not_of(" \t", 2);
+  if (begin == std::string::npos) return {};
+  return line.substr(begin, line.find_first_of(" \t", begin) - begin);
+}
+
+struct verdict {
+  spawn_failure failure;
+  bool permanent;
+  std::string why;
+  std::string remedy;
+};
+
+verdict explain_missing(const process_spec& spec) {
+  std::error_code ignored;
+  if (!fs::exists(spec.executable, ignored)) {
+    return {spawn_failure::not_found, true, "there is no such file",
+            "put the program there, or name another"};
+  }
+  if (!spec.working_directory.empty() && !fs::is_directory(spec.working_directory, ignored)) {
+    return {spawn_failure::no_working_directory, true,
+            fmt::format("its working directory {} does not exist", spec.working_directory),
+            "make the directory, or name another"};
+  }
+  const auto interpreter = interpreter_of(spec.executable);
+  if (interpreter.empty()) {
+    return {spawn_failure::no_interpreter, true, "the dynamic loader that it names does not exist",
+            "build it for this system, or link it statically"};
+  }
+  return {spawn_failure::no_interpreter, true,
+          fmt::format("the interpreter that it names, {}, does not exist", interpreter),
+          "install the interpreter, or correct the first line of the file"};
+}
+
+verdict explain_denied(const process_spec& spec) {
+  std::error_code ignored;
+  if (fs::exists(spec.executable, ignored) && !fs::is_regular_file(spec.executable, ignored)) {
+    return {spawn_failure::not_executable, true, "it is not a file", "name a program"};
+  }
+  if (!spec.working_directory.empty() && ::access(spec.working_directory.c_str(), X_OK) != 0) {
+    return {spawn_failure::no_working_directory, true,
+            fmt::format("its working directory {} cannot be entered", spec.working_directory),
+            "permit the broker's user to enter the directory"};
+  }
+  return {spawn_failure::not_executable, true,
+          "the broker's user may not execute it (permissions, or a file system mounted noexec)",
+          fmt::format("chmod +x {}", spec.executable)};
+}
+
+verdict explain(const process_spec& spec, int error_number) {
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+      return explain_missing(spec);
+    case EACCES:
+    case EPERM:
+      return explain_denied(spec);
+    case ENOEXEC:
+    case ELIBBAD:
+      return {spawn_failure::bad_format, true, "it is not a program for this machine",
+              "build it for this machine; a script needs a first line as in #!/bin/sh"};
+    case E2BIG:
+      return {spawn_failure::arguments_too_long, true,
+              "its arguments and environment are longer than the kernel accepts",
+              "pass less by arguments"};
+    case ETXTBSY:
+      return {spawn_failure::busy, false, "the file is being written", ""};
+    case EAGAIN:
+      return {spawn_failure::too_many_processes, false,
+              "a limit on processes is reached (RLIMIT_NPROC, or the cgroup's pids.max)",
+              "raise the limit of the broker's user or service, or run fewer plugins"};
+    case EMFILE:
+      return {spawn_failure::too_many_descriptors, false,
+              "the broker's limit on open files is reached (RLIMIT_NOFILE)",
+              "raise the limit, as in LimitNOFILE= of its service"};
+    case ENFILE:
+      return {spawn_failure::too_many_descriptors, false,
+              "the machine's limit on open files is reached (fs.file-max)", "raise fs.file-max"};
+    case ENOMEM:
+      return {spawn_failure::no_memory, false, "the kernel has no memory for another process",
+              "free memory, or raise the limit of the broker's service"};
+    default:
+      return {spawn_failure::other, false, std::generic_category().message(error_number), ""};
+  }
+}
+
+}  // namespace
+
+spawn_error explain_spawn_failure(const process_spec& spec, int error_number) {
+  auto verdict = explain(spec, error_number);
+  return {verdict.failure,        error_number,
+          verdict.permanent,      fmt::format("cannot start {}", spec.executable),
+          std::move(verdict.why), std::move(verdict.remedy)};
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting a process, as an interface.
+//
+// What a started plugin gets is fixed here, once: one end of a socketpair at descriptor 3, the null
+// device as stdin, pipes as stdout and stderr, no other descriptor, an environment that holds what
+// is listed and nothing of the broker's, a session and process group of its own, no blocked and no
+// ignored signal. `posix_spawner` does that with processes; tests use a spawner of their own.
+//
+// A failure says what, why and what to do, and whether trying again can help: `permanent` failures
+// (no such file, not executable) do not heal by themselves, so supervision does not repeat them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "actors/child_process.hpp"
+#include "actors/unique_fd.hpp"
+
+namespace bulkhead {
+
+/// The descriptor at which a plugin finds its link.
+inline constexpr int plugin_link_fd = 3;
+
+struct process_spec {
+  std::string executable;              // a path; PATH is not searched
+  std::vector<std::string> arguments;  // without argv[0], which is `executable`
+  std::vector<std::string> environment = plugin_environment();  // all of it, as in "KEY=value"
+  std::string working_directory = "/";
+
+  /// BULKHEAD_FD=3, BULKHEAD_PROTOCOL=1, LANG=C.UTF-8: what every plugin gets.
+  static std::vector<std::string> plugin_environment();
+};
+
+struct spawned_process {
+  std::unique_ptr<child_process> process;
+  unique_fd link;             // our end of the socketpair; nonblocking, close-on-exec
+  unique_fd standard_output;  // read end; nonblocking, close-on-exec
+  unique_fd standard_error;   // likewise
+};
+
+enum class spawn_failure {
+  not_found,             // no such file
+  not_executable,        // a file without the permission to execute it, or not a file at all
+  no_interpreter,        // the interpreter that it names does not exist
+  bad_format,            // not a program for this machine
+  no_working_directory,  // the working directory cannot be entered
+  arguments_too_long,    // arguments and environment above the kernel's limit
+  busy,                  // the file is being written
+  too_many_processes,    // RLIMIT_NPROC, the pid limit of the cgroup, or threads-max
+  too_many_descriptors,  // RLIMIT_NOFILE of the broker, or file-max
+  no_memory,             // the kernel had none
+  other,                 // anything else, by errno
+};
+
+/// As in "not_found".
+std::string_view to_string(spawn_failure failure);
+
+struct spawn_error {
+  spawn_failure failure = spawn_failure::other;
+  int error_number = 0;    // errno
+  bool permanent = false;  // trying again cannot help
+  std::string what;        // one line each; `remedy` may be empty
+  std::string why;
+  std::string remedy;
+};
+
+using spawn_result = std::variant<spawned_process, spawn_error>;
+
+class spawner {
+ public:
+  spawner() = default;
+  spawner(const spawner&) = delete;
+  spawner& operator=(const spawner&) = delete;
+  virtual ~spawner() = default;
+
+  /// Starts a process. Blocks until it runs its program or has failed to, which takes about a
+  /// millisecond.
+  virtual spawn_result spawn(const process_spec& spec) = 0;
+};
+
+}  // namespace bulkhead
