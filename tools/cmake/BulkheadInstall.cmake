@@ -9,7 +9,9 @@ include(GNUInstallDirs)
 
 set(bulkhead_public_headers
   broker/broker.hpp
+  broker/error.hpp
   broker/typed.hpp
+  broker/value.hpp
   broker/client/*.hpp
   plugins/sdk/*.hpp
   schema/wire/*.hpp)
