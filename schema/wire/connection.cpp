@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schema/wire/connection.hpp"
+
+#include <kj/debug.h>
+
+namespace bulkhead::wire {
+
+namespace {
+
+capnp::ReaderOptions reader_options(const stream_limits& limits) {
+  // Measured, read, copied: two and a half frames is the least that lets every frame through.
+  constexpr std::uint64_t traversals = 4;
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = limits.frame_bytes * traversals / sizeof(capnp::word);
+  return options;
+}
+
+}  // namespace
+
+struct connection::parts {
+  // Order matters: the RPC system goes first, the socket last.
+  kj::Own<kj::AsyncIoStream> socket;
+  link_stream stream;
+  capnp::TwoPartyVatNetwork network;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
+
+  template <typename Stream>
+  parts(kj::Own<Stream> socket_to_own, side which, kj::Maybe<capnp::Capability::Client> bootstrap,
+        connection_options& options)
+      : parts(*socket_to_own, kj::mv(socket_to_own), which, kj::mv(bootstrap), options) {}
+
+  template <typename Stream>
+  parts(Stream& as_it_is, kj::Own<kj::AsyncIoStream> socket_to_own, side which,
+        kj::Maybe<capnp::Capability::Client> bootstrap, connection_options& options)
+      : socket(kj::mv(socket_to_own)),
+        stream(as_it_is, options.limits, options.timer),
+        network(stream, static_cast<capnp::uint>(options.limits.fds_per_message), which,
+                reader_options(options.limits)),
+        rpc(network, kj::mv(bootstrap)) {
+    if (options.flow_words_max > 0) rpc.setFlowLimit(options.flow_words_max);
+  }
+};
+
+connection::connection(kj::Own<kj::AsyncCapabilityStream> stream, side which,
+                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options)
+    : parts_(kj::heap<parts>(kj::mv(stream), which, kj::mv(bootstrap), options)) {}
+
+connection::connection(kj::Own<kj::AsyncIoStream> stream, side which,
+                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options)
+    : parts_(kj::heap<parts>(kj::mv(stream), which, kj::mv(bootstrap), options)) {}
+
+connection::~connection() noexcept(false) = default;
+
+capnp::Capability::Client connection::bootstrap() {
+  capnp::MallocMessageBuilder message(4);
+  auto vat = message.getRoot<capnp::rpc::twoparty::VatId>();
+  vat.setSide(parts_->network.getSide() == side::CLIENT ? side::SERVER : side::CLIENT);
+  return parts_->rpc.bootstrap(vat);
+}
+
+kj::Promise<void> connection::on_disconnect() {
+  return parts_->network.onDisconnect();
+}
+
+void connection::on_close(link_stream::close_reason_function why) {
+  parts_->stream.on_close(kj::mv(why));
+}
+
+void connection::close(kj::Exception reason) {
+  parts_->stream.abort(kj::mv(reason));
+}
+
+kj::Maybe<const kj::Exception&> connection::close_reason() const {
+  return parts_->stream.close_reason();
+}
+
+const stream_meter& connection::meter() const {
+  return parts_->stream.meter();
+}
+
+}  // namespace bulkhead::wire

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schema/wire/link_stream.hpp"
+
+#include <kj/debug.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "schema/wire/frame_reader.hpp"
+#include "schema/wire/wire_fault.hpp"
+
+namespace bulkhead::wire {
+
+namespace {
+
+// A frame with more than this still to come is read straight into its own memory.
+constexpr std::size_t read_through_bytes = 8 * 1024;
+
+kj::PromiseFulfillerPair<void> new_settled() {
+  return kj::newPromiseAndFulfiller<void>();
+}
+
+}  // namespace
+
+link_stream::link_stream(kj::AsyncCapabilityStream& stream, stream_limits limits,
+                         kj::Maybe<kj::Timer&> timer)
+    : link_stream(stream, stream, stream.getFd(), limits, timer) {}
+
+// getFd() is not asked here: that of a TLS stream is the socket below the cipher.
+link_stream::link_stream(kj::AsyncIoStream& stream, stream_limits limits,
+                         kj::Maybe<kj::Timer&> timer)
+    : link_stream(stream, nullptr, nullptr, limits, timer) {}
+
+link_stream::link_stream(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilityStream&> fd_stream,
+                         kj::Maybe<int> socket, stream_limits limits, kj::Maybe<kj::Timer&> timer)
+    : stream_(stream),
+      fd_stream_(fd_stream),
+      limits_(limits),
+      input_(fd_stream == nullptr ? 0 : limits.fds_per_message),
+      output_(stream, fd_stream, socket, timer, limits_, meter_,
+              [this](kj::Exception cause) { write_failed(kj::mv(cause)); }),
+      settled_(nullptr),
+      tasks_(*this) {
+  auto pair = new_settled();
+  settled_fulfiller_ = kj::mv(pair.fulfiller);
+  settled_ = pair.promise.fork();
+}
+
+link_stream::~link_stream() noexcept(false) = default;
+
+void link_stream::on_close(close_reason_function why) {
+  why_ = kj::mv(why);
+}
+
+kj::Maybe<const kj::Exception&> link_stream::close_reason() const {
+  KJ_IF_MAYBE (reason, reason_) return *reason;
+  return nullptr;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Reading
+
+kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> link_stream::tryReadMessage(
+    kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+    kj::ArrayPtr<capnp::word> /*scratch*/) {
+  if (closing_) return waiting_.wrap(closed());
+  KJ_IF_MAYBE (done, frame_at_hand(fd_space, options)) return kj::mv(*done);
+  return waiting_.wrap(
+      reading_.wrap(read_on(fd_space, options)).catch_([this](kj::Exception&& cause) {
+        begin_close(kj::mv(cause));
+        return closed();
+      }));
+}
+
+// A whole frame that is in the buffer, or the fault that is there.
+kj::Maybe<kj::Promise<link_stream::frame>> link_stream::frame_at_hand(
+    kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::ReaderOptions& options) {
+  const auto bytes = input_.bytes();
+  const auto check = check_frame(bytes, limits_);
+  if (check.result == frame_check::verdict::fault) {
+    begin_close(frame_fault_of(check, limits_));
+    return waiting_.wrap(closed());
+  }
+  if (check.result == frame_check::verdict::need_more || check.amount > bytes.size()) {
+    return nullptr;
+  }
+  auto words = kj::heapArray<capnp::word>(check.amount / sizeof(capnp::word));
+  input_.take(words.asBytes());
+  return kj::Promise<frame>(finish_frame(kj::mv(words), fd_space, options));
+}
+
+kj::Promise<link_stream::frame> link_stream::read_on(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                                     capnp::ReaderOptions options) {
+  const auto have = input_.bytes().size();
+  const auto check = check_frame(input_.bytes(), limits_);
+  if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
+    return read_rest(check.amount, fd_space, options);
+  }
+  return fill(input_.room())
+      .then([this, fd_space, options](kj::AsyncCapabilityStream::ReadResult got) {
+        if (got.byteCount == 0) return end_of_file();
+        ++meter_.reads;
+        meter_.bytes_in += got.byteCount;
+        meter_.fds_in += got.capCount;
+        input_.filled(got.byteCount, got.capCount);
+        KJ_IF_MAYBE (done, frame_at_hand(fd_space, options)) return kj::mv(*done);
+        return read_on(fd_space, options);
+      });
+}
+
+kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPtr<kj::byte> room) {
+  auto fds = input_.fd_room();
+  if (fds.size() > 0) {
+    KJ_IF_MAYBE (fd_stream, fd_stream_) {
+      return fd_stream->tryReadWithFds(room.begin(), 1, room.size(), fds.begin(), fds.size());
+    }
+  }
+  return stream_.tryRead(room.begin(), 1, room.size()).then([](std::size_t bytes) {
+    return kj::AsyncCapabilityStream::ReadResult{bytes, 0};
+  });
+}
+
+kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
+                                                       kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                                       capnp::ReaderOptions options) {
+  auto words = kj::heapArray<capnp::word>(frame_bytes / sizeof(capnp::word));
+  const auto have = input_.bytes().size();
+  input_.take(words.asBytes().slice(0, have));
+  auto rest = words.asBytes().slice(have, frame_bytes);
+  return stream_.tryRead(rest.begin(), rest.size(), rest.size())
+      .then([this, wanted = rest.size(), words = kj::mv(words), fd_space,
+             options](std::size_t bytes) mutable -> kj::Promise<frame> {
+        ++meter_.reads;
+        meter_.bytes_in += bytes;
+        input_.passed(bytes);
+        if (bytes < wanted) return peer_closed(true);
+        return finish_frame(kj::mv(words), fd_space, options);
+      });
+}
+
+link_stream::frame link_stream::finish_frame(kj::Array<capnp::word> words,
+                                             kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                             const capnp::ReaderOptions& options) {
+  ++meter_.frames_in;
+  meter_.frame_bytes_largest =
+      std::max<std::uint64_t>(meter_.frame_bytes_largest, words.asBytes().size());
+  const auto fds = input_.take_fds(fd_space);
+  return capnp::MessageReaderAndFds{kj::heap<frame_reader>(kj::mv(words), options),
+                                    fd_space.slice(0, fds)};
+}
+
+kj::Promise<link_stream::frame> link_stream::end_of_file() {
+  KJ_IF_MAYBE (cause, write_failure_) return kj::cp(*cause);
+  const bool inside_frame = input_.bytes().size() > 0;
+  if (!inside_frame && why_ == nullptr) return frame(nullptr);
+  return peer_closed(inside_frame);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Writing
+
+kj::Promise<void> link_stream::writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) {
+  KJ_IF_MAYBE (reason, abort_reason(segments)) {
+    // The RPC system gives up: a frame that was no RPC message, or its owner goes.
+    if (!closing_) settle(kj::mv(*reason));
+  }
+  output_.add(fds, segments);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> link_stream::writeMessages(
+    kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) {
+  for (auto& segments : messages) output_.add(nullptr, segments);
+  return kj::READY_NOW;
+}
+
+kj::Maybe<int> link_stream::getSendBufferSize() {
+  int bytes = 0;
+  capnp::uint size = sizeof bytes;
+  stream_.getsockopt(SOL_SOCKET, SO_SNDBUF, &bytes, &size);
+  return bytes;
+}
+
+kj::Promise<void> link_stream::end() {
+  output_.end();
+  return kj::READY_NOW;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Ending
+
+kj::Promise<link_stream::frame> link_stream::closed() {
+  return settled_.addBranch().then(
+      [this]() -> kj::Promise<frame> { return kj::cp(KJ_ASSERT_NONNULL(reason_)); });
+}
+
+void link_stream::begin_close(kj::Exception cause) {
+  if (closing_) return;
+  closing_ = true;
+  KJ_IF_MAYBE (why, why_) {
+    // Later: the owner may then do to this stream what it likes.
+    tasks_.add(
+        kj::evalLater([why, cause = kj::cp(cause)]() mutable { return (*why)(kj::mv(cause)); })
+            .then(
+                [this](kj::Exception reason) { settle(kj::mv(reason)); },
+                [this, cause = kj::cp(cause)](kj::Exception&&) mutable { settle(kj::mv(cause)); }));
+    return;
+  }
+  settle(kj::mv(cause));
+}
+
+void link_stream::settle(kj::Exception reason) {
+  if (reason_ != nullptr) return;
+  closing_ = true;
+  reason_ = kj::mv(reason);
+  settled_fulfiller_->fulfill();
+}
+
+void link_stream::abort(kj::Exception reason) {
+  if (reason_ != nullptr) return;
+  settle(kj::cp(reason));
+  waiting_.cancel(reason);
+}
+
+void link_stream::write_failed(kj::Exception cause) {
+  tasks_.add(kj::evalLater([this]() { output_.drop(); }));
+  if (closing_) return;
+  const bool gone = cause.getType() == kj::Exception::Type::DISCONNECTED;
+  write_failure_ = kj::cp(cause);
+  if (gone) {
+    // The peer's last words may still be unread. With the way in shut, the socket gives what it
+    // has and then ends, which fails the read with the cause kept above.
+    KJ_IF_MAYBE (failed, kj::runCatchingExceptions([&]() { stream_.abortRead(); })) {
+      reading_.cancel(cause);
+    }
+    return;
+  }
+  // The peer is there but breaks a rule: what else it has to say does not matter.
+  begin_close(kj::cp(cause));
+  reading_.cancel(cause);
+}
+
+void link_stream::taskFailed(kj::Exception&& reason) {
+  settle(kj::mv(reason));
+}
+
+}  // namespace bulkhead::wire

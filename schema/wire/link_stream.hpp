@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The message stream under every link and every client connection.
+//
+// It guards: no frame reaches libcapnp before `check_frame` has passed it. It economises: many
+// frames per read, the frames of a loop turn in one write, big ones uncopied. It meters. It passes
+// descriptors both ways. See input_buffer.hpp, output_queue.hpp and frame_guard.hpp.
+//
+// How it ends. Cap'n Proto's RPC system turns whatever fails a read into the fate of every call in
+// flight and of every capability of the connection. So the stream makes sure that exactly one
+// exception comes that way, and that its owner chooses it: `on_close`. Until it is chosen the read
+// waits; meanwhile a write that fails says nothing (libcapnp would cancel the read with the
+// write's own error) and frames to be written are dropped. What the peer sent before it went is
+// read to the end first.
+//
+// One thread. May be destroyed with reads pending, in any order with the promises it has given:
+// they fail then. Destroy it before the kj stream and after the RPC system that uses it.
+#pragma once
+
+#include <capnp/serialize-async.h>
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/timer.h>
+
+#include "schema/wire/frame_guard.hpp"
+#include "schema/wire/input_buffer.hpp"
+#include "schema/wire/output_queue.hpp"
+#include "schema/wire/stream_meter.hpp"
+#include "schema/wire/wire_limits.hpp"
+
+namespace bulkhead::wire {
+
+class link_stream final : public capnp::MessageStream, private kj::TaskSet::ErrorHandler {
+ public:
+  /// Given the raw cause, answers the exception that everything on the connection is to fail with.
+  using close_reason_function = kj::Function<kj::Promise<kj::Exception>(kj::Exception)>;
+
+  /// A unix socket. When `stream.getFd()` answers, writes go to that descriptor directly, without
+  /// waiting. With a timer, lone Finish and Release frames are held back.
+  explicit link_stream(kj::AsyncCapabilityStream& stream, stream_limits limits = {},
+                       kj::Maybe<kj::Timer&> timer = nullptr);
+
+  /// Any byte stream (TCP, TLS, a pipe): no descriptors.
+  explicit link_stream(kj::AsyncIoStream& stream, stream_limits limits = {},
+                       kj::Maybe<kj::Timer&> timer = nullptr);
+
+  ~link_stream() noexcept(false);
+  KJ_DISALLOW_COPY(link_stream);
+
+  /// `why` is asked once, later than the event itself, when the peer is gone (end of file, reset,
+  /// no reader) or has broken a rule. It must answer in bounded time. Without `why`, an end of file
+  /// between frames is a clean end, and anything else fails the read with the raw cause.
+  void on_close(close_reason_function why);
+
+  /// Ends the connection now: the pending read, or else the next, fails with `reason`. `why` is not
+  /// asked any more. Not to be called from inside a continuation of a read of this stream.
+  void abort(kj::Exception reason);
+
+  /// What has ended the connection; nothing while it is up.
+  kj::Maybe<const kj::Exception&> close_reason() const;
+
+  const stream_meter& meter() const { return meter_; }
+
+  using capnp::MessageStream::tryReadMessage;
+  using capnp::MessageStream::writeMessage;
+  using capnp::MessageStream::writeMessages;
+
+  kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
+      kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+      kj::ArrayPtr<capnp::word> scratch) override;
+
+  /// Done at once: the frame is copied or written when the call returns.
+  kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) override;
+  kj::Promise<void> writeMessages(
+      kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
+  kj::Maybe<int> getSendBufferSize() override;
+
+  /// Writes what is there and closes the way out, behind it. Does not wait for the peer.
+  kj::Promise<void> end() override;
+
+ private:
+  using frame = kj::Maybe<capnp::MessageReaderAndFds>;
+
+  link_stream(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilityStream&> fd_stream,
+              kj::Maybe<int> socket, stream_limits limits, kj::Maybe<kj::Timer&> timer);
+
+  kj::Maybe<kj::Promise<frame>> frame_at_hand(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                              const capnp::ReaderOptions& options);
+  kj::Promise<frame> read_on(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options);
+  kj::Promise<frame> read_rest(std::size_t frame_bytes, kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                               capnp::ReaderOptions options);
+  kj::Promise<kj::AsyncCapabilityStream::ReadResult> fill(kj::ArrayPtr<kj::byte> room);
+  frame finish_frame(kj::Array<capnp::word> words, kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                     const capnp::ReaderOptions& options);
+  kj::Promise<frame> end_of_file();
+  kj::Promise<frame> closed();
+  void begin_close(kj::Exception cause);
+  void settle(kj::Exception reason);
+  void write_failed(kj::Exception cause);
+  void taskFailed(kj::Exception&& reason) override;
+
+  kj::AsyncIoStream& stream_;
+  kj::Maybe<kj::AsyncCapabilityStream&> fd_stream_;
+  const stream_limits limits_;
+  stream_meter meter_;
+  input_buffer input_;
+  output_queue output_;
+  kj::Maybe<close_reason_function> why_;
+  bool closing_ = false;
+  kj::Maybe<kj::Exception> write_failure_;
+  kj::Maybe<kj::Exception> reason_;
+  kj::Own<kj::PromiseFulfiller<void>> settled_fulfiller_;
+  kj::ForkedPromise<void> settled_;
+  kj::TaskSet tasks_;
+  kj::Canceler reading_;  // cancelled when a failure elsewhere ends the connection
+  kj::Canceler waiting_;  // cancelled by `abort`: the read, and the wait for `why`
+};
+
+}  // namespace bulkhead::wire

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way out: small frames are copied together and leave in one write, big ones go straight from
+// the message to the socket, and what the socket does not take at once waits here, counted.
+//
+// When to write. Cap'n Proto answers one frame with several, a few turns of the event loop apart,
+// so a batch is over when nothing was added for `quiet_turns` rounds of the loop; `turns_max`
+// rounds or `batch_bytes` bytes end it in any case. A round costs 0.1 us when the loop is idle, so
+// a lone call is not held up. (kj::evalLast would be exact, but never runs while anything keeps
+// re-arming itself.) A lone Finish or Release does not start a batch when there is a timer: it
+// rides with the next frame, or leaves alone after `hold_back_us`.
+//
+// Nothing here ever waits for the peer: a frame that was added is this queue's. So its size is all
+// that a slow peer costs, and the limit `queue_bytes` on it is exact.
+//
+// One thread. The first failure is told once, and everything after it is dropped.
+#pragma once
+
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/io.h>
+#include <kj/timer.h>
+
+#include <deque>
+#include <vector>
+
+#include "schema/wire/rpc_frame.hpp"
+#include "schema/wire/stream_meter.hpp"
+#include "schema/wire/wire_limits.hpp"
+
+namespace bulkhead::wire {
+
+class output_queue final : private kj::TaskSet::ErrorHandler {
+ public:
+  static constexpr unsigned quiet_turns = 4;
+  static constexpr unsigned turns_max = 64;
+  static constexpr std::size_t batch_bytes = 64 * 1024;
+  static constexpr std::size_t copy_bytes_max = 4096;  ///< bigger frames are not copied
+  static constexpr std::size_t held_bytes_max = 2048;  ///< more Finishes than this do not wait
+
+  /// `socket`: a descriptor to write to without waiting, or none (pipes, TLS). It is the one
+  /// behind `stream`. `failed` is called at most once, never from inside `add`'s caller's frame
+  /// of the same message twice, and may not destroy the queue.
+  output_queue(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilityStream&> fd_stream,
+               kj::Maybe<int> socket, kj::Maybe<kj::Timer&> timer, const stream_limits& limits,
+               stream_meter& meter, kj::Function<void(kj::Exception)> failed);
+  KJ_DISALLOW_COPY(output_queue);
+
+  /// Takes one frame. The segments and descriptors are not needed after the call.
+  void add(kj::ArrayPtr<const int> fds, frame_segments segments);
+
+  /// Writes what is there, as far as the socket takes it.
+  void flush();
+
+  /// Writes what is there, and then closes the way out. Does not wait.
+  void end();
+
+  /// Forgets what is there; later frames are dropped. Not to be called from `failed`.
+  void drop();
+
+ private:
+  struct chunk {
+    std::vector<kj::byte> bytes;
+    kj::Array<kj::AutoCloseFd> fds;
+  };
+  using pieces = kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>>;
+
+  void add_small(frame_segments segments, kj::ArrayPtr<const kj::byte> table);
+  void add_big(kj::ArrayPtr<const int> fds, frame_segments segments,
+               kj::ArrayPtr<const kj::byte> table);
+  void schedule(bool lazy);
+  void wait_for_quiet(std::size_t seen, unsigned quiet, unsigned turns);
+  std::size_t send_now(pieces data, kj::ArrayPtr<const int> fds);
+  void keep(pieces data, std::size_t sent, kj::ArrayPtr<const int> fds);
+  void keep_pending();
+  void clear_pending();
+  void count_queued();
+  void start_drain();
+  kj::Promise<void> drain();
+  void finish_end();
+  void fail(kj::Exception&& reason);
+  void taskFailed(kj::Exception&& reason) override;
+
+  kj::AsyncIoStream& stream_;
+  kj::Maybe<kj::AsyncCapabilityStream&> fd_stream_;
+  kj::Maybe<int> socket_;
+  kj::Maybe<kj::Timer&> timer_;
+  const stream_limits& limits_;
+  stream_meter& meter_;
+  kj::Function<void(kj::Exception)> failed_;
+  std::vector<kj::byte> pending_;  // small frames of this batch
+  std::deque<chunk> backlog_;      // what the socket did not take, oldest first
+  std::size_t backlog_bytes_ = 0;
+  bool scheduled_ = false;
+  bool timer_armed_ = false;
+  bool draining_ = false;
+  bool ending_ = false;
+  bool dead_ = false;
+  kj::TaskSet turns_;
+  kj::Promise<void> drain_ = nullptr;
+};
+
+}  // namespace bulkhead::wire

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exceptions with which a stream ends by itself. Those for a peer that broke a rule are of
+// kind `protocolViolation` and name the rule; those for a peer that is gone are DISCONNECTED and
+// carry no kind, because only the owner of the connection knows what that means: see
+// `link_stream::on_close`.
+#pragma once
+
+#include <kj/exception.h>
+
+#include <cstdint>
+
+#include "schema/wire/frame_guard.hpp"
+
+namespace bulkhead::wire {
+
+/// A frame that the guard refused.
+kj::Exception frame_fault_of(const frame_check& check, const stream_limits& limits);
+
+/// The peer does not read, and `bytes` would wait for it.
+kj::Exception queue_fault(std::uint64_t bytes, std::uint64_t bytes_max);
+
+/// The peer closed the connection; `inside_frame` when it did so in the middle of a frame.
+kj::Exception peer_closed(bool inside_frame);
+
+/// A write failed with this errno.
+kj::Exception write_failure(int error);
+
+}  // namespace bulkhead::wire
