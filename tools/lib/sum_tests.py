@@ -48,9 +48,12 @@ def sum_file(path):
         status = case.get("status", "run")
         output = case.findtext("system-out") or ""
         broken = case.find("failure") is not None or status == "fail"
-        if case.find("skipped") is not None or status in ("notrun", "disabled"):
+        reason = case.find("skipped")
+        if status == "disabled" or (reason is not None and
+                                    reason.get("message", "").startswith(("SKIP_", "Disabled"))):
             skipped += 1
             continue
+        broken = broken or status == "notrun" or reason is not None  # as when its program is missing
         counted = cases_of(output)
         good, bad = counted if counted else (0 if broken else 1, 0)
         if broken:
