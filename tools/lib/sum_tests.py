@@ -53,7 +53,8 @@ def sum_file(path):
                                     reason.get("message", "").startswith(("SKIP_", "Disabled"))):
             skipped += 1
             continue
-        broken = broken or status == "notrun" or reason is not None  # as when its program is missing
+        # As when its program is missing.
+        broken = broken or status == "notrun" or reason is not None
         counted = cases_of(output)
         good, bad = counted if counted else (0 if broken else 1, 0)
         if broken:
