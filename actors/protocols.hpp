@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// All actor protocols, on one page: who can be told what, and what is answered.
+//
+// Messages are plain structs (actors/*_messages.hpp, broker/*_messages.hpp); they never leave the process. A message that holds a
+// descriptor or a KJ object holds it by shared_ptr, and travels only between actors of one reactor or from a worker to a reactor.
+// The structs of the layers above are only named here; this layer knows nothing of them.
+//
+// Spellings are those of CAF 0.17: a port to another version changes this page, reactor.hpp and hosted.hpp.
+
+#include <caf/all.hpp>
+#include <string>
+
+#include "actors/instance_messages.hpp"
+
+namespace bulkhead {
+
+struct mount_await_start;
+struct mount_drained;
+struct mount_launch;
+struct mount_query;
+struct mount_reset;
+struct mount_restart;
+struct mount_signal;
+struct mount_signalled;
+struct mount_snapshot;
+struct mount_stop;
+struct mount_tick;
+
+// -- instances ----------------------------------------------------------------------------------
+
+/// The SPAWNER starts processes on a thread of its own, because starting one blocks for about a
+/// millisecond.
+using spawner_actor = caf::typed_actor<
+    // Starts a process and answers with it, or with the reason why not. Never fails.
+    caf::replies_to<spawn_request>::with<spawn_answer>>;
+
+/// The INSTANCE owns one process of a plugin and its link, from start to its one death.
+using instance_actor = caf::typed_actor<
+    // Ends the process in good order. Answered by instance_ended to the parent.
+    caf::reacts_to<instance_stop>,
+    // Sends a signal to the process; false when none runs.
+    caf::replies_to<instance_signal>::with<bool>,
+    // Figures of this moment.
+    caf::replies_to<instance_sample>::with<instance_stats>>;
+
+/// The parent of an INSTANCE: what it is told.
+using instance_parent = caf::typed_actor<
+    // The plugin has been introduced and takes calls.
+    caf::reacts_to<instance_ready>,
+    // It is over; sent once per instance. The answer is the text of the error that calls in flight,
+    // and capabilities that it handed out, fail with.
+    caf::replies_to<instance_ended>::with<std::string>>;
+
+// -- mounts -------------------------------------------------------------------------------------
+
+/// The MOUNT supervises the instances of one mount and switches its slot. It is the instances'
+/// parent, and answers at any moment, whatever its instance does.
+using mount_actor = instance_parent::extend<
+    // Answers when the start that is under way has ended, well or badly; at once when none is.
+    caf::replies_to<mount_await_start>::with<mount_snapshot>,
+    // Stops the instance in good order, if there is one, starts another, answers as above. Cuts a
+    // backoff short and leaves quarantine; not counted against the window.
+    caf::replies_to<mount_restart>::with<mount_snapshot>,
+    // Leaves quarantine: clears the window and starts, answers as above. Elsewhere it changes
+    // nothing.
+    caf::replies_to<mount_reset>::with<mount_snapshot>,
+    // The state of this moment.
+    caf::replies_to<mount_query>::with<mount_snapshot>,
+    // Sends a signal to the process.
+    caf::replies_to<mount_signal>::with<mount_signalled>,
+    // Drains, stops the instance, and ends the actor with exit reason `normal`; the answer comes
+    // before the end.
+    caf::replies_to<mount_stop>::with<mount_snapshot>,
+    // INTERNAL
+    caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>>;
+
+}  // namespace bulkhead
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_signal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_await_start)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_drained)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_launch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_query)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reset)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_restart)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signalled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
