@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/store/sqlite_store.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <utility>
+
+#include "broker/store/row_checksum.hpp"
+#include "broker/store/sqlite_connection.hpp"
+#include "broker/store/sqlite_statements.hpp"
+#include "broker/store/state_file.hpp"
+
+namespace bulkhead {
+
+namespace limits = store_limits;
+
+namespace {
+
+/// The place of a change within its revision takes the low bits of a row's identity.
+constexpr unsigned place_bits = 20;
+static_assert(limits::txn_ops_max < (1U << place_bits));
+static_assert(limits::lease_keys_per_revision < (1U << place_bits));
+
+/// Pages of the log after which it is written back into the file (4 MiB).
+constexpr int log_pages_max = 1024;
+
+constexpr std::uint64_t first_id(std::uint64_t revision) {
+  return revision << place_bits;
+}
+constexpr std::uint64_t last_id(std::uint64_t revision) {
+  return first_id(revision + 1) - 1;
+}
+constexpr std::uint64_t revision_of(std::uint64_t id) {
+  return id >> place_bits;
+}
+
+/// Sorts after every key.
+const std::string& after_all_keys() {
+  static const std::string end(limits::key_bytes_max + 2, '\xff');
+  return end;
+}
+
+std::string_view end_of(const key_range& keys) {
+  return keys.end ? std::string_view(*keys.end) : std::string_view(after_all_keys());
+}
+
+/// Where a page begins: the start of the range, or right behind `after`.
+std::string begin_of(const range_request& request) {
+  if (request.after.empty() || request.after < request.keys.begin) return request.keys.begin;
+  return request.after + '\0';
+}
+
+[[noreturn]] void fail_damaged_row(const std::string& file) {
+  throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", file),
+                    "a row does not match its checksum",
+                    "restore a backup; keep the damaged file for inspection");
+}
+
+}  // namespace
+
+sqlite_store::sqlite_store(std::unique_ptr<state_file> file,
+                           std::unique_ptr<sqlite_connection> memory, store_clock clock)
+    : file_(std::move(file)),
+      memory_(std::move(memory)),
+      db_(file_ ? file_->db() : *memory_),
+      clock_(std::move(clock)),
+      sql_(std::make_unique<statements>(db_)) {
+  load();
+  verify();
+}
+
+sqlite_store::~sqlite_store() {
+  abandon_group();
+}
+
+std::unique_ptr<sqlite_store> sqlite_store::open(const std::string& file, store_clock clock) {
+  return std::unique_ptr<sqlite_store>(
+      new sqlite_store(std::make_unique<state_file>(file), nullptr, std::move(clock)));
+}
+
+std::unique_ptr<sqlite_store> sqlite_store::in_memory(store_clock clock) {
+  return std::unique_ptr<sqlite_store>(
+      new sqlite_store(nullptr, open_state_in_memory(), std::move(clock)));
+}
+
+// -- opening
+// -------------------------------------------------------------------------------------------------------------------
+
+void sqlite_store::load() {
+  revision_ = compacted_ = last_lease_ = 0;
+  sqlite_query query(sql_->meta);
+  while (query.row()) {
+    const auto name = query.bytes_at(0);
+    if (name == "revision") revision_ = query.number_at(1);
+    if (name == "compacted_revision") compacted_ = query.number_at(1);
+    if (name == "lease") last_lease_ = query.number_at(1);
+  }
+  load_leases();
+}
+
+void sqlite_store::load_leases() {
+  // Whoever is there already keeps its deadline; the others get their full time: a lease never ends
+  // early.
+  std::map<std::uint64_t, lease_state> known;
+  sqlite_query query(sql_->leases);
+  while (query.row()) {
+    const auto id = query.number_at(0);
+    const auto ttl_ms = query.number_at(1);
+    auto found = leases_.find(id);
+    known[id] = found != leases_.end() ? found->second : lease_state{ttl_ms, clock_() + ttl_ms};
+  }
+  leases_ = std::move(known);
+}
+
+void sqlite_store::verify() {
+  const auto refuse = [this](std::string why) {
+    throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", db_.file()),
+                      std::move(why), "restore a backup; keep the damaged file for inspection");
+  };
+  if (revision_ == 0 || compacted_ > revision_) refuse("its revision makes no sense");
+  std::uint64_t newest = 0;
+  {
+    sqlite_query query(sql_->all_history);
+    while (query.row()) {
+      newest = query.number_at(0);
+      if (query.number_at(row_columns::checksum) != checksum_of(query))
+        fail_damaged_row(db_.file());
+    }
+  }
+  if (newest != 0 && revision_of(newest) > revision_)
+    refuse("its history is ahead of its revision");
+  sqlite_query orphans(sql_->orphans);
+  if (orphans.row()) refuse("a key points at a row that is not its own");
+  sqlite_query strays(sql_->strays);
+  if (strays.row()) refuse("a row of history is newer than the key it belongs to");
+}
+
+// -- failures and groups
+// -------------------------------------------------------------------------------------------------------
+
+void sqlite_store::refuse_if_failed() const {
+  if (refusing_) throw store_error(*refusing_);
+}
+
+void sqlite_store::notice(const store_failure& failure) {
+  if (failure.fault != store_fault::io_error && failure.fault != store_fault::corrupt) return;
+  if (refusing_) return;
+  refusing_ = failure;
+  refusing_->what = fmt::format("the state {} takes no more writes", db_.file());
+  refusing_->why = fmt::format("an earlier write failed: {}", failure.why);
+}
+
+void sqlite_store::begin_group() {
+  refuse_if_failed();
+  if (in_group_) throw store_error(store_fault::internal, "a group of writes is open already");
+  try {
+    db_.exec("BEGIN IMMEDIATE");
+  } catch (const store_error& error) {
+    notice(error.failure());
+    throw;
+  }
+  in_group_ = true;
+  group_lost_.reset();
+}
+
+void sqlite_store::commit_group() {
+  if (!in_group_) throw store_error(store_fault::internal, "no group of writes is open");
+  if (group_lost_) {
+    store_error error(*group_lost_);
+    abandon_group();
+    throw error;
+  }
+  try {
+    sqlite_query(sql_->commit).run();
+  } catch (const store_error& error) {
+    notice(error.failure());
+    abandon_group();
+    throw;
+  }
+  in_group_ = false;
+}
+
+void sqlite_store::abandon_group() noexcept {
+  if (!in_group_) return;
+  in_group_ = false;
+  group_lost_.reset();
+  try {
+    if (db_.in_transaction()) db_.exec("ROLLBACK");
+    load();
+  } catch (const store_error& error) {
+    notice(error.failure());
+  }
+}
+
+/// Runs a change in the open group, or in one of its own. When it throws, nothing of it remains.
+template <class F>
+auto sqlite_store::write(F&& change) {
+  refuse_if_failed();
+  if (!in_group_) {
+    begin_group();
+    try {
+      auto result = change();
+      commit_group();
+      return result;
+    } catch (const store_error& error) {
+      notice(error.failure());
+      abandon_group();
+      throw;
+    } catch (...) {
+      abandon_group();
+      throw;
+    }
+  }
+  if (group_lost_) throw store_error(*group_lost_);
+  sqlite_query(sql_->savepoint).run();
+  try {
+    auto result = change();
+    sqlite_query(sql_->release).run();
+    return result;
+  } catch (const store_error& error) {
+    notice(error.failure());
+    if (db_.in_transaction()) {
+      sqlite_query(sql_->rollback_to).run();
+      sqlite_query(sql_->release).run();
+      load();
+    } else {
+      group_lost_ = error.failure();
+    }
+    throw;
+  }
+}
+
+void sqlite_store::save_number(std::string_view name, std::uint64_t value) {
+  sqlite_query(sql_->save_number).number(value).bytes(name).run();
+}
+
+// -- reading
+// -------------------------------------------------------------------------------------------------------------------
+
+void sqlite_store::check_revision(std::uint64_t revision) const {
+  if (revision > revision_) {
+    throw store_error(store_fault::future_revision,
+                      fmt::format("revision {} is not there yet", revision),
+                      fmt::format("the newest is {}", revision_));
+  }
+  if (revision < compacted_) {
+    throw store_error(store_fault::compacted, fmt::format("revision {} is gone", revision),
+                      fmt::format("the history before revision {} was compacted", compacted_),
+                      "read the newest revision");
+  }
+}
+
+range_result sqlite_store::range(const range_request& request) {
+  check_request(request);
+  if (request.revision != 0) check_revision(request.revision);
+  const auto begin = begin_of(request);
+  const auto end = end_of(request.keys);
+  const auto limit = page_limit(request.limit);
+  const bool past = request.revision != 0 && request.revision < revision_;
+  sqlite_query query(past ? (request.keys_only ? sql_->past_keys : sql_->past_rows)
+                          : (request.keys_only ? sql_->live_keys : sql_->live_rows));
+  query.bytes(begin).bytes(end).number(std::uint64_t{limit} + 1);
+  if (past) query.number(last_id(request.revision));
+
+  range_result result;
+  result.revision = revision_;
+  std::size_t bytes = 0;
+  while (query.row()) {
+    if (result.rows.size() == limit || bytes >= limits::page_bytes_max) {
+      result.more = true;
+      break;
+    }
+    if (!request.keys_only && query.number_at(row_columns::checksum) != checksum_of(query)) {
+      fail_damaged_row(db_.file());
+    }
+    result.rows.push_back(row_of(query, !request.keys_only));
+    bytes += result.rows.back().key.size() + result.rows.back().value.size();
+  }
+  return result;
+}
+
+store_row sqlite_store::read_head(std::string_view key) {
+  sqlite_query query(sql_->head);
+  query.bytes(key);
+  if (query.row()) return row_of(query, false);
+  store_row nothing;
+  nothing.key = key;
+  return nothing;
+}
+
+std::optional<store_row> sqlite_store::read_row(std::string_view key) {
+  sqlite_query query(sql_->row);
+  query.bytes(key);
+  if (!query.row()) return std::nullopt;
+  if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_.file());
+  return row_of(query, true);
+}
+
+changes_result sqlite_store::changes_since(const changes_request& request) {
+  check_request(request);
+  changes_result result;
+  if (request.revision < compacted_) {
+    result.compacted = true;
+    result.revision = compacted_;
+    return result;
+  }
+  check_revision(request.revision);
+  result.revision = revision_;
+  const auto limit = page_limit(request.limit);
+  std::size_t bytes = 0;
+  sqlite_query query(sql_->changes);
+  query.number(last_id(request.revision)).bytes(request.keys.begin).bytes(end_of(request.keys));
+  while (query.row()) {
+    const auto revision = revision_of(query.number_at(row_columns::id));
+    const bool full = result.changes.size() >= limit || bytes >= limits::page_bytes_max;
+    if (full && revision != result.changes.back().row.mod_revision) {
+      result.more = true;
+      result.revision = result.changes.back().row.mod_revision;
+      break;
+    }
+    if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_.file());
+    store_change change;
+    change.kind = query.number_at(row_columns::erased) != 0 ? change_kind::erase : change_kind::put;
+    change.row = row_of(query, true);
+    bytes += change.row.key.size() + change.row.value.size();
+    result.changes.push_back(std::move(change));
+  }
+  return result;
+}
+
+// -- writing
+// -------------------------------------------------------------------------------------------------------------------
+
+txn_result sqlite_store::txn(const txn_request& request) {
+  check_request(request);
+  // Without a change in either branch there is nothing to make durable, and a refusing state can
+  // still answer.
+  const auto changes = [](const std::vector<txn_op>& ops) {
+    return std::any_of(ops.begin(), ops.end(),
+                       [](const txn_op& op) { return op.kind != txn_op_kind::get; });
+  };
+  if (!changes(request.then) && !changes(request.otherwise)) return run_txn(request);
+  return write([&] { return run_txn(request); });
+}
+
+txn_result sqlite_store::run_txn(const txn_request& request) {
+  txn_result result;
+  result.succeeded =
+      std::all_of(request.compares.begin(), request.compares.end(), [&](const txn_compare& c) {
+        if (c.target != compare_target::value) return holds(c, read_head(c.key));
+        auto row = read_row(c.key);
+        return holds(c, row ? *row : store_row{});
+      });
+  const std::uint64_t next = revision_ + 1;
+  std::uint64_t id = first_id(next);
+  for (const auto& op : result.succeeded ? request.then : request.otherwise) {
+    txn_response response;
+    if (op.kind == txn_op_kind::get) {
+      response.row = read_row(op.key);
+      response.existed = response.row.has_value();
+      result.responses.push_back(std::move(response));
+      continue;
+    }
+    auto row = read_head(op.key);
+    response.existed = row.create_revision != 0;
+    const bool erased = op.kind == txn_op_kind::erase;
+    if (!erased) {
+      if (op.lease != 0 && leases_.find(op.lease) == leases_.end()) {
+        throw store_error(store_fault::lease_not_found, fmt::format("no lease {}", op.lease),
+                          "it ended, or was never granted");
+      }
+      if (!response.existed) row.create_revision = next;
+      ++row.version;
+      row.lease = op.lease;
+      row.value = op.value;
+    }
+    if (!erased || response.existed) add_change(row, erased, id++);
+    result.responses.push_back(std::move(response));
+  }
+  if (id != first_id(next)) {
+    save_number("revision", next);
+    revision_ = next;
+  }
+  result.revision = revision_;
+  return result;
+}
+
+void sqlite_store::add_change(const store_row& row, bool erased, std::uint64_t id) {
+  store_row written = row;
+  if (erased) {
+    written = store_row{};
+    written.key = row.key;
+  }
+  const auto sum = row_checksum(written, erased, id);
+  sqlite_query(sql_->add_history)
+      .number(id)
+      .bytes(written.key)
+      .number(erased ? 1 : 0)
+      .number(written.create_revision)
+      .number(written.version)
+      .number(written.lease)
+      .number(sum)
+      .bytes(written.value)
+      .run();
+  if (erased) {
+    sqlite_query(sql_->drop_live).bytes(written.key).run();
+  } else {
+    sqlite_query(sql_->set_live).bytes(written.key).number(id).number(written.lease).run();
+  }
+}
+
+// -- leases
+// --------------------------------------------------------------------------------------------------------------------
+
+lease_info sqlite_store::grant(std::uint64_t ttl_ms) {
+  check_ttl(ttl_ms);
+  if (leases_.size() >= limits::leases_max) {
+    throw store_error(store_fault::limit, "no more leases",
+                      fmt::format("there are {}, the limit", leases_.size()),
+                      "revoke leases that are not needed, or wait for some to end");
+  }
+  return write([&] {
+    const auto id = last_lease_ + 1;
+    sqlite_query(sql_->add_lease).number(id).number(ttl_ms).run();
+    save_number("lease", id);
+    last_lease_ = id;
+    leases_[id] = {ttl_ms, clock_() + ttl_ms};
+    return lease_info{id, ttl_ms, ttl_ms};
+  });
+}
+
+lease_info sqlite_store::keep_alive(std::uint64_t lease) {
+  auto found = leases_.find(lease);
+  if (found == leases_.end()) {
+    throw store_error(store_fault::lease_not_found, fmt::format("no lease {}", lease),
+                      "it ended, or was never granted");
+  }
+  auto& state = found->second;
+  state.ends_ms = clock_() + state.ttl_ms;
+  return {lease, state.ttl_ms, state.ttl_ms};
+}
+
+std::uint64_t sqlite_store::revoke(std::uint64_t lease) {
+  if (leases_.find(lease) == leases_.end()) {
+    throw store_error(store_fault::lease_not_found, fmt::format("no lease {}", lease),
+                      "it ended, or was never granted");
+  }
+  return write([&] { return erase_lease(lease); });
+}
+
+std::uint64_t sqlite_store::erase_lease(std::uint64_t lease) {
+  for (;;) {
+    std::vector<std::string> keys;
+    {
+      sqlite_query query(sql_->lease_keys);
+      query.number(lease).number(limits::lease_keys_per_revision);
+      while (query.row()) keys.emplace_back(query.bytes_at(0));
+    }
+    if (keys.empty()) break;
+    const auto next = revision_ + 1;
+    auto id = first_id(next);
+    store_row row;
+    for (auto& key : keys) {
+      row.key = std::move(key);
+      add_change(row, true, id++);
+    }
+    save_number("revision", next);
+    revision_ = next;
+  }
+  sqlite_query(sql_->drop_lease).number(lease).run();
+  leases_.erase(lease);
+  return revision_;
+}
+
+std::size_t sqlite_store::expire() {
+  const auto now_ms = clock_();
+  std::vector<std::uint64_t> ended;
+  for (const auto& [id, state] : leases_) {
+    if (state.ends_ms <= now_ms) ended.push_back(id);
+  }
+  if (ended.empty()) return 0;
+  return write([&] {
+    for (auto id : ended) erase_lease(id);
+    return ended.size();
+  });
+}
+
+std::vector<lease_info> sqlite_store::leases() {
+  const auto now_ms = clock_();
+  std::vector<lease_info> all;
+  all.reserve(leases_.size());
+  for (const auto& [id, state] : leases_) {
+    all.push_back({id, state.ttl_ms, state.ends_ms > now_ms ? state.ends_ms - now_ms : 0});
+  }
+  return all;
+}
+
+// -- housekeeping
+// --------------------------------------------------------------------------------------------------------------
+
+void sqlite_store::compact(std::uint64_t revision) {
+  if (revision <= compacted_) return;
+  check_revision(revision);
+  write([&] {
+    save_number("compacted_revision", revision);
+    compacted_ = revision;
+    return 0;
+  });
+}
+
+bool sqlite_store::maintain() {
+  if (in_group_ || refusing_) return false;
+  try {
+    checkpoint();
+    if (reclaimed_ >= compacted_) return false;
+    return write([&] {
+      // Walks history once up to the compacted revision, a bounded number of rows at a time.
+      std::vector<std::uint64_t> seen;
+      {
+        sqlite_query query(sql_->history_ids);
+        query.number(sweep_from_).number(last_id(compacted_)).number(limits::maintain_rows_max);
+        while (query.row()) seen.push_back(query.number_at(0));
+      }
+      for (auto id : seen) {
+        sqlite_query(sql_->drop_if_old).number(id).number(last_id(compacted_)).run();
+      }
+      const bool more = seen.size() == limits::maintain_rows_max;
+      sweep_from_ = more ? seen.back() + 1 : 0;
+      if (!more) reclaimed_ = compacted_;
+      return more;
+    });
+  } catch (const store_error&) {
+    return false;  // `write` noticed it; a full disk passes
+  }
+}
+
+void sqlite_store::checkpoint() {
+  if (!file_) return;
+  int log_pages = 0;
+  int done_pages = 0;
+  // NOOP does not exist in 3.40: the size of the log file tells whether there is work.
+  std::error_code none;
+  const auto bytes = std::filesystem::file_size(db_.file() + "-wal", none);
+  if (none || bytes < std::uint64_t{log_pages_max} * 4096) return;
+  int code = sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,
+                                       &log_pages, &done_pages);
+  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY) return;
+  try {
+    db_.fail(code, "brought up to date");
+  } catch (const store_error& error) {
+    notice(error.failure());
+  }
+}
+
+store_status sqlite_store::status() {
+  store_status status;
+  status.revision = revision_;
+  status.compacted_revision = compacted_;
+  status.leases = leases_.size();
+  status.writable = !refusing_;
+  status.refusing = refusing_;
+  if (file_) {
+    for (const char* suffix : {"", "-wal"}) {
+      std::error_code none;
+      const auto bytes = std::filesystem::file_size(db_.file() + suffix, none);
+      if (!none) status.file_bytes += bytes;
+    }
+  }
+  return status;
+}
+
+void sqlite_store::backup(const std::string& file) {
+  if (in_group_) throw store_error(store_fault::internal, "a group of writes is open");
+  copy_state(db_, file);
+}
+
+void sqlite_store::set_pages_max(std::uint32_t pages) {
+  db_.exec(fmt::format("PRAGMA max_page_count = {}", pages).c_str());
+}
+
+void sqlite_store::simulate_device_failure() {
+  notice({store_fault::io_error, "the state could not be written", "a simulated failure",
+          "restart the broker"});
+}
+
+}  // namespace bulkhead
