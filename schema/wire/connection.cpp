@@ -3,6 +3,8 @@
 
 #include <kj/debug.h>
 
+#include "schema/wire/link_network.hpp"
+
 namespace bulkhead::wire {
 
 namespace {
@@ -21,45 +23,45 @@ struct connection::parts {
   // Order matters: the RPC system goes first, the socket last.
   kj::Own<kj::AsyncIoStream> socket;
   link_stream stream;
-  capnp::TwoPartyVatNetwork network;
+  link_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
-
-  template <typename Stream>
-  parts(kj::Own<Stream> socket_to_own, side which, kj::Maybe<capnp::Capability::Client> bootstrap,
-        connection_options& options)
-      : parts(*socket_to_own, kj::mv(socket_to_own), which, kj::mv(bootstrap), options) {}
 
   template <typename Stream>
   parts(Stream& as_it_is, kj::Own<kj::AsyncIoStream> socket_to_own, side which,
         kj::Maybe<capnp::Capability::Client> bootstrap, connection_options& options)
       : socket(kj::mv(socket_to_own)),
         stream(as_it_is, options.limits, options.timer),
-        network(stream, static_cast<capnp::uint>(options.limits.fds_per_message), which,
-                reader_options(options.limits)),
+        network(stream, which, reader_options(options.limits), options.limits),
         rpc(network, kj::mv(bootstrap)) {
     if (options.flow_words_max > 0) rpc.setFlowLimit(options.flow_words_max);
   }
 };
 
 connection::connection(kj::Own<kj::AsyncCapabilityStream> stream, side which,
-                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options)
-    : parts_(kj::heap<parts>(kj::mv(stream), which, kj::mv(bootstrap), options)) {}
+                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options) {
+  auto& as_it_is = *stream;
+  parts_ = kj::heap<parts>(as_it_is, kj::mv(stream), which, kj::mv(bootstrap), options);
+}
 
 connection::connection(kj::Own<kj::AsyncIoStream> stream, side which,
-                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options)
-    : parts_(kj::heap<parts>(kj::mv(stream), which, kj::mv(bootstrap), options)) {}
+                       kj::Maybe<capnp::Capability::Client> bootstrap, connection_options options) {
+  auto& as_it_is = *stream;
+  parts_ = kj::heap<parts>(as_it_is, kj::mv(stream), which, kj::mv(bootstrap), options);
+}
 
 connection::~connection() noexcept(false) = default;
 
 capnp::Capability::Client connection::bootstrap() {
+  KJ_IF_MAYBE (reason, parts_->stream.close_reason()) return kj::cp(*reason);
+  if (parts_->network.down()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
   capnp::MallocMessageBuilder message(4);
   auto vat = message.getRoot<capnp::rpc::twoparty::VatId>();
-  vat.setSide(parts_->network.getSide() == side::CLIENT ? side::SERVER : side::CLIENT);
+  vat.setSide(parts_->network.which() == side::CLIENT ? side::SERVER : side::CLIENT);
   return parts_->rpc.bootstrap(vat);
 }
 
 kj::Promise<void> connection::on_disconnect() {
-  return parts_->network.onDisconnect();
+  return parts_->network.on_disconnect();
 }
 
 void connection::on_close(link_stream::close_reason_function why) {

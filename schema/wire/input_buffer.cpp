@@ -49,15 +49,14 @@ void input_buffer::take(kj::ArrayPtr<kj::byte> to) {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-std::size_t input_buffer::take_fds(kj::ArrayPtr<kj::AutoCloseFd> space) {
-  std::size_t count = 0;
+kj::Array<kj::AutoCloseFd> input_buffer::take_fds() {
+  kj::Array<kj::AutoCloseFd> fds;
   while (!batches_.empty() && batches_.front().read_end <= taken_) {
-    for (auto& fd : batches_.front().fds) {
-      if (count < space.size()) space[count++] = kj::mv(fd);
-    }
+    // Two batches for one frame: no writer of Cap'n Proto does that. The newest counts.
+    fds = kj::mv(batches_.front().fds);
     batches_.pop_front();
   }
-  return count;
+  return fds;
 }
 
 }  // namespace bulkhead::wire

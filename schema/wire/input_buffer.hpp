@@ -45,8 +45,8 @@ class input_buffer {
   /// So many bytes went past this buffer, straight into a frame.
   void passed(std::size_t bytes) { taken_ += bytes; }
 
-  /// The descriptors of the frame that ends where taking has got to. Surplus ones are closed.
-  std::size_t take_fds(kj::ArrayPtr<kj::AutoCloseFd> space);
+  /// The descriptors of the frame that ends where taking has got to.
+  kj::Array<kj::AutoCloseFd> take_fds();
 
  private:
   struct fd_batch {

@@ -60,21 +60,32 @@ kj::Maybe<const kj::Exception&> link_stream::close_reason() const {
 // ---------------------------------------------------------------------------------------------
 // Reading
 
+kj::Promise<link_stream::frame> link_stream::receive(capnp::ReaderOptions options) {
+  if (closing_) return waiting_.wrap(closed());
+  KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
+  return waiting_.wrap(reading_.wrap(read_on(options)).catch_([this](kj::Exception&& cause) {
+    begin_close(kj::mv(cause));
+    return closed();
+  }));
+}
+
 kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> link_stream::tryReadMessage(
     kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
     kj::ArrayPtr<capnp::word> /*scratch*/) {
-  if (closing_) return waiting_.wrap(closed());
-  KJ_IF_MAYBE (done, frame_at_hand(fd_space, options)) return kj::mv(*done);
-  return waiting_.wrap(
-      reading_.wrap(read_on(fd_space, options)).catch_([this](kj::Exception&& cause) {
-        begin_close(kj::mv(cause));
-        return closed();
-      }));
+  return receive(options).then(
+      [fd_space](frame&& got) mutable -> kj::Maybe<capnp::MessageReaderAndFds> {
+        KJ_IF_MAYBE (read, got) {
+          const auto fds = std::min(fd_space.size(), read->fds.size());
+          for (std::size_t i = 0; i < fds; ++i) fd_space[i] = kj::mv(read->fds[i]);
+          return capnp::MessageReaderAndFds{kj::mv(read->reader), fd_space.slice(0, fds)};
+        }
+        return nullptr;
+      });
 }
 
 // A whole frame that is in the buffer, or the fault that is there.
 kj::Maybe<kj::Promise<link_stream::frame>> link_stream::frame_at_hand(
-    kj::ArrayPtr<kj::AutoCloseFd> fd_space, const capnp::ReaderOptions& options) {
+    const capnp::ReaderOptions& options) {
   const auto bytes = input_.bytes();
   const auto check = check_frame(bytes, limits_);
   if (check.result == frame_check::verdict::fault) {
@@ -86,26 +97,24 @@ kj::Maybe<kj::Promise<link_stream::frame>> link_stream::frame_at_hand(
   }
   auto words = kj::heapArray<capnp::word>(check.amount / sizeof(capnp::word));
   input_.take(words.asBytes());
-  return kj::Promise<frame>(finish_frame(kj::mv(words), fd_space, options));
+  return deliver(kj::mv(words), options);
 }
 
-kj::Promise<link_stream::frame> link_stream::read_on(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                                     capnp::ReaderOptions options) {
+kj::Promise<link_stream::frame> link_stream::read_on(capnp::ReaderOptions options) {
   const auto have = input_.bytes().size();
   const auto check = check_frame(input_.bytes(), limits_);
   if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
-    return read_rest(check.amount, fd_space, options);
+    return read_rest(check.amount, options);
   }
-  return fill(input_.room())
-      .then([this, fd_space, options](kj::AsyncCapabilityStream::ReadResult got) {
-        if (got.byteCount == 0) return end_of_file();
-        ++meter_.reads;
-        meter_.bytes_in += got.byteCount;
-        meter_.fds_in += got.capCount;
-        input_.filled(got.byteCount, got.capCount);
-        KJ_IF_MAYBE (done, frame_at_hand(fd_space, options)) return kj::mv(*done);
-        return read_on(fd_space, options);
-      });
+  return fill(input_.room()).then([this, options](kj::AsyncCapabilityStream::ReadResult got) {
+    if (got.byteCount == 0) return end_of_file();
+    ++meter_.reads;
+    meter_.bytes_in += got.byteCount;
+    meter_.fds_in += got.capCount;
+    input_.filled(got.byteCount, got.capCount);
+    KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
+    return read_on(options);
+  });
 }
 
 kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPtr<kj::byte> room) {
@@ -121,56 +130,69 @@ kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPt
 }
 
 kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
-                                                       kj::ArrayPtr<kj::AutoCloseFd> fd_space,
                                                        capnp::ReaderOptions options) {
   auto words = kj::heapArray<capnp::word>(frame_bytes / sizeof(capnp::word));
   const auto have = input_.bytes().size();
   input_.take(words.asBytes().slice(0, have));
   auto rest = words.asBytes().slice(have, frame_bytes);
   return stream_.tryRead(rest.begin(), rest.size(), rest.size())
-      .then([this, wanted = rest.size(), words = kj::mv(words), fd_space,
+      .then([this, wanted = rest.size(), words = kj::mv(words),
              options](std::size_t bytes) mutable -> kj::Promise<frame> {
         ++meter_.reads;
         meter_.bytes_in += bytes;
         input_.passed(bytes);
         if (bytes < wanted) return peer_closed(true);
-        return finish_frame(kj::mv(words), fd_space, options);
+        return deliver(kj::mv(words), options);
       });
 }
 
-link_stream::frame link_stream::finish_frame(kj::Array<capnp::word> words,
-                                             kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                             const capnp::ReaderOptions& options) {
+kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> words,
+                                                     const capnp::ReaderOptions& options) {
   ++meter_.frames_in;
   meter_.frame_bytes_largest =
       std::max<std::uint64_t>(meter_.frame_bytes_largest, words.asBytes().size());
-  const auto fds = input_.take_fds(fd_space);
-  return capnp::MessageReaderAndFds{kj::heap<frame_reader>(kj::mv(words), options),
-                                    fd_space.slice(0, fds)};
+  auto fds = input_.take_fds();
+  auto reader = kj::heap<frame_reader>(kj::mv(words), options);
+  if (why_ != nullptr) {
+    // The other side's farewell is an end like any other: the owner chooses the words.
+    const auto first = reader->getSegment(0);
+    KJ_IF_MAYBE (reason, abort_reason(kj::arrayPtr(&first, 1))) {
+      begin_close(kj::mv(*reason));
+      return waiting_.wrap(closed());
+    }
+  }
+  return frame(received_frame{kj::mv(reader), kj::mv(fds)});
 }
 
 kj::Promise<link_stream::frame> link_stream::end_of_file() {
   KJ_IF_MAYBE (cause, write_failure_) return kj::cp(*cause);
   const bool inside_frame = input_.bytes().size() > 0;
-  if (!inside_frame && why_ == nullptr) return frame(nullptr);
+  if (!inside_frame && why_ == nullptr) {
+    settle(peer_closed(false));
+    return frame(nullptr);
+  }
   return peer_closed(inside_frame);
 }
 
 // ---------------------------------------------------------------------------------------------
 // Writing
 
-kj::Promise<void> link_stream::writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) {
+void link_stream::send(kj::ArrayPtr<const int> fds, frame_segments segments) {
   KJ_IF_MAYBE (reason, abort_reason(segments)) {
     // The RPC system gives up: a frame that was no RPC message, or its owner goes.
     if (!closing_) settle(kj::mv(*reason));
   }
   output_.add(fds, segments);
+}
+
+kj::Promise<void> link_stream::writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) {
+  send(fds, segments);
   return kj::READY_NOW;
 }
 
 kj::Promise<void> link_stream::writeMessages(
     kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) {
-  for (auto& segments : messages) output_.add(nullptr, segments);
+  for (auto& segments : messages) send(nullptr, segments);
   return kj::READY_NOW;
 }
 

@@ -30,6 +30,12 @@
 
 namespace bulkhead::wire {
 
+/// One frame that the guard has passed, with the descriptors that came with it.
+struct received_frame {
+  kj::Own<capnp::MessageReader> reader;
+  kj::Array<kj::AutoCloseFd> fds;
+};
+
 class link_stream final : public capnp::MessageStream, private kj::TaskSet::ErrorHandler {
  public:
   /// Given the raw cause, answers the exception that everything on the connection is to fail with.
@@ -48,8 +54,9 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   KJ_DISALLOW_COPY(link_stream);
 
   /// `why` is asked once, later than the event itself, when the peer is gone (end of file, reset,
-  /// no reader) or has broken a rule. It must answer in bounded time. Without `why`, an end of file
-  /// between frames is a clean end, and anything else fails the read with the raw cause.
+  /// no reader), has said farewell (an Abort), or has broken a rule. It must answer in bounded
+  /// time. Without `why`, an end of file between frames is a clean end, and anything else fails the
+  /// read with the raw cause.
   void on_close(close_reason_function why);
 
   /// Ends the connection now: the pending read, or else the next, fails with `reason`. `why` is not
@@ -61,6 +68,14 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
 
   const stream_meter& meter() const { return meter_; }
 
+  /// The next frame; nothing after a clean end. One read at a time.
+  kj::Promise<kj::Maybe<received_frame>> receive(capnp::ReaderOptions options);
+
+  /// Takes one frame: it is copied or written when the call returns. At the end of the connection
+  /// it is dropped. Fails only for what no stream can send (see output_queue).
+  void send(kj::ArrayPtr<const int> fds, frame_segments segments);
+
+  // The same as libcapnp's interface.
   using capnp::MessageStream::tryReadMessage;
   using capnp::MessageStream::writeMessage;
   using capnp::MessageStream::writeMessages;
@@ -69,7 +84,6 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
       kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
       kj::ArrayPtr<capnp::word> scratch) override;
 
-  /// Done at once: the frame is copied or written when the call returns.
   kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) override;
   kj::Promise<void> writeMessages(
       kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
@@ -79,19 +93,16 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   kj::Promise<void> end() override;
 
  private:
-  using frame = kj::Maybe<capnp::MessageReaderAndFds>;
+  using frame = kj::Maybe<received_frame>;
 
   link_stream(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilityStream&> fd_stream,
               kj::Maybe<int> socket, stream_limits limits, kj::Maybe<kj::Timer&> timer);
 
-  kj::Maybe<kj::Promise<frame>> frame_at_hand(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                                              const capnp::ReaderOptions& options);
-  kj::Promise<frame> read_on(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options);
-  kj::Promise<frame> read_rest(std::size_t frame_bytes, kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                               capnp::ReaderOptions options);
+  kj::Maybe<kj::Promise<frame>> frame_at_hand(const capnp::ReaderOptions& options);
+  kj::Promise<frame> read_on(capnp::ReaderOptions options);
+  kj::Promise<frame> read_rest(std::size_t frame_bytes, capnp::ReaderOptions options);
   kj::Promise<kj::AsyncCapabilityStream::ReadResult> fill(kj::ArrayPtr<kj::byte> room);
-  frame finish_frame(kj::Array<capnp::word> words, kj::ArrayPtr<kj::AutoCloseFd> fd_space,
-                     const capnp::ReaderOptions& options);
+  kj::Promise<frame> deliver(kj::Array<capnp::word> words, const capnp::ReaderOptions& options);
   kj::Promise<frame> end_of_file();
   kj::Promise<frame> closed();
   void begin_close(kj::Exception cause);

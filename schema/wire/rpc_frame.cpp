@@ -35,12 +35,18 @@ bool may_wait(frame_segments segments) {
   return which == capnp::rpc::Message::FINISH || which == capnp::rpc::Message::RELEASE;
 }
 
+bool is_call(frame_segments segments) {
+  return discriminant(segments) == capnp::rpc::Message::CALL;
+}
+
 kj::Maybe<kj::Exception> abort_reason(frame_segments segments) {
   if (discriminant(segments) != capnp::rpc::Message::ABORT) return nullptr;
-  capnp::SegmentArrayMessageReader reader(segments);
-  const auto abort = reader.getRoot<capnp::rpc::Message>().getAbort();
-  return kj::Exception(static_cast<kj::Exception::Type>(abort.getType()), __FILE__, __LINE__,
-                       kj::str(abort.getReason()));
+  kj::String text = kj::str("");
+  kj::runCatchingExceptions([&]() {
+    capnp::SegmentArrayMessageReader reader(segments);
+    text = kj::str(reader.getRoot<capnp::rpc::Message>().getAbort().getReason());
+  });
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::mv(text));
 }
 
 }  // namespace bulkhead::wire

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two-party network over a link_stream.
+//
+// libcapnp has one (TwoPartyVatNetwork); this one differs where a broker needs it. A message goes
+// to the stream inside `send()`, not a turn later behind a chain of promises, which saves some ten
+// allocations per message. A message above `frame_bytes` fails that one call, not the connection:
+// the RPC system handles an exception of `send()` just so. And it says whether the connection is
+// down: libcapnp's accepts a second `bootstrap()` after the end and fails in a destructor.
+//
+// One thread. Outlives the RPC system that uses it; the stream outlives it.
+#pragma once
+
+#include <capnp/rpc-twoparty.h>
+
+#include "schema/wire/link_stream.hpp"
+
+namespace bulkhead::wire {
+
+/// What the RPC system calls a connection.
+using rpc_connection = capnp::TwoPartyVatNetworkBase::Connection;
+
+class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_connection {
+ public:
+  using side = capnp::rpc::twoparty::Side;
+
+  link_network(link_stream& stream, side which, capnp::ReaderOptions options,
+               const stream_limits& limits);
+  ~link_network() noexcept(false);
+  KJ_DISALLOW_COPY(link_network);
+
+  side which() const { return side_; }
+
+  /// True once the RPC system has given the connection up.
+  bool down() const { return down_; }
+
+  /// Done when the RPC system has given the connection up. Never fails.
+  kj::Promise<void> on_disconnect() { return disconnected_.addBranch(); }
+
+  kj::Maybe<kj::Own<rpc_connection>> connect(capnp::rpc::twoparty::VatId::Reader vat) override;
+  kj::Promise<kj::Own<rpc_connection>> accept() override;
+
+ private:
+  class outgoing;
+  class incoming;
+
+  // The RPC system identifies a connection by its address, and drops its references at the end.
+  class reference_counter final : public kj::Disposer {
+   public:
+    explicit reference_counter(link_network& network) : network_(network) {}
+    void add() const { ++count_; }
+
+   protected:
+    void disposeImpl(void* connection) const override;
+
+   private:
+    link_network& network_;
+    mutable unsigned count_ = 0;
+  };
+
+  kj::Own<rpc_connection> reference();
+
+  capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
+  kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(capnp::uint first_segment_words) override;
+  kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> receiveIncomingMessage() override;
+  kj::Promise<void> shutdown() override;
+  kj::Own<capnp::RpcFlowController> newStream() override;
+
+  link_stream& stream_;
+  const side side_;
+  const capnp::ReaderOptions options_;
+  const stream_limits limits_;
+  capnp::MallocMessageBuilder peer_;
+  reference_counter references_;
+  bool accepted_ = false;
+  bool down_ = false;
+  kj::Own<kj::PromiseFulfiller<void>> disconnected_fulfiller_;
+  kj::ForkedPromise<void> disconnected_;
+};
+
+}  // namespace bulkhead::wire

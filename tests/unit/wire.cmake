@@ -1,0 +1,2 @@
+# Tests of schema/wire.
+bulkhead_unit_test(wire_connection bulkhead-wire)
