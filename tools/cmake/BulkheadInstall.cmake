@@ -29,9 +29,10 @@ endforeach()
 
 # The contracts, for other languages and for plugins that import them, with the C++ that was generated of them.
 file(GLOB contracts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/schema/*.capnp")
+list(FILTER contracts EXCLUDE REGEX "/state.capnp$")  # how the broker keeps its own state is nobody's contract
 install(FILES ${contracts} DESTINATION ${bulkhead_include_dir}/schema)
 install(DIRECTORY "${PROJECT_BINARY_DIR}/generated/schema/" DESTINATION ${bulkhead_include_dir}/schema
-        FILES_MATCHING PATTERN "*.capnp.h")
+        FILES_MATCHING PATTERN "*.capnp.h" PATTERN "state.capnp.h" EXCLUDE)
 
 configure_package_config_file(
   "${CMAKE_CURRENT_LIST_DIR}/BulkheadConfig.cmake.in" "${PROJECT_BINARY_DIR}/BulkheadConfig.cmake"
