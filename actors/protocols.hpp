@@ -3,11 +3,13 @@
 
 // All actor protocols, on one page: who can be told what, and what is answered.
 //
-// Messages are plain structs (actors/*_messages.hpp, broker/*_messages.hpp); they never leave the process. A message that holds a
-// descriptor or a KJ object holds it by shared_ptr, and travels only between actors of one reactor or from a worker to a reactor.
-// The structs of the layers above are only named here; this layer knows nothing of them.
+// Messages are plain structs (actors/*_messages.hpp, broker/*_messages.hpp); they never leave the
+// process. A message that holds a descriptor or a KJ object holds it by shared_ptr, and travels
+// only between actors of one reactor or from a worker to a reactor. The structs of the layers above
+// are only named here; this layer knows nothing of them.
 //
-// Spellings are those of CAF 0.17: a port to another version changes this page, reactor.hpp and hosted.hpp.
+// Spellings are those of CAF 0.17: a port to another version changes this page, reactor.hpp and
+// hosted.hpp.
 
 #include <caf/all.hpp>
 #include <string>
@@ -15,6 +17,28 @@
 #include "actors/instance_messages.hpp"
 
 namespace bulkhead {
+
+struct changes_request;
+struct changes_result;
+struct lease_info;
+struct range_request;
+struct range_result;
+struct store_await;
+struct store_backup;
+struct store_cancel;
+struct store_compact;
+struct store_done;
+struct store_flush;
+struct store_grant;
+struct store_keep_alive;
+template <class T>
+struct store_outcome;
+struct store_query;
+struct store_revoke;
+struct store_status;
+struct store_tick;
+struct txn_request;
+struct txn_result;
 
 struct mount_await_start;
 struct mount_drained;
@@ -75,6 +99,33 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_stop>::with<mount_snapshot>,
     // INTERNAL
     caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>>;
+
+// -- the store ----------------------------------------------------------------------------------
+
+/// The STORE owns the engine that keeps everything durable, on a thread of its own, because disks
+/// block. An answer to a write means that it is on the disk. Requests take effect in the order of
+/// arrival. A failure is an answer too (store_outcome).
+using store_actor = caf::typed_actor<
+    // One page of keys.
+    caf::replies_to<range_request>::with<store_outcome<range_result>>,
+    // All of it or nothing; those that wait together share one fsync.
+    caf::replies_to<txn_request>::with<store_outcome<txn_result>>,
+    // Leases: make one, give it its full time again, end it with its keys (answers the revision).
+    caf::replies_to<store_grant>::with<store_outcome<lease_info>>,
+    caf::replies_to<store_keep_alive>::with<store_outcome<lease_info>>,
+    caf::replies_to<store_revoke>::with<store_outcome<std::uint64_t>>,
+    // Changes after a revision, as far as there are any now.
+    caf::replies_to<changes_request>::with<store_outcome<changes_result>>,
+    // The same, answered when there are some; ends with its asker, or when the asker cancels it.
+    caf::replies_to<store_await>::with<store_outcome<changes_result>>, caf::reacts_to<store_cancel>,
+    // Forgets history.
+    caf::replies_to<store_compact>::with<store_outcome<store_done>>,
+    // A copy of the state in a new file. Everybody else waits meanwhile.
+    caf::replies_to<store_backup>::with<store_outcome<store_done>>,
+    // Revision, size, and whether it takes writes; or why it could not be opened.
+    caf::replies_to<store_query>::with<store_outcome<store_status>>,
+    // INTERNAL
+    caf::reacts_to<store_flush>, caf::reacts_to<store_tick>>;
 
 }  // namespace bulkhead
 

@@ -196,6 +196,15 @@ std::uint32_t page_limit(std::uint32_t limit) {
   return limit == 0 || limit > limits::page_rows_max ? limits::page_rows_max : limit;
 }
 
+std::optional<changes_result> changes_if_any(store& engine, changes_request& request) {
+  // Nothing new: no need to look. (A store that was compacted past the request has gone on since.)
+  if (request.revision == engine.revision()) return std::nullopt;
+  auto result = engine.changes_since(request);
+  if (result.compacted || !result.changes.empty()) return result;
+  request.revision = result.revision;
+  return std::nullopt;
+}
+
 bool holds(const txn_compare& compare, const store_row& row) {
   switch (compare.target) {
     case compare_target::version:

@@ -239,6 +239,11 @@ void check_ttl(std::uint64_t ttl_ms);
 /// The rows that a page may have when the caller asked for `limit`.
 std::uint32_t page_limit(std::uint32_t limit);
 
+/// For watchers: the changes after `request.revision` if there are any in its range, or if it is
+/// compacted; else nothing, and `request` moves on over what does not concern it, so that the next
+/// look is cheap.
+std::optional<changes_result> changes_if_any(store& engine, changes_request& request);
+
 /// Whether the compare holds for a row (`create_revision` 0: not there).
 bool holds(const txn_compare& compare, const store_row& row);
 
