@@ -27,7 +27,7 @@ bool greet(const bulkhead::client& caller, const std::string& name) {
 bool mount_and_crash(const bulkhead::broker_config& config) {
   bulkhead::broker broker(config);
   std::atomic<int> crashes = 0;
-  auto watch = broker.observe([&](const bulkhead::event& event) {
+  auto watch = broker.observe([&](const bulkhead::broker_event& event) {
     if (event.name == "crashed") ++crashes;
   });
   broker.mount({.path = "greeter/", .plugin = "greeter"});
@@ -52,8 +52,7 @@ bool mount_and_crash(const bulkhead::broker_config& config) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const bulkhead::broker_config config{
-      .state_directory = argv[2], .plugin_directory = argv[1], .socket_path = {}};
+  const bulkhead::broker_config config{.state_directory = argv[2], .plugin_directory = argv[1]};
   try {
     if (!mount_and_crash(config)) return 1;
     bulkhead::broker again(config);

@@ -70,7 +70,8 @@ kj::Promise<void> lane::issue() {
 
 kj::Promise<void> lane::until_served() {
   return issue().catch_([this](kj::Exception&& exception) -> kj::Promise<void> {
-    if (wire::parse_error(exception).kind != schema::ErrorKind::PLUGIN_CRASHED) return kj::mv(exception);
+    if (wire::parse_error(exception).kind != schema::ErrorKind::PLUGIN_CRASHED)
+      return kj::mv(exception);
     return until_served();
   });
 }

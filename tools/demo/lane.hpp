@@ -3,9 +3,10 @@
 
 // One caller under steady load: a call every interval, whatever became of the ones before.
 //
-// The load is open-loop: a call that waits does not hold back the next, so a stall shows as many slow calls and not as few. Calls in
-// flight are limited all the same (in_flight_max); a tick at the limit makes no call and is counted, which the demonstration reports.
-// Times are of the monotonic clock, read before a call and after its answer, and so include this process's own turn.
+// The load is open-loop: a call that waits does not hold back the next, so a stall shows as many
+// slow calls and not as few. Calls in flight are limited all the same (in_flight_max); a tick at
+// the limit makes no call and is counted, which the demonstration reports. Times are of the
+// monotonic clock, read before a call and after its answer, and so include this process's own turn.
 // One thread, that of the event loop.
 
 #include <kj/async.h>
@@ -24,9 +25,9 @@ namespace bulkhead::demo {
 struct lane_report {
   std::uint64_t calls = 0;
   std::uint64_t served = 0;
-  std::uint64_t crashed = 0;  // ended as plugin_crashed
-  std::uint64_t failed = 0;   // ended in any other error
-  std::uint64_t withheld = 0; // ticks at the limit of calls in flight
+  std::uint64_t crashed = 0;   // ended as plugin_crashed
+  std::uint64_t failed = 0;    // ended in any other error
+  std::uint64_t withheld = 0;  // ticks at the limit of calls in flight
   std::uint64_t slowest_us = 0;
   wire::error_info first_crash;    // what the first caller was told
   wire::error_info first_failure;  // of any other kind
@@ -45,7 +46,8 @@ class lane final : private kj::TaskSet::ErrorHandler {
   void start();
   /// Makes no more calls. Done when those in flight have ended.
   kj::Promise<void> stop();
-  /// Makes a call at once, and another one as long as they end as plugin_crashed. Done when one is served; fails as it fails.
+  /// Makes a call at once, and another one as long as they end as plugin_crashed. Done when one is
+  /// served; fails as it fails.
   kj::Promise<void> until_served();
 
   const lane_report& report() const { return report_; }
