@@ -106,15 +106,18 @@ kj::Promise<link_stream::frame> link_stream::read_on(capnp::ReaderOptions option
   if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
     return read_rest(check.amount, options);
   }
-  return fill(input_.room()).then([this, options](kj::AsyncCapabilityStream::ReadResult got) {
-    if (got.byteCount == 0) return end_of_file();
-    ++meter_.reads;
-    meter_.bytes_in += got.byteCount;
-    meter_.fds_in += got.capCount;
-    input_.filled(got.byteCount, got.capCount);
-    KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
-    return read_on(options);
-  });
+  return fill(input_.room())
+      .then(
+          [this, options](kj::AsyncCapabilityStream::ReadResult got) {
+            if (got.byteCount == 0) return end_of_file();
+            ++meter_.reads;
+            meter_.bytes_in += got.byteCount;
+            meter_.fds_in += got.capCount;
+            input_.filled(got.byteCount, got.capCount);
+            KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
+            return read_on(options);
+          },
+          [this](kj::Exception&& cause) { return read_failed(kj::mv(cause)); });
 }
 
 kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPtr<kj::byte> room) {
@@ -136,14 +139,16 @@ kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
   input_.take(words.asBytes().slice(0, have));
   auto rest = words.asBytes().slice(have, frame_bytes);
   return stream_.tryRead(rest.begin(), rest.size(), rest.size())
-      .then([this, wanted = rest.size(), words = kj::mv(words),
-             options](std::size_t bytes) mutable -> kj::Promise<frame> {
-        ++meter_.reads;
-        meter_.bytes_in += bytes;
-        input_.passed(bytes);
-        if (bytes < wanted) return peer_closed(true);
-        return deliver(kj::mv(words), options);
-      });
+      .then(
+          [this, wanted = rest.size(), words = kj::mv(words),
+           options](std::size_t bytes) mutable -> kj::Promise<frame> {
+            ++meter_.reads;
+            meter_.bytes_in += bytes;
+            input_.passed(bytes);
+            if (bytes < wanted) return peer_closed(true);
+            return deliver(kj::mv(words), options);
+          },
+          [this](kj::Exception&& cause) { return read_failed(kj::mv(cause)); });
 }
 
 kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> words,
@@ -162,6 +167,12 @@ kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> word
     }
   }
   return frame(received_frame{kj::mv(reader), kj::mv(fds)});
+}
+
+kj::Promise<link_stream::frame> link_stream::read_failed(kj::Exception&& cause) {
+  if (cause.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(cause);
+  KJ_IF_MAYBE (failure, write_failure_) return kj::cp(*failure);
+  return peer_reset();
 }
 
 kj::Promise<link_stream::frame> link_stream::end_of_file() {

@@ -36,6 +36,14 @@ struct received_frame {
   kj::Array<kj::AutoCloseFd> fds;
 };
 
+/// `reason` as a promise that is there already. (kj::Promise<kj::Exception> cannot be made from an
+/// exception directly: it would not be clear whether it holds it or fails with it.)
+inline kj::Promise<kj::Exception> reason_at_once(kj::Exception reason) {
+  return kj::Promise<void>(kj::READY_NOW).then([reason = kj::mv(reason)]() mutable {
+    return kj::mv(reason);
+  });
+}
+
 class link_stream final : public capnp::MessageStream, private kj::TaskSet::ErrorHandler {
  public:
   /// Given the raw cause, answers the exception that everything on the connection is to fail with.
@@ -103,6 +111,7 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   kj::Promise<frame> read_rest(std::size_t frame_bytes, capnp::ReaderOptions options);
   kj::Promise<kj::AsyncCapabilityStream::ReadResult> fill(kj::ArrayPtr<kj::byte> room);
   kj::Promise<frame> deliver(kj::Array<capnp::word> words, const capnp::ReaderOptions& options);
+  kj::Promise<frame> read_failed(kj::Exception&& cause);
   kj::Promise<frame> end_of_file();
   kj::Promise<frame> closed();
   void begin_close(kj::Exception cause);

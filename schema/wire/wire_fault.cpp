@@ -39,6 +39,11 @@ kj::Exception peer_closed(bool inside_frame) {
                                : "the other side closed the connection")};
 }
 
+kj::Exception peer_reset() {
+  return {kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+          kj::str("the other side closed the connection without reading all that it was sent")};
+}
+
 kj::Exception write_failure(int error) {
   return {kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
           kj::str("the other side no longer reads: ", strerrordesc_np(error))};

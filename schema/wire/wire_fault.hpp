@@ -23,6 +23,9 @@ kj::Exception queue_fault(std::uint64_t bytes, std::uint64_t bytes_max);
 /// The peer closed the connection; `inside_frame` when it did so in the middle of a frame.
 kj::Exception peer_closed(bool inside_frame);
 
+/// The peer closed the connection with bytes unread (ECONNRESET): most often it has crashed.
+kj::Exception peer_reset();
+
 /// A write failed with this errno.
 kj::Exception write_failure(int error);
 

@@ -4,7 +4,8 @@
 // project's own `Backend` and `Plugin` interfaces, and pairs of sockets and pipes.
 //
 // `Backend.handle` is the echo: it answers the request's fields. A path says what else happens:
-// "hang" never answers, "fail" fails. `Plugin.mount` hands out a backend (a derived capability).
+// "hang" never answers, "fail" fails, "grow" answers a hundred times as much. `Plugin.mount` hands
+// out a backend (a derived capability).
 #pragma once
 
 #include <kj/async-io.h>
@@ -42,6 +43,11 @@ class echo_backend final : public schema::Backend::Server {
     const auto request = context.getParams().getRequest();
     if (request.getPath() == "hang") return kj::NEVER_DONE;
     if (request.getPath() == "fail") return KJ_EXCEPTION(FAILED, "as asked");
+    if (request.getPath() == "grow") {
+      const auto bytes = request.getFields()[0].getValue().getData().size() * 100;
+      context.getResults().initResponse().initFields(1)[0].initValue().initData(bytes);
+      return kj::READY_NOW;
+    }
     context.getResults().initResponse().setFields(request.getFields());
     return kj::READY_NOW;
   }
