@@ -35,6 +35,10 @@ kj::Promise<void> lane::stop() {
   return tasks_.onEmpty();
 }
 
+void lane::burst(std::uint64_t count) {
+  for (; count > 0; --count) tasks_.add(issue());
+}
+
 kj::Promise<void> lane::tick() {
   if (stopped_) return kj::READY_NOW;
   if (in_flight_ < in_flight_max) {

@@ -46,6 +46,8 @@ class lane final : private kj::TaskSet::ErrorHandler {
   void start();
   /// Makes no more calls. Done when those in flight have ended.
   kj::Promise<void> stop();
+  /// Makes `count` calls at once, on top of the steady ones.
+  void burst(std::uint64_t count);
   /// Makes a call at once, and another one as long as they end as plugin_crashed. Done when one is
   /// served; fails as it fails.
   kj::Promise<void> until_served();

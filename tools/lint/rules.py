@@ -31,7 +31,7 @@ layers = {
     "plugins/examples": ["schema", "plugins", "broker"],
     "tools": ["schema", "actors", "broker", "plugins", "tools"],
     "tools/bulkhead": ["schema", "broker/client", "tools"],
-    "tools/demo": ["schema", "broker/client", "tools"],
+    "tools/demo": ["schema", "broker/client", "plugins", "tools"],
     "tests": ["schema", "actors", "broker", "plugins", "tools", "tests"],
 }
 # Libraries that a folder's CMakeLists.txt must not name.
