@@ -581,9 +581,4 @@ void sqlite_store::set_pages_max(std::uint32_t pages) {
   db_.exec(fmt::format("PRAGMA max_page_count = {}", pages).c_str());
 }
 
-void sqlite_store::simulate_device_failure() {
-  notice({store_fault::io_error, "the state could not be written", "a simulated failure",
-          "restart the broker"});
-}
-
 }  // namespace bulkhead

@@ -60,8 +60,6 @@ class sqlite_store final : public store {
   /// For tests: the file may not grow beyond so many pages of 4 KiB; a write that needs more finds
   /// the disk full.
   void set_pages_max(std::uint32_t pages);
-  /// For tests: behaves from now on as if the device had failed a sync.
-  void simulate_device_failure();
 
  private:
   struct statements;

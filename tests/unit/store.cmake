@@ -1,2 +1,9 @@
 # The store: its rules, the embedded engine on real files, the actor around it, and the views.
 bulkhead_unit_test(store_test bulkhead-store)
+
+add_executable(store_writer unit/store_writer.cpp)
+target_link_libraries(store_writer PRIVATE bulkhead-options bulkhead-store)
+bulkhead_unit_test(sqlite_store_test bulkhead-store)
+target_compile_definitions(sqlite_store_test PRIVATE
+  BULKHEAD_STORE_WRITER="$<TARGET_FILE:store_writer>")
+add_dependencies(sqlite_store_test store_writer)
