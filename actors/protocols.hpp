@@ -15,6 +15,7 @@
 #include <string>
 
 #include "actors/instance_messages.hpp"
+#include "actors/supervisor_messages.hpp"
 
 namespace bulkhead {
 
@@ -77,6 +78,26 @@ using instance_parent = caf::typed_actor<
     // and capabilities that it handed out, fail with.
     caf::replies_to<instance_ended>::with<std::string>>;
 
+// -- supervisors --------------------------------------------------------------------------------
+
+/// The SUPERVISOR starts, watches, restarts and stops children that are actors, and answers at any
+/// moment. A refusal is an answer too (supervisor_reply::answer). An exit message stops it.
+using supervisor_actor = caf::typed_actor<
+    // Adds a child and starts it. Answers when its start has ended, well or badly: look at
+    // `child.state`. Refused: already_started, already_present, invalid (names the field), stopping.
+    caf::replies_to<supervisor_add>::with<supervisor_reply>,
+    // Starts, restarts, terminates, erases or resets one child; answers when that is done. Refused:
+    // not_found, running, restarting, not_quarantined, stopping.
+    caf::replies_to<supervisor_order>::with<supervisor_reply>,
+    // One child as it is now. Refused: not_found.
+    caf::replies_to<supervisor_find>::with<supervisor_reply>,
+    // The supervisor and all its children as they are now.
+    caf::replies_to<supervisor_query>::with<supervisor_snapshot>,
+    // From a child that is not ready as soon as it is made (actor_child_spec::ready_when_made).
+    caf::reacts_to<child_ready>,
+    // INTERNAL
+    caf::reacts_to<supervisor_tick>>;
+
 // -- mounts -------------------------------------------------------------------------------------
 
 /// The MOUNT supervises the instances of one mount and switches its slot. It is the instances'
@@ -137,6 +158,14 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_add)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_reply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_find)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_query)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::child_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_await_start)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_launch)

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/admin_server.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "broker/convert.hpp"
+
+namespace bulkhead {
+namespace {
+
+// What a page of log lines or events holds: by default, and at most.
+constexpr std::uint32_t page_default = 100;
+constexpr std::uint32_t page_max = 1000;
+
+std::size_t page_size(std::uint32_t asked) {
+  return asked == 0 ? page_default : std::min(asked, page_max);
+}
+
+template <class Duration>
+std::uint64_t ms(Duration span) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
+}
+
+void write_status(const mount_snapshot& from, const mount_entry& entry, schema::MountStatus::Builder to) {
+  const auto& status = from.status;
+  const auto& spec = entry.spec;
+  to.setPath(status.path.c_str());
+  to.setUuid(status.uuid.c_str());
+  to.setAccessor(entry.accessor.c_str());
+  to.setPlugin(status.plugin.c_str());
+  if (entry.face != nullptr) to.setPluginName(entry.face->name.c_str());
+  to.setPluginVersion(status.plugin_version.c_str());
+  to.setState(static_cast<schema::MountState>(status.state));
+  to.setReason(status.reason.c_str());
+  to.setGeneration(status.generation);
+  to.setPid(status.pid);
+  to.setUptimeMs(from.uptime_ms);
+  to.setRestarts(status.restarts);
+  to.setRestartsInWindow(static_cast<std::uint32_t>(from.restarts_in_window));
+  to.setIntensity(spec.supervision.intensity);
+  to.setPeriodMs(static_cast<std::uint32_t>(spec.supervision.period.count()));
+  to.setBackoffMs(ms(from.backoff_left));
+  to.setCallsInFlight(status.calls_in_flight);
+  to.setCallsWaiting(status.calls_waiting);
+  to.setCallsTotal(status.calls_total);
+  to.setCallsFailed(status.calls_failed);
+  to.setOldestCallMs(ms(from.oldest_call));
+  to.setBytesIn(from.instance.bytes_in);
+  to.setBytesOut(from.instance.bytes_out);
+  if (from.last_crash) write_crash(*from.last_crash, to.initLastCrash());
+  to.setDescription(spec.description.c_str());
+  to.setRestart(static_cast<schema::RestartType>(spec.restart));
+  auto options = to.initOptions(static_cast<unsigned>(spec.options.size()));
+  for (unsigned i = 0; i < options.size(); ++i) {
+    options[i].setName(spec.options[i].name.c_str());
+    options[i].setValue(spec.options[i].value.c_str());
+  }
+  write_supervision(spec.supervision, to.initSupervision());
+}
+
+void write_tree(const tree_node& from, schema::TreeNode::Builder to) {
+  to.setName(from.name.c_str());
+  to.setKind(from.kind.c_str());
+  to.setState(from.state.c_str());
+  to.setDetail(from.detail.c_str());
+  auto children = to.initChildren(static_cast<unsigned>(from.children.size()));
+  for (unsigned i = 0; i < children.size(); ++i) write_tree(from.children[i], children[i]);
+}
+
+class admin_server final : public schema::Admin::Server {
+ public:
+  admin_server(broker_core& core, const broker_facts& facts) : core_(core), facts_(facts) {}
+
+  kj::Promise<void> mount(MountContext context) override {
+    return core_.mount(read_spec(context.getParams().getSpec()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> unmount(UnmountContext context) override {
+    return core_.unmount(text(context.getParams().getPath()));
+  }
+
+  kj::Promise<void> mounts(MountsContext context) override {
+    return core_.query_all().then([this, context](std::vector<mount_snapshot>&& all) mutable {
+      auto list = context.getResults().initMounts(static_cast<unsigned>(all.size()));
+      for (unsigned i = 0; i < list.size(); ++i) write(all[i], list[i]);
+    });
+  }
+
+  kj::Promise<void> status(StatusContext context) override {
+    return core_.query(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> tree(TreeContext context) override {
+    return facts_.tree().then([context](tree_node&& root) mutable {
+      write_tree(root, context.getResults().initRoot());
+    });
+  }
+
+  kj::Promise<void> kill(KillContext context) override {
+    const auto params = context.getParams();
+    return core_.signal(text(params.getPath()), params.getSignal())
+        .then([context](mount_signalled&& sent) mutable {
+          auto results = context.getResults();
+          results.setPid(sent.pid);
+          results.setGeneration(sent.generation);
+        });
+  }
+
+  kj::Promise<void> restart(RestartContext context) override {
+    return core_.restart(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> reset(ResetContext context) override {
+    return core_.reset(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> logs(LogsContext context) override {
+    const auto params = context.getParams();
+    const auto& log = *core_.require(text(params.getPath())).entry->log;
+    const auto lines = log.lines(params.getAfter(), page_size(params.getLines()));
+    auto results = context.getResults();
+    auto list = results.initLines(static_cast<unsigned>(lines.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setNumber(lines[i].number);
+      list[i].setUnixMs(lines[i].unix_ms);
+      list[i].setGeneration(lines[i].generation);
+      list[i].setSource(lines[i].source);
+      list[i].setLevel(lines[i].level);
+      list[i].setText(lines[i].text.c_str());
+    }
+    results.setNext(lines.empty() ? params.getAfter() : lines.back().number);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> events(EventsContext context) override {
+    const auto params = context.getParams();
+    const auto events = core_.services().events.after(params.getAfter(), page_size(params.getLimit()));
+    auto results = context.getResults();
+    auto list = results.initEvents(static_cast<unsigned>(events.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setNumber(events[i].number);
+      list[i].setUnixMs(events[i].unix_ms);
+      list[i].setMount(events[i].mount.c_str());
+      list[i].setGeneration(events[i].generation);
+      list[i].setName(events[i].name.c_str());
+      list[i].setReason(events[i].reason.c_str());
+    }
+    results.setNext(events.empty() ? params.getAfter() : events.back().number);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> limits(LimitsContext context) override {
+    const auto lines = list_limits(core_.services().limits);
+    auto list = context.getResults().initLimits(static_cast<unsigned>(lines.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setName(lines[i].name.c_str());
+      list[i].setValue(lines[i].value);
+      list[i].setUnit(lines[i].unit.c_str());
+      list[i].setOutcome(lines[i].outcome.c_str());
+    }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> brokerStatus(BrokerStatusContext context) override {
+    return core_.query_all().then([this, context](std::vector<mount_snapshot>&& all) mutable {
+      auto status = context.getResults().initStatus();
+      status.setVersion(BULKHEAD_VERSION);
+      status.setPid(static_cast<std::uint32_t>(::getpid()));
+      status.setUptimeMs(ms(std::chrono::steady_clock::now() - facts_.started));
+      status.setMounts(static_cast<std::uint32_t>(all.size()));
+      status.setMountsReady(static_cast<std::uint32_t>(
+          std::count_if(all.begin(), all.end(), [](const mount_snapshot& each) {
+            return each.status.state == mount_state::ready;
+          })));
+      status.setClients(facts_.clients());
+      const auto& config = core_.services().config;
+      status.setSocketPath(config.socket_path.c_str());
+      status.setStateDirectory(config.state_directory.c_str());
+      status.setPluginDirectory(config.plugin_directory.c_str());
+    });
+  }
+
+ private:
+  /// The mount may have gone while its actor answered.
+  void write(const mount_snapshot& from, schema::MountStatus::Builder to) {
+    write_status(from, *core_.require(from.status.path).entry, to);
+  }
+
+  broker_core& core_;
+  const broker_facts& facts_;
+};
+
+}  // namespace
+
+schema::Admin::Client make_admin(broker_core& core, const broker_facts& facts) {
+  return kj::heap<admin_server>(core, facts);
+}
+
+}  // namespace bulkhead

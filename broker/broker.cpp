@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/broker.hpp"
+
+#include "broker/broker_core.hpp"
+#include "broker/broker_thread.hpp"
+#include "broker/convert.hpp"
+#include "broker/typed.hpp"
+
+namespace bulkhead {
+namespace {
+
+schema::Operation operation_of(operation what) {
+  switch (what) {
+    case operation::read:
+      return schema::Operation::READ;
+    case operation::write:
+      return schema::Operation::WRITE;
+    case operation::list:
+      return schema::Operation::LIST;
+    case operation::remove:
+      return schema::Operation::DELETE;
+    case operation::help:
+      return schema::Operation::HELP;
+  }
+  return schema::Operation::READ;
+}
+
+kj::Promise<response> call(schema::Session::Client session, const request& what) {
+  auto message = session.handleRequest();
+  auto to = message.initRequest();
+  to.setOperation(operation_of(what.operation));
+  to.setPath(what.path.c_str());
+  write_fields(what.fields, to.initFields(static_cast<unsigned>(what.fields.size())));
+  return message.send().then([](capnp::Response<schema::Session::HandleResults>&& answer) {
+    return read_response(answer.getResponse());
+  });
+}
+
+}  // namespace
+
+// -- client -------------------------------------------------------------------------------------------------------------------------
+
+std::future<response> client::handle(request what) const {
+  auto answer = std::make_shared<std::promise<response>>();
+  broker_->run(
+      [what = std::move(what), answer](broker_thread::parts& with) {
+        return call(with.session, what).then([answer](response&& result) {
+          answer->set_value(std::move(result));
+        });
+      },
+      [answer](const error& problem) { answer->set_exception(std::make_exception_ptr(problem)); });
+  return answer->get_future();
+}
+
+void client::handle(request what, std::function<void(std::future<response>)> done) const {
+  auto tell = std::make_shared<std::function<void(std::future<response>)>>(std::move(done));
+  broker_->run(
+      [what = std::move(what), tell](broker_thread::parts& with) {
+        return call(with.session, what).then([tell](response&& result) {
+          std::promise<response> answer;
+          answer.set_value(std::move(result));
+          (*tell)(answer.get_future());
+        });
+      },
+      [tell](const error& problem) {
+        std::promise<response> answer;
+        answer.set_exception(std::make_exception_ptr(problem));
+        (*tell)(answer.get_future());
+      });
+}
+
+std::future<response> client::read(std::string path, fields with) const {
+  return handle({operation::read, std::move(path), std::move(with)});
+}
+
+std::future<response> client::write(std::string path, fields with) const {
+  return handle({operation::write, std::move(path), std::move(with)});
+}
+
+std::future<response> client::list(std::string path) const {
+  return handle({operation::list, std::move(path), {}});
+}
+
+std::future<response> client::remove(std::string path) const {
+  return handle({operation::remove, std::move(path), {}});
+}
+
+// -- typed ------------------------------------------------------------------------------------------------------------------------------
+
+class typed_access {
+ public:
+  static broker_thread& thread_of(const client& caller) { return *caller.broker_; }
+};
+
+std::future<void> with_session(const client& caller,
+                               kj::Function<kj::Promise<void>(schema::Session::Client)> work) {
+  auto done = std::make_shared<std::promise<void>>();
+  typed_access::thread_of(caller).run(
+      [work = kj::mv(work), done](broker_thread::parts& with) mutable {
+        return work(with.session).then([done] { done->set_value(); });
+      },
+      [done](const error& problem) { done->set_exception(std::make_exception_ptr(problem)); });
+  return done->get_future();
+}
+
+// -- subscription -------------------------------------------------------------------------------------------------------------------
+
+subscription::~subscription() {
+  if (auto thread = broker_.lock())
+    thread->run(
+        [id = id_](broker_thread::parts& with) -> kj::Promise<void> {
+          with.events.forget(id);
+          return kj::READY_NOW;
+        },
+        [](const error&) {});
+}
+
+subscription& subscription::operator=(subscription&& other) noexcept {
+  std::swap(broker_, other.broker_);
+  std::swap(id_, other.id_);
+  return *this;
+}
+
+// -- broker -------------------------------------------------------------------------------------------------------------------------
+
+broker::broker(broker_config config) : thread_(std::make_shared<broker_thread>(std::move(config))) {}
+
+broker::~broker() { stop(); }
+
+void broker::stop() { thread_->stop(); }
+
+mount_status broker::mount(mount_spec spec) {
+  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.mount(spec); })
+      .status;
+}
+
+void broker::unmount(const std::string& path) {
+  thread_->wait<void>([&](broker_thread::parts& with) { return with.core.unmount(path); });
+}
+
+std::vector<mount_status> broker::mounts() const {
+  std::vector<mount_status> result;
+  for (auto& each : thread_->wait<std::vector<mount_snapshot>>(
+           [](broker_thread::parts& with) { return with.core.query_all(); }))
+    result.push_back(std::move(each.status));
+  return result;
+}
+
+mount_status broker::status(const std::string& path) const {
+  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.query(path); })
+      .status;
+}
+
+mount_status broker::restart(const std::string& path) {
+  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.restart(path); })
+      .status;
+}
+
+void broker::kill(const std::string& path, int signal) {
+  thread_->wait<mount_signalled>([&](broker_thread::parts& with) { return with.core.signal(path, signal); });
+}
+
+client broker::connect() const { return client(thread_); }
+
+subscription broker::observe(std::function<void(const broker_event&)> observer) const {
+  const auto id = thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
+    return with.events.observe(observer);
+  });
+  return {thread_, id};
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The embedding API: a broker inside a service's own process.
+//
+//     bulkhead::broker broker({.state_directory = "/var/lib/service", .plugin_directory = "/usr/lib/service/plugins"});
+//     broker.mount({.path = "kv/", .plugin = "kv"});
+//     auto client = broker.connect();
+//     client.write("kv/app", {{"user", "ada"}}).get();
+//
+// Guarantees
+//   * The object owns everything: threads, processes, sockets, store. Its destructor stops them in good order; a process may make
+//     another one afterwards, or several at once in different state directories.
+//   * Every function may be called from any thread but the callbacks' own, and none needs an event loop. Functions that return a
+//     future never block; the others block until the broker has answered.
+//   * What mount() acknowledged is durable: a later broker on the same state directory mounts it again.
+// Limits
+//   * SIGPIPE is ignored in the whole process from the first broker on; no other signal is touched.
+//   * Typed calls carry Cap'n Proto types and are offered apart, in broker/typed.hpp.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/error.hpp"
+#include "broker/value.hpp"
+
+namespace bulkhead {
+
+enum class restart_rule : std::uint8_t {
+  permanent,  // always started again
+  transient,  // only after an abnormal end
+  temporary,  // never
+};
+
+enum class mount_state : std::uint8_t { starting, ready, draining, stopped, backoff, quarantined };
+
+std::string to_string(mount_state state);
+
+struct option {
+  std::string name;
+  std::string value;
+};
+
+/// How a mount is supervised; the defaults are the broker's.
+struct restart_limits {
+  std::uint32_t intensity = 3;                      // restarts allowed ...
+  std::chrono::milliseconds period{30'000};         // ... within this; one more quarantines the mount
+  std::chrono::milliseconds backoff_first{100};     // the first restart is immediate, the second waits this long
+  std::chrono::milliseconds backoff_max{30'000};    // each further one twice as long, up to this, plus jitter
+  std::chrono::milliseconds backoff_stable{60'000}; // a run this long starts the sequence anew
+};
+
+struct mount_spec {
+  std::string path;    // as in "kv/"; a missing trailing slash is added
+  std::string plugin;  // a file in the plugin directory
+  std::vector<option> options{};
+  std::string description{};
+  restart_rule restart = restart_rule::permanent;
+  restart_limits supervision{};
+};
+
+struct mount_status {
+  std::string path;
+  std::string uuid;
+  std::string plugin;
+  std::string plugin_version;
+  mount_state state = mount_state::stopped;
+  std::string reason;
+  std::uint64_t generation = 0;
+  std::uint32_t pid = 0;  // 0 when no process runs
+  std::uint64_t restarts = 0;
+  std::uint32_t calls_in_flight = 0;
+  std::uint32_t calls_waiting = 0;
+  std::uint64_t calls_total = 0;
+  std::uint64_t calls_failed = 0;
+};
+
+/// A transition: of a mount, or of the broker itself (then `mount` is empty).
+struct broker_event {
+  std::uint64_t number = 0;  // ascending, from 1
+  std::int64_t unix_ms = 0;
+  std::string mount;
+  std::uint64_t generation = 0;
+  std::string name;    // "starting", "ready", "crashed", "backoff", "quarantined", "stopped", "mounted", "unmounted", ...
+  std::string reason;
+};
+
+enum class operation : std::uint8_t { read, write, list, remove, help };
+
+struct request {
+  bulkhead::operation operation = operation::read;
+  std::string path;  // absolute, as in "kv/app"
+  bulkhead::fields fields{};
+};
+
+struct response {
+  bulkhead::fields fields{};
+  std::vector<std::string> keys;  // the answer to a list
+  std::vector<std::string> warnings;
+  std::string help;
+};
+
+struct broker_config {
+  std::string state_directory;   // made if missing, mode 0700; one broker at a time
+  std::string plugin_directory;  // plugins are named by their file here
+  std::string socket_path{};     // empty: no socket, callers are in this process only
+};
+
+class broker_thread;
+
+/// A caller inside the process. Copyable; all copies speak through one session. Works until the broker stops, and fails with
+/// broker_stopping after that. Any thread.
+class client {
+ public:
+  /// Sends a request-style call. The future holds the response or an `error`.
+  std::future<response> handle(request call) const;
+  /// The same with a callback, which runs on the broker's thread: it must not block and not wait for the broker.
+  void handle(request call, std::function<void(std::future<response>)> done) const;
+
+  std::future<response> read(std::string path, fields with = {}) const;
+  std::future<response> write(std::string path, fields with) const;
+  std::future<response> list(std::string path) const;
+  std::future<response> remove(std::string path) const;
+
+ private:
+  friend class broker;
+  friend class typed_access;
+  explicit client(std::shared_ptr<broker_thread> broker) : broker_(std::move(broker)) {}
+  std::shared_ptr<broker_thread> broker_;
+};
+
+/// Ends the delivery of events when destroyed.
+class subscription {
+ public:
+  subscription(subscription&&) noexcept = default;
+  subscription& operator=(subscription&&) noexcept;
+  subscription(const subscription&) = delete;
+  subscription& operator=(const subscription&) = delete;
+  ~subscription();
+
+ private:
+  friend class broker;
+  subscription(std::weak_ptr<broker_thread> broker, std::uint64_t id)
+      : broker_(std::move(broker)), id_(id) {}
+  std::weak_ptr<broker_thread> broker_;
+  std::uint64_t id_ = 0;
+};
+
+class broker {
+ public:
+  /// Opens the state, starts the mounts that it holds, listens. Returns once mounts are being started, not when all are ready. Throws
+  /// `error`: storage (state unusable, or in use by another broker), invalid_argument (a directory or socket path).
+  explicit broker(broker_config config);
+  /// stop()
+  ~broker();
+  broker(const broker&) = delete;
+  broker& operator=(const broker&) = delete;
+
+  /// Refuses new calls, lets those in flight finish for a while, stops the plugins in good order, closes the store. Idempotent.
+  void stop();
+
+  /// Enables a mount and waits for its first start. Throws `error`; a mount whose first start fails is not kept.
+  mount_status mount(mount_spec spec);
+  /// Removes a mount and its data. After it no call succeeds on anything that came from the mount.
+  void unmount(const std::string& path);
+  std::vector<mount_status> mounts() const;
+  mount_status status(const std::string& path) const;
+  /// Stops the instance in good order and starts another; leaves quarantine too.
+  mount_status restart(const std::string& path);
+  /// Sends a signal to the mount's process.
+  void kill(const std::string& path, int signal);
+
+  client connect() const;
+
+  /// Calls `observer` on the broker's thread for each event from now on; it must not block and not call the broker.
+  [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer) const;
+
+ private:
+  std::shared_ptr<broker_thread> thread_;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/broker_core.hpp"
+
+#include <fmt/format.h>
+#include <kj/debug.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "broker/convert.hpp"
+#include "broker/mount_record.hpp"
+#include "broker/mount_supervisor.hpp"
+#include "broker/view.hpp"
+#include "schema/wire/error_text.hpp"
+
+namespace bulkhead {
+namespace {
+
+// What every view's keys begin with; see view_prefix().
+constexpr std::string_view views_root = "view/";
+
+std::string random_hex(std::size_t bytes) {
+  std::string raw(bytes, '\0');
+  KJ_ASSERT(::getrandom(raw.data(), raw.size(), 0) == static_cast<ssize_t>(raw.size()));
+  std::string hex;
+  for (const char byte : raw) hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return hex;
+}
+
+/// A random UUID (RFC 4122, version 4).
+std::string make_uuid() {
+  auto hex = random_hex(16);
+  hex[12] = '4';
+  hex[16] = "89ab"[static_cast<unsigned>(hex[16]) % 4];
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
+                     hex.substr(16, 4), hex.substr(20));
+}
+
+bool is_file_name(std::string_view name) {
+  return !name.empty() && name[0] != '.' && name.size() <= 255 &&
+         std::all_of(name.begin(), name.end(), [](char byte) {
+           return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+         });
+}
+
+[[noreturn]] void refuse(error_kind kind, std::string what, std::string why, std::string remedy = {}) {
+  kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
+}
+
+void check_supervision(const std::string& path, const restart_limits& rules) {
+  constexpr std::chrono::hours period_max{24};
+  auto bad = [&path](const char* field, const char* why) {
+    refuse(error_kind::invalid_argument, fmt::format("'{}' is not mounted: {} is out of range", path, field), why);
+  };
+  if (rules.period.count() <= 0 || rules.period > period_max)
+    bad("supervision.period", "it is 1 ms to 24 h");
+  if (rules.intensity > 1'000'000) bad("supervision.intensity", "it is at most 1000000");
+  if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
+    bad("supervision.backoff_first", "it is at most supervision.backoff_max");
+  if (rules.backoff_max > period_max) bad("supervision.backoff_max", "it is at most 24 h");
+  if (rules.backoff_stable.count() <= 0) bad("supervision.backoff_stable", "it is at least 1 ms");
+}
+
+}  // namespace
+
+broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
+    : services_(services), ask_(ask), parent_(parent) {
+  services_.save_entry = [this](mount_entry& entry) { return save(entry); };
+}
+
+// -- mount --------------------------------------------------------------------------------------------------------------------------
+
+void broker_core::check(mount_spec& spec) {
+  const auto& limits = services_.limits;
+  std::string problem;
+  const auto path = normalise_mount_path(spec.path, problem);
+  if (!path)
+    refuse(error_kind::invalid_argument, fmt::format("'{}' is no mount path", wire::escape_line(spec.path)),
+           problem, "a path as in kv/ or team/kv/");
+  spec.path = *path;
+  if (stopping_) refuse(error_kind::broker_stopping, "the broker is stopping", {});
+  if (routes_.size() >= limits.mounts_max)
+    refuse(error_kind::overloaded, "no further mount is possible",
+           fmt::format("there are {}, the limit mounts_max", limits.mounts_max));
+  if (auto taken = routes_.overlap(spec.path))
+    refuse(error_kind::already_exists, fmt::format("'{}' is not free", spec.path),
+           *taken == spec.path ? "there is a mount at this path"
+                               : fmt::format("the mount '{}' overlaps with it", *taken),
+           fmt::format("bulkhead unmount {}   |   choose another path", *taken));
+  if (spec.description.size() > limits.description_bytes_max)
+    refuse(error_kind::invalid_argument, "the description is too long",
+           fmt::format("{} bytes, the limit is {}", spec.description.size(), limits.description_bytes_max));
+  if (spec.options.size() > limits.options_max)
+    refuse(error_kind::invalid_argument, "there are too many options",
+           fmt::format("{}, the limit is {}", spec.options.size(), limits.options_max));
+  std::set<std::string> names;
+  for (const auto& each : spec.options) {
+    const auto name = wire::escape_line(each.name);
+    if (each.name.empty() || each.name.size() + each.value.size() > limits.option_bytes_max)
+      refuse(error_kind::invalid_argument, fmt::format("option '{}' is not usable", name),
+             fmt::format("a name is not empty, and name and value have at most {} bytes", limits.option_bytes_max));
+    if (!names.insert(each.name).second)
+      refuse(error_kind::invalid_argument, fmt::format("option '{}' is given twice", name), {});
+  }
+  check_supervision(spec.path, spec.supervision);
+  check_plugin(spec);
+}
+
+void broker_core::check_plugin(const mount_spec& spec) const {
+  const auto& directory = services_.config.plugin_directory;
+  const auto name = wire::escape_line(spec.plugin);
+  if (!is_file_name(spec.plugin))
+    refuse(error_kind::invalid_argument, fmt::format("'{}' is no plugin", name),
+           "a plugin is named by its file in the plugin directory, without a path");
+  struct stat info {};
+  const auto file = directory + "/" + spec.plugin;
+  if (::stat(file.c_str(), &info) != 0)
+    refuse(error_kind::not_found, fmt::format("there is no plugin '{}'", name),
+           fmt::format("the plugin directory {} has no such file", directory),
+           fmt::format("ls {}", directory));
+  if (!S_ISREG(info.st_mode) || ::access(file.c_str(), X_OK) != 0)
+    refuse(error_kind::invalid_argument, fmt::format("'{}' is no plugin", name),
+           fmt::format("{} is not an executable file", file), fmt::format("chmod +x {}", file));
+}
+
+std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
+  const auto& limits = services_.limits;
+  slot_limits slot_rules;
+  slot_rules.calls_in_flight_max = limits.calls_in_flight_max;
+  slot_rules.calls_waiting_max = limits.calls_waiting_max;
+  slot_rules.wait_max = limits.slot_wait_ms_max.count() * kj::MILLISECONDS;
+  slot_rules.call_max = limits.call_ms_max.count() * kj::MILLISECONDS;
+  auto entry = std::make_shared<mount_entry>();
+  entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
+  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max);
+  entry->spec = std::move(spec);
+  return entry;
+}
+
+void broker_core::start(const std::shared_ptr<mount_entry>& entry, bool mounting) {
+  const auto path = entry->spec.path;
+  routes_.insert(path, mount_route{entry, {}, mounting, false});
+  auto make = [this, path]() -> caf::actor {
+    auto* route = routes_.exact(path);
+    if (route == nullptr) return {};
+    route->actor = services_.reactor.system().spawn<mount_supervisor>(services_.reactor, route->entry, services_);
+    return caf::actor_cast<caf::actor>(route->actor);
+  };
+  services_.reactor.detach(parent_.add(path, std::move(make)));
+}
+
+kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    check(spec);
+    auto entry = make_entry(std::move(spec));
+    entry->uuid = make_uuid();
+    entry->accessor = fmt::format("{}_{}", entry->spec.plugin, random_hex(4));
+    entry->created_unix_ms = unix_ms_now();
+    entry->generations_reserved = generation_block;
+    const auto path = entry->spec.path;
+    start(entry, true);
+    return ask_.ask<mount_snapshot>(require(path).actor, mount_await_start{})
+        .then([this, path](mount_snapshot&& status) { return keep(path, kj::mv(status)); });
+  });
+}
+
+kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot status) {
+  if (!status.start_failure.empty() || status.status.state != mount_state::ready) {
+    const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
+    const auto lines = require(path).entry->log->last_lines(status.status.generation, 1);
+    return discard(path, "its first start failed").then([path, why, lines]() -> mount_snapshot {
+      refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
+             lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),
+             "run the plugin's file by hand to see what it says");
+    });
+  }
+  auto entry = require(path).entry;
+  return save_new(*entry).then(
+      [this, path, status = kj::mv(status)]() mutable -> kj::Promise<mount_snapshot> {
+        auto& route = require(path);
+        route.mounting = false;
+        services_.events.record(path, status.status.generation, "mounted",
+                                fmt::format("plugin {}", route.entry->spec.plugin));
+        return kj::mv(status);
+      },
+      [this, path](kj::Exception&& problem) {
+        return discard(path, "it could not be stored").then([problem = kj::mv(problem)]() mutable -> mount_snapshot {
+          kj::throwFatalException(kj::mv(problem));
+        });
+      });
+}
+
+/// Takes a mount that was never acknowledged back.
+kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
+  auto& route = require(path);
+  route.leaving = true;
+  route.entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
+  return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
+      .ignoreResult()
+      .then([this, path] { return parent_.remove(path); })
+      .then([this, path] { return delete_view(services_.store, require(path).entry->uuid).ignoreResult(); })
+      .catch_([path](kj::Exception&& problem) {
+        KJ_LOG(ERROR, "a mount was not taken back cleanly", path, problem.getDescription());
+      })
+      .then([this, path] { routes_.erase(path); });
+}
+
+kj::Promise<void> broker_core::save_new(mount_entry& entry) {
+  txn_request request;
+  request.compares.push_back(txn_compare::absent(mount_key(entry.spec.path)));
+  request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
+  return services_.store.txn(std::move(request)).then([path = entry.spec.path](txn_result&& result) {
+    if (!result.succeeded)
+      refuse(error_kind::already_exists, fmt::format("'{}' is not free", path),
+             "another broker on this state has mounted it");
+  });
+}
+
+kj::Promise<void> broker_core::save(mount_entry& entry) {
+  auto* route = routes_.exact(entry.spec.path);
+  if (route != nullptr && route->mounting) return kj::READY_NOW;  // written when it is acknowledged
+  txn_request request;
+  request.compares.push_back(txn_compare::present(mount_key(entry.spec.path)));
+  request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
+  return services_.store.txn(std::move(request)).then([path = entry.spec.path](txn_result&& result) {
+    if (!result.succeeded)
+      refuse(error_kind::not_found, fmt::format("the record of '{}' is gone", path), {});
+  });
+}
+
+// -- unmount ------------------------------------------------------------------------------------------------------------------------
+
+kj::Promise<void> broker_core::unmount(std::string path) {
+  return kj::evalNow([&]() -> kj::Promise<void> {
+    auto& route = require(path);
+    path = route.entry->spec.path;
+    if (route.mounting || route.leaving)
+      refuse(error_kind::failed_precondition, fmt::format("'{}' cannot be unmounted now", path),
+             route.mounting ? "it is being mounted" : "it is being unmounted");
+    route.leaving = true;
+    auto entry = route.entry;
+    entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
+                                  "an operator removed the mount"));
+    return ask_
+        .ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "unmounted"})
+        .ignoreResult()
+        .then([this, path] { return parent_.remove(path); })
+        .then([this, path] {
+          txn_request request;
+          request.then.push_back(txn_op::erase(mount_key(path)));
+          return services_.store.txn(std::move(request)).ignoreResult();
+        })
+        .then([this, entry] { return delete_view(services_.store, entry->uuid).ignoreResult(); })
+        .then([this, path, entry] {
+          routes_.erase(path);
+          services_.events.record(path, entry->generations_used, "unmounted", "an operator removed the mount");
+        });
+  });
+}
+
+kj::Promise<void> broker_core::stop_mounts() {
+  stopping_ = true;
+  auto stops = kj::Vector<kj::Promise<void>>();
+  for (auto& [path, route] : routes_) {
+    route.entry->slot->refuse(exception(error_kind::broker_stopping, "the broker is stopping", {}));
+    stops.add(ask_.ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
+                  .ignoreResult()
+                  .catch_([](kj::Exception&&) {}));
+  }
+  return kj::joinPromises(stops.releaseAsArray());
+}
+
+// -- questions and orders -------------------------------------------------------------------------------------------------------------
+
+mount_route& broker_core::require(const std::string& path) {
+  std::string problem;
+  const auto normal = normalise_mount_path(path, problem);
+  auto* route = normal ? routes_.exact(*normal) : nullptr;
+  if (route == nullptr)
+    refuse(error_kind::not_found, fmt::format("there is no mount '{}'", wire::escape_line(path)), problem,
+           "bulkhead mounts");
+  return *route;
+}
+
+route_table<mount_route>::match broker_core::find(std::string_view path) {
+  auto found = routes_.find(path);
+  if (!found)
+    refuse(error_kind::not_found, fmt::format("no mount serves '{}'", wire::escape_line(path)), {}, "bulkhead mounts");
+  return *found;
+}
+
+kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
+  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_query{}); });
+}
+
+kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
+  auto answers = kj::Vector<kj::Promise<kj::Maybe<mount_snapshot>>>();
+  for (auto& [path, route] : routes_)
+    answers.add(ask_.ask<mount_snapshot>(route.actor, mount_query{})
+                    .then([](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
+                          [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
+  return kj::joinPromises(answers.releaseAsArray())
+      .then([](kj::Array<kj::Maybe<mount_snapshot>>&& all) {
+        std::vector<mount_snapshot> result;
+        for (auto& each : all)
+          KJ_IF_MAYBE (status, each) result.push_back(kj::mv(*status));
+        return result;
+      });
+}
+
+kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
+  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_restart{}); });
+}
+
+kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
+  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_reset{}); });
+}
+
+kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int number) {
+  return kj::evalNow([&]() -> kj::Promise<mount_signalled> {
+    if (number < 1 || number > 64)
+      refuse(error_kind::invalid_argument, fmt::format("{} is no signal", number), "signals are 1 to 64");
+    auto& route = require(path);
+    return ask_.ask<mount_signalled>(route.actor, mount_signal{number})
+        .then([path = route.entry->spec.path](mount_signalled&& sent) {
+          if (sent.pid == 0)
+            refuse(error_kind::failed_precondition, fmt::format("no process runs at '{}'", path),
+                   "the mount is not ready", fmt::format("bulkhead status {}", path));
+          return sent;
+        });
+  });
+}
+
+// -- start ----------------------------------------------------------------------------------------------------------------------------
+
+kj::Promise<void> broker_core::load() {
+  return load_page({}).then([this] { return sweep_views({}); });
+}
+
+kj::Promise<void> broker_core::load_page(std::string after) {
+  range_request request;
+  request.keys = key_range::prefix(mounts_prefix);
+  request.after = std::move(after);
+  return services_.store.range(std::move(request)).then([this](range_result&& page) -> kj::Promise<void> {
+    for (const auto& row : page.rows) restore(row.key, row.value);
+    if (!page.more) return kj::READY_NOW;
+    return load_page(page.rows.back().key);
+  });
+}
+
+void broker_core::restore(const std::string& key, const std::string& record) {
+  mount_entry stored;
+  const auto path = key.substr(mounts_prefix.size());
+  std::string problem;
+  if (!decode_record(record, stored) || stored.spec.path != path || routes_.overlap(path)) {
+    // One bad record must not keep the others down.
+    services_.events.record(path, 0, "unreadable", "its record in the store makes no sense; it is not mounted");
+    KJ_LOG(ERROR, "a mount's record in the store makes no sense; it is not mounted", path);
+    return;
+  }
+  auto entry = make_entry(std::move(stored.spec));
+  entry->uuid = stored.uuid;
+  entry->accessor = stored.accessor;
+  entry->created_unix_ms = stored.created_unix_ms;
+  entry->generations_reserved = stored.generations_reserved;
+  entry->generations_used = stored.generations_used;
+  start(entry, false);
+}
+
+/// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to finish.
+kj::Promise<void> broker_core::sweep_views(std::string after) {
+  range_request request;
+  request.keys = key_range::prefix(views_root);
+  request.after = std::move(after);
+  request.limit = 1;
+  request.keys_only = true;
+  return services_.store.range(std::move(request)).then([this](range_result&& page) -> kj::Promise<void> {
+    if (page.rows.empty()) return kj::READY_NOW;
+    const auto& key = page.rows.front().key;
+    const auto uuid = key.substr(views_root.size(), key.find('/', views_root.size()) - views_root.size());
+    const bool known = std::any_of(routes_.begin(), routes_.end(),
+                                   [&uuid](auto& each) { return each.second.entry->uuid == uuid; });
+    // '0' follows '/': the next key that can be another mount's.
+    auto next = std::string(views_root) + uuid + "0";
+    auto done = known ? kj::Promise<void>(kj::READY_NOW) : delete_view(services_.store, uuid).ignoreResult();
+    return done.then([this, next = std::move(next)] { return sweep_views(next); });
+  });
+}
+
+}  // namespace bulkhead

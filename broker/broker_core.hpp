@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The broker on its reactor: mounts, routes, operations. Everything that a session, the admin interface or the embedding API asks
+// for comes down to a function here. Threads: the reactor's only; nothing blocks.
+//
+// Order of a mount: reserve the path, start the actor, wait for the first start, write the record, answer. A broker that dies before
+// the record is written never acknowledged the mount; what the plugin may have stored by then is swept at the next start. Order of an
+// unmount: refuse, drain, stop, erase the record, delete the view, answer; a broker that dies behind the erased record sweeps the view
+// at its next start. So after a crash at any point the mount is there or gone, with its data.
+
+#include <kj/async.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/asker.hpp"
+#include "broker/mount_messages.hpp"
+#include "broker/mounts_parent.hpp"
+#include "broker/router.hpp"
+#include "broker/services.hpp"
+
+namespace bulkhead {
+
+struct mount_route {
+  std::shared_ptr<mount_entry> entry;
+  mount_actor actor;
+  bool mounting = false;
+  bool leaving = false;
+};
+
+class broker_core {
+ public:
+  /// `services` outlives the core. `ask` is an asker of the reactor.
+  broker_core(broker_services& services, asker& ask, mounts_parent& parent);
+
+  /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished operations left.
+  kj::Promise<void> load();
+  /// Refuses calls and stops all mounts, at once and in good order. They stay in the store.
+  kj::Promise<void> stop_mounts();
+
+  kj::Promise<mount_snapshot> mount(mount_spec spec);
+  kj::Promise<void> unmount(std::string path);
+  kj::Promise<mount_snapshot> query(const std::string& path);
+  kj::Promise<std::vector<mount_snapshot>> query_all();
+  kj::Promise<mount_snapshot> restart(const std::string& path);
+  kj::Promise<mount_snapshot> reset(const std::string& path);
+  kj::Promise<mount_signalled> signal(const std::string& path, int number);
+
+  /// The mount that serves an absolute path. Fails with not_found.
+  route_table<mount_route>::match find(std::string_view path);
+  /// The mount of exactly this path (with or without the slash). Fails with not_found.
+  mount_route& require(const std::string& path);
+
+  broker_services& services() { return services_; }
+  std::size_t mount_count() const { return routes_.size(); }
+
+ private:
+  std::shared_ptr<mount_entry> make_entry(mount_spec spec);
+  void check(mount_spec& spec);
+  void check_plugin(const mount_spec& spec) const;
+  void start(const std::shared_ptr<mount_entry>& entry, bool mounting);
+  kj::Promise<void> discard(std::string path, std::string reason);
+  kj::Promise<mount_snapshot> keep(std::string path, mount_snapshot status);
+  kj::Promise<void> save_new(mount_entry& entry);
+  kj::Promise<void> save(mount_entry& entry);
+  kj::Promise<void> load_page(std::string after);
+  kj::Promise<void> sweep_views(std::string after);
+  void restore(const std::string& key, const std::string& record);
+
+  broker_services& services_;
+  asker& ask_;
+  mounts_parent& parent_;
+  route_table<mount_route> routes_;
+  bool stopping_ = false;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/convert.hpp"
+
+#include "schema/wire/error_text.hpp"
+
+namespace bulkhead {
+namespace {
+
+template <class... Cases>
+struct overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+overloaded(Cases...) -> overloaded<Cases...>;
+
+bulkhead::bytes read_bytes(capnp::Data::Reader from) {
+  return {std::string(reinterpret_cast<const char*>(from.begin()), from.size())};
+}
+
+}  // namespace
+
+std::string text(capnp::Text::Reader from) { return {from.begin(), from.size()}; }
+
+void write_value(const value& from, schema::Value::Builder to) {
+  to.setSecret(from.secret);
+  std::visit(
+      overloaded{[&](std::monostate) { to.setNull(); }, [&](bool content) { to.setBool(content); },
+                 [&](std::int64_t content) { to.setInt(content); },
+                 [&](double content) { to.setFloat(content); },
+                 [&](const std::string& content) {
+                   to.setText(capnp::Text::Reader(content.c_str(), content.size()));
+                 },
+                 [&](const bytes& content) {
+                   to.setData(kj::arrayPtr(reinterpret_cast<const kj::byte*>(content.content.data()),
+                                           content.content.size()));
+                 },
+                 [&](const value::list& content) {
+                   auto list = to.initList(static_cast<unsigned>(content.size()));
+                   for (unsigned i = 0; i < list.size(); ++i) write_value(content[i], list[i]);
+                 },
+                 [&](const value::map& content) {
+                   write_fields(content, to.initMap(static_cast<unsigned>(content.size())));
+                 }},
+      from.content);
+}
+
+void write_fields(const fields& from, capnp::List<schema::Field>::Builder to) {
+  for (unsigned i = 0; i < to.size(); ++i) {
+    to[i].setName(from[i].name.c_str());
+    write_value(from[i].value, to[i].initValue());
+  }
+}
+
+value read_value(schema::Value::Reader from, unsigned depth) {
+  value result;
+  result.secret = from.getSecret();
+  if (depth >= value_depth_max) return result;
+  switch (from.which()) {
+    case schema::Value::NULL_:
+      break;
+    case schema::Value::TEXT:
+      result.content = text(from.getText());
+      break;
+    case schema::Value::BOOL:
+      result.content = from.getBool();
+      break;
+    case schema::Value::INT:
+      result.content = std::int64_t{from.getInt()};
+      break;
+    case schema::Value::FLOAT:
+      result.content = from.getFloat();
+      break;
+    case schema::Value::DATA:
+      result.content = read_bytes(from.getData());
+      break;
+    case schema::Value::LIST: {
+      value::list list;
+      for (auto each : from.getList()) list.push_back(read_value(each, depth + 1));
+      result.content = std::move(list);
+      break;
+    }
+    case schema::Value::MAP:
+      result.content = read_fields(from.getMap(), depth + 1);
+      break;
+  }
+  return result;
+}
+
+fields read_fields(capnp::List<schema::Field>::Reader from, unsigned depth) {
+  fields result;
+  result.reserve(from.size());
+  for (auto each : from)
+    result.push_back({text(each.getName()), read_value(each.getValue(), depth)});
+  return result;
+}
+
+response read_response(schema::Response::Reader from) {
+  response result;
+  result.fields = read_fields(from.getFields());
+  for (auto each : from.getKeys()) result.keys.push_back(text(each));
+  for (auto each : from.getWarnings()) result.warnings.push_back(text(each));
+  result.help = text(from.getHelp());
+  return result;
+}
+
+mount_spec read_spec(schema::MountSpec::Reader from) {
+  mount_spec spec;
+  spec.path = text(from.getPath());
+  spec.plugin = text(from.getPlugin());
+  spec.description = text(from.getDescription());
+  for (auto each : from.getOptions())
+    spec.options.push_back({text(each.getName()), text(each.getValue())});
+  spec.restart = static_cast<restart_rule>(from.getRestart());
+  // Without one, the reader of a null struct answers with the schema's defaults, which are the broker's.
+  const auto rules = from.getSupervision();
+  spec.supervision.intensity = rules.getIntensity();
+  spec.supervision.period = std::chrono::milliseconds(rules.getPeriodMs());
+  spec.supervision.backoff_first = std::chrono::milliseconds(rules.getBackoffFirstMs());
+  spec.supervision.backoff_max = std::chrono::milliseconds(rules.getBackoffMaxMs());
+  spec.supervision.backoff_stable = std::chrono::milliseconds(rules.getBackoffStableMs());
+  return spec;
+}
+
+void write_supervision(const restart_limits& from, schema::Supervision::Builder to) {
+  to.setIntensity(from.intensity);
+  to.setPeriodMs(static_cast<std::uint32_t>(from.period.count()));
+  to.setBackoffFirstMs(static_cast<std::uint32_t>(from.backoff_first.count()));
+  to.setBackoffMaxMs(static_cast<std::uint32_t>(from.backoff_max.count()));
+  to.setBackoffStableMs(static_cast<std::uint32_t>(from.backoff_stable.count()));
+}
+
+void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
+  to.setPath(from.path.c_str());
+  to.setPlugin(from.plugin.c_str());
+  to.setDescription(from.description.c_str());
+  auto options = to.initOptions(static_cast<unsigned>(from.options.size()));
+  for (unsigned i = 0; i < options.size(); ++i) {
+    options[i].setName(from.options[i].name.c_str());
+    options[i].setValue(from.options[i].value.c_str());
+  }
+  to.setRestart(static_cast<schema::RestartType>(from.restart));
+  write_supervision(from.supervision, to.initSupervision());
+}
+
+error to_error(const kj::Exception& from) {
+  // Inside the process the broker's own words come without a hop and the plugin's with one.
+  auto said = wire::parse_error(from, wire::plugin_hops_at_broker);
+  return {static_cast<error_kind>(said.kind), said.what, std::move(said.why),
+          std::move(said.remedy)};
+}
+
+kj::Exception exception(error_kind kind, std::string what, std::string why, std::string remedy) {
+  return wire::make_exception({static_cast<schema::ErrorKind>(kind), std::move(what),
+                               std::move(why), std::move(remedy), {}});
+}
+
+kj::Exception to_exception(const error& from) {
+  return exception(from.kind(), from.what(), from.why(), from.remedy());
+}
+
+std::string to_string(error_kind kind) {
+  return std::string(wire::kind_name(static_cast<schema::ErrorKind>(kind)));
+}
+
+std::string to_string(mount_state state) {
+  switch (state) {
+    case mount_state::starting:
+      return "starting";
+    case mount_state::ready:
+      return "ready";
+    case mount_state::draining:
+      return "draining";
+    case mount_state::stopped:
+      return "stopped";
+    case mount_state::backoff:
+      return "backoff";
+    case mount_state::quarantined:
+      return "quarantined";
+  }
+  return "unknown";
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/host_server.hpp"
+
+#include "broker/convert.hpp"
+#include "broker/view.hpp"
+
+namespace bulkhead {
+namespace {
+
+class host_server final : public schema::Host::Server {
+ public:
+  host_server(broker_services& services, std::shared_ptr<mount_entry> entry,
+              std::uint64_t generation)
+      : services_(services),
+        entry_(std::move(entry)),
+        generation_(generation),
+        view_(make_view(services.store, entry_->uuid)) {}
+
+  kj::Promise<void> view(ViewContext context) override {
+    context.getResults().setView(view_);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> log(LogContext context) override {
+    const auto params = context.getParams();
+    entry_->log->plugin_says(generation_, params.getLevel(), text(params.getText()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> now(NowContext context) override {
+    context.getResults().setUnixMs(unix_ms_now());
+    return kj::READY_NOW;
+  }
+
+ private:
+  broker_services& services_;
+  std::shared_ptr<mount_entry> entry_;
+  std::uint64_t generation_;
+  schema::View::Client view_;
+};
+
+}  // namespace
+
+schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
+                               std::uint64_t generation) {
+  return kj::heap<host_server>(services, std::move(entry), generation);
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The Host of schema/plugin.capnp: what the broker lends to one instance of one mount.
+
+#include "broker/services.hpp"
+#include "schema/plugin.capnp.h"
+
+namespace bulkhead {
+
+/// `services` outlives the capability's last call: the links of instances end before the broker's parts.
+schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
+                               std::uint64_t generation);
+
+}  // namespace bulkhead

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The broker's limits: each with a name, a unit, a default, and what happens at it. `bulkhead limits` shows them together with those
+// of the wire (schema/wire/wire_limits.hpp), the store (broker/store/store_limits.hpp) and the views.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bulkhead {
+
+struct broker_limits {
+  std::uint32_t clients_max = 256;
+  std::uint32_t client_sessions_max = 16;
+  std::uint32_t mounts_max = 10'000;
+  std::uint32_t options_max = 64;
+  std::uint32_t option_bytes_max = 4096;
+  std::uint32_t description_bytes_max = 1024;
+  std::uint32_t calls_in_flight_max = 1024;
+  std::uint32_t calls_waiting_max = 1024;
+  std::chrono::milliseconds slot_wait_ms_max{10'000};
+  std::chrono::milliseconds call_ms_max{90'000};
+  std::chrono::milliseconds start_ms_max{5'000};
+  std::chrono::milliseconds drain_ms_max{5'000};
+  std::chrono::milliseconds stop_grace_ms{2'000};
+  std::chrono::milliseconds stop_term_ms{1'000};
+  std::uint32_t schema_nodes_max = 4096;
+  std::uint32_t plugin_text_bytes_max = 256;
+  std::uint32_t log_line_bytes_max = 4096;
+  std::uint32_t log_lines_kept = 1000;
+  std::uint32_t log_bytes_per_s_max = 1U << 20U;
+  std::uint64_t client_flow_words_max = 8U << 20U;
+};
+
+struct limit_line {
+  std::string name;
+  std::uint64_t value = 0;
+  std::string unit;
+  std::string outcome;
+};
+
+/// All limits, for people.
+std::vector<limit_line> list_limits(const broker_limits& limits);
+
+}  // namespace bulkhead

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the broker knows of one mount, shared by the mount's actor, the routes and the servers that clients hold. It outlives the
+// actor, so that a restart of the actor keeps the slot. Threads: the reactor's only. Who writes what:
+//   spec, uuid, accessor    fixed when the entry is made
+//   slot                    switched by the mount's actor alone
+//   log                     appended to by the mount's instances and the actor
+//   face                    replaced by the mount's actor when an instance is ready
+//   crashes, generations    the mount's actor
+
+#include <capnp/message.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/broker.hpp"
+#include "broker/crash_report.hpp"
+#include "broker/mount_log.hpp"
+#include "broker/slot.hpp"
+#include "schema/plugin.capnp.h"
+
+namespace bulkhead {
+
+inline constexpr std::size_t crash_reports_kept = 10;
+
+/// How many generations a mount takes from the store at once, and how few may be left before it takes more.
+inline constexpr std::uint64_t generation_block = 100;
+inline constexpr std::uint64_t generation_low_mark = 20;
+
+/// What the newest ready instance told of itself.
+struct plugin_face {
+  std::string name;
+  std::string version;
+  std::shared_ptr<capnp::MallocMessageBuilder> info;  // a schema::PluginInfo
+
+  schema::PluginInfo::Reader reader() const {
+    return info->getRoot<schema::PluginInfo>().asReader();
+  }
+};
+
+struct mount_entry {
+  mount_spec spec;
+  std::string uuid;
+  std::string accessor;
+  std::int64_t created_unix_ms = 0;
+  std::uint64_t generations_used = 0;
+  std::uint64_t generations_reserved = 0;
+  kj::Own<bulkhead::slot> slot;
+  std::shared_ptr<mount_log> log;
+  std::shared_ptr<plugin_face> face;  // null before the first hello
+  std::deque<crash_report> crashes;   // newest last
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
+};
+
+}  // namespace bulkhead

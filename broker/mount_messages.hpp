@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The messages of a mount's actor: plain structs. Who sends what to whom is in actors/protocols.hpp.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "actors/instance_messages.hpp"
+#include "actors/supervision.hpp"
+#include "broker/broker.hpp"
+#include "broker/crash_report.hpp"
+
+namespace bulkhead {
+
+/// Answered when the first start has ended, well or badly.
+struct mount_await_start {};
+/// Ends the instance in good order and starts another.
+struct mount_restart {};
+/// Leaves quarantine: clears the window and starts.
+struct mount_reset {};
+struct mount_query {};
+
+struct mount_signal {
+  int number = 0;
+};
+
+/// Lets calls in flight finish for `drain_max`, stops the instance, ends the actor. The slot refuses already.
+struct mount_stop {
+  std::chrono::milliseconds drain_max{0};
+  std::string reason;
+};
+
+/// INTERNAL: a timer of the supervision core is due.
+struct mount_tick {
+  std::uint64_t timer = 0;
+};
+/// INTERNAL: the generation may be used; start it.
+struct mount_launch {
+  std::uint64_t generation = 0;
+};
+/// INTERNAL: nothing is in flight any more, or waited for long enough.
+struct mount_drained {};
+
+/// Everything there is to say of a mount at one moment.
+struct mount_snapshot {
+  mount_status status;
+  std::uint64_t uptime_ms = 0;
+  std::size_t restarts_in_window = 0;
+  std::chrono::nanoseconds backoff_left{0};
+  std::chrono::nanoseconds oldest_call{0};
+  instance_stats instance;
+  std::optional<crash_report> last_crash;
+  std::string start_failure;  // answer to mount_await_start and mount_restart: why the start failed; empty when it did not
+};
+
+/// Answer to mount_signal.
+struct mount_signalled {
+  std::uint32_t pid = 0;  // 0: no process runs
+  std::uint64_t generation = 0;
+};
+
+}  // namespace bulkhead

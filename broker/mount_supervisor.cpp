@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mount_supervisor.hpp"
+
+#include <fmt/format.h>
+#include <kj/debug.h>
+
+#include <algorithm>
+
+#include "broker/convert.hpp"
+
+namespace bulkhead {
+namespace {
+
+constexpr const char* instance_id = "instance";
+
+supervisor_policy policy_of(const mount_spec& spec) {
+  supervisor_policy policy;
+  policy.intensity = spec.supervision.intensity;
+  policy.period = spec.supervision.period;
+  policy.backoff.first = spec.supervision.backoff_first;
+  policy.backoff.max = spec.supervision.backoff_max;
+  policy.backoff.stable = spec.supervision.backoff_stable;
+  policy.when_spent = give_up::quarantine;
+  policy.asked = asked_start::may_fail;
+  return policy;
+}
+
+mount_state state_of(child_state state, bool leaving) {
+  switch (state) {
+    case child_state::starting:
+      return mount_state::starting;
+    case child_state::ready:
+      return leaving ? mount_state::draining : mount_state::ready;
+    case child_state::stopping:
+      return leaving ? mount_state::draining : mount_state::starting;
+    case child_state::backoff:
+      return mount_state::backoff;
+    case child_state::quarantined:
+      return mount_state::quarantined;
+    case child_state::stopped:
+      break;
+  }
+  return mount_state::stopped;
+}
+
+exit_kind exit_kind_of(const instance_end& end) {
+  switch (end.cause) {
+    case end_cause::stopped:
+      return exit_kind::shutdown;
+    case end_cause::stop_killed:
+      return exit_kind::killed;
+    case end_cause::process:
+      if (end.status.success()) return exit_kind::normal;
+      if (end.status == exit_status::signaled(SIGKILL, false)) return exit_kind::killed;
+      return exit_kind::abnormal;
+    default:
+      return exit_kind::abnormal;
+  }
+}
+
+bool ended_by_itself(const instance_end& end) {
+  return end.cause != end_cause::stopped && end.cause != end_cause::stop_killed;
+}
+
+}  // namespace
+
+mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
+                                   std::shared_ptr<mount_entry> entry, broker_services& services)
+    : hosted(config, loop),
+      services_(services),
+      entry_(std::move(entry)),
+      core_(policy_of(entry_->spec), services.random) {}
+
+mount_supervisor::~mount_supervisor() noexcept = default;
+
+mount_actor::behavior_type mount_supervisor::make_behavior() {
+  set_down_handler([this](caf::down_msg& news) { instance_down(news); });
+  child_spec child;
+  child.id = instance_id;
+  child.restart = static_cast<restart_type>(entry_->spec.restart);
+  child.first_generation = entry_->generations_used + 1;
+  child.shutdown = shutdown_rule::infinity();  // instance_stop carries the limits
+  step(event::add{child});
+  step(event::start{});
+  return {
+      [this](const instance_ready& news) { ready(news); },
+      [this](const instance_ended& news) { return ended(news); },
+      [this](const mount_await_start&) { return await_start(); },
+      [this](const mount_restart&) {
+        starting_ = true;
+        step(event::restart_child{instance_id});
+        return await_start();
+      },
+      [this](const mount_reset&) {
+        step(event::reset_child{instance_id});
+        return await_start();
+      },
+      [this](const mount_query&) { return query(); },
+      [this](const mount_signal& order) -> caf::result<mount_signalled> {
+        if (pid_ == 0) return mount_signalled{};
+        auto answer = make_response_promise<mount_signalled>();
+        const mount_signalled sent{pid_, instance_generation_};
+        request(instance_, caf::infinite, instance_signal{order.number})
+            .then([answer, sent](bool alive) mutable {
+              answer.deliver(alive ? sent : mount_signalled{});
+            },
+            [answer](const caf::error&) mutable { answer.deliver(mount_signalled{}); });
+        return answer;
+      },
+      [this](const mount_stop& order) { return begin_stop(order); },
+      [this](const mount_tick& tick) { step(event::timer{tick.timer}); },
+      [this](const mount_launch& order) { start_instance(order.generation); },
+      [this](const mount_drained&) { step(event::stop{stop_reason_, {}}); },
+  };
+}
+
+// -- the core's actions -----------------------------------------------------------------------------------------------------------
+
+std::vector<action::report> mount_supervisor::step(const supervisor_event& what) {
+  const auto result = core_.step(what, services_.clock.now());
+  std::vector<action::report> reports;
+  for (const auto& each : result.actions) {
+    if (const auto* report = std::get_if<action::report>(&each)) reports.push_back(*report);
+    perform(each);
+  }
+  return reports;
+}
+
+void mount_supervisor::perform(const supervisor_action& what) {
+  if (const auto* start = std::get_if<action::start_child>(&what)) {
+    perform_start(start->generation);
+  } else if (const auto* ending = std::get_if<action::stop_child>(&what)) {
+    perform_stop(*ending);
+  } else if (const auto* timer = std::get_if<action::arm_timer>(&what)) {
+    delayed_send(this, std::max(timer->at - services_.clock.now(), std::chrono::nanoseconds{0}),
+                 mount_tick{timer->id});
+  } else if (const auto* report = std::get_if<action::report>(&what)) {
+    enter(*report);
+  } else if (std::holds_alternative<action::finish>(what)) {
+    for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
+    stop_waiters_.clear();
+    answer_waiters("the mount is being removed");
+    stop(caf::exit_reason::normal);
+  }
+  // cancel_timer: a late timer changes nothing. booted, forget_child: the one child stays.
+}
+
+void mount_supervisor::perform_start(std::uint64_t generation) {
+  starting_ = true;
+  if (generation > entry_->generations_reserved) {
+    reserve_generations(generation, true);
+    return;
+  }
+  if (generation + generation_low_mark > entry_->generations_reserved)
+    reserve_generations(generation, false);
+  start_instance(generation);
+}
+
+void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch_after) {
+  if (reserving_ && !launch_after) return;
+  reserving_ = true;
+  const auto before = entry_->generations_reserved;
+  entry_->generations_reserved = std::max(before, generation) + generation_block;
+  run(services_.save_entry(*entry_).then(
+      [this, generation, launch_after] {
+        reserving_ = false;
+        if (launch_after) this->send(this, mount_launch{generation});
+      },
+      [this, before, generation, launch_after](kj::Exception&& error) {
+        reserving_ = false;
+        entry_->generations_reserved = before;
+        if (!launch_after) return;  // there is time: the next start tries again
+        step(event::start_failed{
+            instance_id, generation,
+            fmt::format("no generation could be reserved: {}", to_error(error).what()), false});
+      }));
+}
+
+void mount_supervisor::start_instance(std::uint64_t generation) {
+  instance_config settings;
+  settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
+  settings.generation = generation;
+  settings.broker_version = BULKHEAD_VERSION;
+  settings.calls_in_flight_max = services_.limits.calls_in_flight_max;
+  settings.log_line_bytes_max = services_.limits.log_line_bytes_max;
+  settings.limits.start_max = services_.limits.start_ms_max;
+  settings.limits.log_bytes_per_s_max = services_.limits.log_bytes_per_s_max;
+  settings.error_text_bytes_max = wire::error_text_bytes_max;
+
+  entry_->generations_used = std::max(entry_->generations_used, generation);
+  instance_generation_ = generation;
+  instance_reported_end_ = false;
+  offer_ = std::make_shared<mount_bring_up>(services_, entry_, generation);
+  instance_ = spawn<bulkhead::instance, caf::monitored>(
+      loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
+      entry_->log->sink(generation), offer_);
+}
+
+void mount_supervisor::perform_stop(const action::stop_child& what) {
+  if (instance_reported_end_) return;
+  instance_stop order;
+  order.grace = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_grace_ms;
+  order.term_wait = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_term_ms;
+  this->send(instance_, order);
+}
+
+void mount_supervisor::enter(const action::report& what) {
+  const auto& path = entry_->spec.path;
+  const auto name = std::string(to_string(what.to));
+  services_.events.record(path, what.generation, name, what.reason);
+  starting_ = what.to == child_state::starting || what.to == child_state::stopping;
+  if (leaving_) return;
+  auto& slot = *entry_->slot;
+  switch (what.to) {
+    case child_state::ready:
+      break;  // ready() has switched the slot
+    case child_state::starting:
+    case child_state::stopping:
+      slot.hold("it is starting");
+      break;
+    case child_state::backoff:
+      slot.hold(fmt::format("it restarts in {}: {}", duration_text(what.delay), what.reason));
+      break;
+    case child_state::quarantined:
+      slot.refuse(exception(error_kind::quarantined, fmt::format("mount '{}' is quarantined", path),
+                            what.reason,
+                            fmt::format("bulkhead why {}   |   bulkhead reset {}", path, path)));
+      break;
+    case child_state::stopped:
+      slot.refuse(exception(error_kind::plugin_unavailable,
+                            fmt::format("mount '{}' is stopped", path), what.reason,
+                            fmt::format("bulkhead restart {}", path)));
+      break;
+  }
+  if (what.to == child_state::quarantined || what.to == child_state::stopped) {
+    for (auto& waiter : entry_->waiting_for_face)
+      waiter->reject(exception(error_kind::plugin_unavailable,
+                               fmt::format("mount '{}' is {}", path, name), what.reason));
+    entry_->waiting_for_face.clear();
+  }
+}
+
+// -- news of the instance -----------------------------------------------------------------------------------------------------------
+
+void mount_supervisor::ready(const instance_ready& news) {
+  if (news.generation != instance_generation_ || instance_reported_end_) return;
+  pid_ = news.pid;
+  ready_since_ = services_.clock.now();
+  entry_->face = offer_->face;
+  for (auto& waiter : entry_->waiting_for_face) waiter->fulfill();
+  entry_->waiting_for_face.clear();
+  const auto reports = step(event::started{instance_id, news.generation});
+  const bool serves = std::any_of(reports.begin(), reports.end(), [](const action::report& each) {
+    return each.to == child_state::ready;
+  });
+  if (serves && !leaving_) entry_->slot->serve(kj::mv(offer_->backend), kj::mv(offer_->typed));
+  answer_waiters({});
+}
+
+crash_report mount_supervisor::make_report(const instance_ended& news) const {
+  crash_report report;
+  report.mount = entry_->spec.path;
+  report.uuid = entry_->uuid;
+  report.plugin = entry_->spec.plugin;
+  report.generation = news.generation;
+  report.end = news.end;
+  report.calls_in_flight = entry_->slot->counters().in_flight;
+  report.last_lines = entry_->log->last_lines(news.generation, crash_last_lines_max);
+  report.at_unix_ms = unix_ms_now();
+  return report;
+}
+
+std::string mount_supervisor::ended(const instance_ended& news) {
+  if (news.generation != instance_generation_ || instance_reported_end_)
+    return "an instance that was given up has ended";
+  instance_reported_end_ = true;
+  pid_ = 0;
+  auto report = make_report(news);
+  if (!leaving_) entry_->slot->hold("its instance has just ended");
+  const bool crash = ended_by_itself(news.end);
+  if (crash)
+    services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
+  const auto sentence = describe_end(report);
+  const auto reports =
+      news.end.during_start || news.end.cause == end_cause::start_failed
+          ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
+          : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
+  report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
+  const auto text = crash_text(report);
+  if (crash) {
+    entry_->crashes.push_back(std::move(report));
+    if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();
+  }
+  if (news.end.during_start || news.end.cause == end_cause::start_failed) answer_waiters(sentence);
+  return text;
+}
+
+void mount_supervisor::instance_down(const caf::down_msg& news) {
+  if (news.source != instance_.address() || instance_reported_end_) return;
+  // The actor itself failed, which is a defect; its process is gone with it.
+  instance_ended lost{instance_generation_, {}};
+  lost.end.cause = end_cause::unknown;
+  lost.end.why = "the actor that owned it failed";
+  ended(lost);
+}
+
+// -- requests -----------------------------------------------------------------------------------------------------------------------
+
+caf::result<mount_snapshot> mount_supervisor::await_start() {
+  if (!starting_) return snapshot();
+  auto waiter = make_response_promise<mount_snapshot>();
+  waiters_.push_back(waiter);
+  return waiter;
+}
+
+void mount_supervisor::answer_waiters(const std::string& failure) {
+  auto waiters = std::move(waiters_);
+  waiters_.clear();
+  for (auto& waiter : waiters) waiter.deliver(snapshot(failure));
+}
+
+caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order) {
+  auto waiter = make_response_promise<mount_snapshot>();
+  stop_waiters_.push_back(waiter);
+  if (leaving_) return waiter;
+  leaving_ = true;
+  stop_reason_ = order.reason;
+  run(entry_->slot->drained(order.drain_max.count() * kj::MILLISECONDS).then([this] {
+    this->send(this, mount_drained{});
+  }));
+  return waiter;
+}
+
+caf::result<mount_snapshot> mount_supervisor::query() {
+  if (instance_reported_end_ || pid_ == 0) return snapshot();
+  auto answer = make_response_promise<mount_snapshot>();
+  request(instance_, caf::infinite, instance_sample{})
+      .then(
+          [this, answer](const instance_stats& stats) mutable {
+            auto now = snapshot();
+            now.instance = stats;
+            answer.deliver(std::move(now));
+          },
+          [this, answer](const caf::error&) mutable { answer.deliver(snapshot()); });
+  return answer;
+}
+
+mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
+  mount_snapshot result;
+  const auto now = services_.clock.now();
+  const auto child = core_.status(instance_id, now).value_or(child_status{});
+  auto& status = result.status;
+  status.path = entry_->spec.path;
+  status.uuid = entry_->uuid;
+  status.plugin = entry_->spec.plugin;
+  if (entry_->face != nullptr) status.plugin_version = entry_->face->version;
+  status.state = state_of(child.state, leaving_);
+  status.reason = child.reason;
+  status.generation = child.generation;
+  status.pid = pid_;
+  status.restarts = child.restarts;
+  const auto counters = entry_->slot->counters();
+  status.calls_in_flight = counters.in_flight;
+  status.calls_waiting = counters.waiting;
+  status.calls_total = counters.total;
+  status.calls_failed = counters.failed;
+  if (pid_ != 0)
+    result.uptime_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - ready_since_).count());
+  result.restarts_in_window = child.restarts_in_window;
+  result.backoff_left = child.backoff_left;
+  result.oldest_call =
+      std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
+  if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
+  result.start_failure = start_failure;
+  return result;
+}
+
+void mount_supervisor::on_task_failed(kj::Exception&& error) {
+  KJ_LOG(ERROR, "a task of a mount failed", error.getDescription());
+}
+
+void mount_supervisor::on_loop_exit() {
+  offer_ = nullptr;
+  waiters_.clear();
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the parts of a broker share: one object, made and owned by broker_core, handed to each by reference. Threads: the reactor's.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "actors/clock.hpp"
+#include "actors/protocols.hpp"
+#include "actors/random.hpp"
+#include "actors/reactor.hpp"
+#include "broker/event_log.hpp"
+#include "broker/limits.hpp"
+#include "broker/mount_entry.hpp"
+#include "broker/store/async_store.hpp"
+
+namespace bulkhead {
+
+struct broker_services {
+  broker_config config;
+  broker_limits limits;
+  bulkhead::reactor& reactor;
+  monotonic_clock& clock;
+  random_source& random;
+  async_store& store;
+  event_log events;
+  spawner_actor spawner;
+
+  /// Writes the mount's record with what `entry` says now. Fails with kind `storage`; with `not_found` when the record is gone.
+  std::function<kj::Promise<void>(mount_entry& entry)> save_entry;
+};
+
+}  // namespace bulkhead
