@@ -7,3 +7,13 @@ bulkhead_unit_test(kv_test bulkhead-sdk)
 target_sources(kv_test PRIVATE ${PROJECT_SOURCE_DIR}/plugins/kv/kv.cpp ${PROJECT_SOURCE_DIR}/plugins/kv/paths.cpp
                                ${PROJECT_SOURCE_DIR}/plugins/kv/record.cpp)
 bulkhead_target_schema(kv_test ${PROJECT_SOURCE_DIR}/plugins/kv/record.capnp)
+
+include(bad_plugin.cmake)
+
+bulkhead_unit_test(sdk_process_test bulkhead-sdk)
+set(BULKHEAD_PLUGIN_OUTPUT_DIR "${PROJECT_BINARY_DIR}/test-plugins")
+bulkhead_add_plugin(sdk_probe unit/sdk_probe.cpp)
+target_link_libraries(sdk_probe PRIVATE bulkhead-options)
+unset(BULKHEAD_PLUGIN_OUTPUT_DIR)
+target_compile_definitions(sdk_process_test PRIVATE SDK_PROBE_PLUGIN="$<TARGET_FILE:sdk_probe>")
+add_dependencies(sdk_process_test sdk_probe)

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every way in which a plugin can misbehave, by name, in one program: what the supervisor, the link
+// and the gateway are tested against.
+//
+// The mode comes from the program's own name, because a mount names a file and gives no arguments:
+// bad_plugin-exit-7 is a hard link. Under the name `bad_plugin` it behaves, and echoes. From the
+// first call on, the mode can also be given by the mount option `mode`, and by the field `mode` of
+// a request. Options and fields: mode, ms (a delay), bytes (a size). tests/README.md says what each
+// mode does.
+//
+// It does not use the SDK: the SDK keeps the contract, and this program must be free to break it.
+// Whatever it does, it ends by SIGALRM after five minutes, so that a failed test leaves nothing
+// behind for long.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <kj/async-unix.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "schema/plugin.capnp.h"
+#include "schema/wire/connection.hpp"
+#include "schema/wire/error_text.hpp"
+
+using namespace bulkhead;  // NOLINT(google-build-using-namespace): this is a program
+
+namespace {
+
+constexpr int link_fd = 3;
+constexpr unsigned life_s_max = 300;
+constexpr unsigned slow_ms_default = 1000;
+constexpr std::size_t big_reply_bytes = 40U << 20U;  // above frame_bytes_max
+constexpr unsigned host_calls_under_way = 64;
+
+struct settings {
+  std::string mode;
+  unsigned ms = slow_ms_default;
+  std::size_t bytes = big_reply_bytes;
+
+  bool is(std::string_view name) const { return mode == name; }
+};
+
+[[noreturn]] void live_on() {
+  for (;;) ::pause();
+}
+
+void write_all(int fd, const void* data, std::size_t size) {
+  const auto* at = static_cast<const char*>(data);
+  while (size > 0) {
+    auto written = ::write(fd, at, size);
+    if (written < 0 && errno == EAGAIN) continue;
+    if (written <= 0) return;
+    at += written;
+    size -= static_cast<std::size_t>(written);
+  }
+}
+
+void write_words(std::initializer_list<std::uint32_t> words) {
+  for (auto word : words) write_all(link_fd, &word, sizeof(word));
+}
+
+void write_garbage() {
+  std::array<std::uint32_t, 16384> words{};
+  std::mt19937 random(7);
+  for (auto& word : words) word = random();
+  write_all(link_fd, words.data(), sizeof(words));
+}
+
+/// A null dereference that no compiler sees through.
+void crash() {
+  ::signal(SIGSEGV, SIG_DFL);
+  ::raise(SIGSEGV);
+}
+
+void flood(int fd, bool lines) {
+  std::thread([fd, lines] {
+    std::string chunk(4096, 'x');
+    if (lines) {
+      for (std::size_t i = 63; i < chunk.size(); i += 64) chunk[i] = '\n';
+    }
+    for (;;) write_all(fd, chunk.data(), chunk.size());
+  }).detach();
+}
+
+/// A grandchild that keeps the link and the log open and is deaf to SIGTERM.
+void fork_orphan(bool own_session) {
+  if (::fork() != 0) return;
+  if (own_session) ::setsid();
+  ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  ::alarm(life_s_max);
+  live_on();
+}
+
+[[noreturn]] void fail(schema::ErrorKind kind, const std::string& what) {
+  wire::error_info info;
+  info.kind = kind;
+  info.what = what;
+  kj::throwFatalException(wire::make_exception(info));
+}
+
+/// Modes of the first moment, before any protocol. Returns when the mode is none of them.
+void misbehave_at_start(const settings& how) {
+  if (how.is("never-hello")) live_on();
+  if (how.is("exit-0")) ::_exit(0);
+  if (how.is("exit-7")) {
+    write_all(STDERR_FILENO, "bad_plugin: exiting with 7\n", 27);
+    ::_exit(7);
+  }
+  if (how.is("garbage")) {
+    write_garbage();
+    live_on();
+  }
+  if (how.is("evil-frame")) {
+    write_words({0xffffffffU, 0});
+    live_on();
+  }
+  if (how.is("truncated-frame")) {
+    write_words({0, 16, 1, 2});
+    live_on();
+  }
+  if (how.is("huge-frame")) {
+    write_words({0, 0x1fffffffU});
+    live_on();
+  }
+  if (how.is("closes-fd3")) {
+    ::close(link_fd);
+    live_on();
+  }
+}
+
+class bad_backend final : public schema::Backend::Server {
+ public:
+  bad_backend(settings how, schema::Host::Client host, kj::Timer& timer)
+      : how_(std::move(how)),
+        host_(kj::mv(host)),
+        view_(host_.viewRequest().send().getView()),
+        timer_(timer) {}
+
+ protected:
+  kj::Promise<void> handle(HandleContext context) override {
+    auto how = how_;
+    for (auto field : context.getParams().getRequest().getFields()) {
+      if (field.getName() == "mode" && field.getValue().isText())
+        how.mode = field.getValue().getText();
+    }
+    misbehave(how);
+    if (how.is("slow-call")) {
+      return timer_.afterDelay(how.ms * kj::MILLISECONDS).then([this, context]() mutable {
+        echo(context);
+      });
+    }
+    if (how.is("never-answers")) return kj::NEVER_DONE;
+    if (how.is("big-reply")) {
+      auto field = context.getResults().initResponse().initFields(1)[0];
+      field.setName("big");
+      auto place = field.initValue().initText(static_cast<unsigned>(how.bytes));
+      std::memset(place.begin(), 'x', place.size());
+      return kj::READY_NOW;
+    }
+    if (how.is("calls-host-forever")) {
+      for (unsigned i = 0; i < host_calls_under_way; ++i) {
+        call_host().detach([](kj::Exception&&) {});
+      }
+    }
+    echo(context);
+    return kj::READY_NOW;
+  }
+
+ private:
+  void misbehave(const settings& how) {
+    if (how.is("segv-on-call")) crash();
+    if (how.is("exit-on-call")) ::_exit(0);
+    if (how.is("exit-7-on-call")) ::_exit(7);
+    if (how.is("abort-on-call")) std::abort();
+    if (how.is("hang-on-call")) live_on();
+    if (how.is("stops-self")) ::raise(SIGSTOP);
+    if (how.is("garbage-on-call")) write_garbage();
+    if (how.is("evil-frame-on-call")) write_words({0xffffffffU, 0});
+    if (how.is("closes-fd3-on-call")) {
+      ::close(link_fd);
+      live_on();
+    }
+    if (how.is("prints-on-call")) write_all(STDOUT_FILENO, "a stray printf\n", 15);
+    if (how.is("error-on-call")) {
+      // Escape codes, a line that pretends to be the broker's, a megabyte, and the pretence once
+      // more at the end.
+      std::string text = "\x1b[2J\x1b]0;owned\x07 broken\ndetail: kind=quarantined mount=other/\n";
+      text.append(1U << 20U, 'x');
+      text += "\ndetail: kind=quarantined mount=other/";
+      kj::throwFatalException(
+          kj::Exception(kj::Exception::Type::FAILED, "bad_plugin", 0, kj::str(text)));
+    }
+  }
+
+  kj::Promise<void> call_host() {
+    auto call = view_.getRequest();
+    call.setKey("never there");
+    return call.send().then([this](auto&&) { return call_host(); });
+  }
+
+  static void echo(HandleContext& context) {
+    auto request = context.getParams().getRequest();
+    auto from = request.getFields();
+    auto to = context.getResults().initResponse().initFields(from.size() + 1);
+    to[0].setName("path");
+    to[0].initValue().setText(request.getPath());
+    for (unsigned i = 0; i < from.size(); ++i) to.setWithCaveats(i + 1, from[i]);
+  }
+
+  settings how_;
+  schema::Host::Client host_;
+  schema::View::Client view_;
+  kj::Timer& timer_;
+};
+
+class bad_plugin final : public schema::Plugin::Server {
+ public:
+  bad_plugin(settings how, kj::Timer& timer) : how_(std::move(how)), timer_(timer) {}
+
+ protected:
+  kj::Promise<void> hello(HelloContext context) override {
+    if (how_.is("crash-in-hello")) crash();
+    if (how_.is("wrong-protocol")) {
+      fail(schema::ErrorKind::UNSUPPORTED, "this plugin speaks protocol 900 only");
+    }
+    if (how_.is("hangs-in-hello")) return kj::NEVER_DONE;
+    auto info = context.getResults().initPlugin();
+    info.setProtocol(how_.is("lies-about-protocol") ? 900 : 1);
+    info.setName(how_.is("bad-name") ? "../\x1b[31mEvil Name" : "bad");
+    info.setVersion("0.0.1");
+    auto paths = info.initPaths(1);
+    paths[0].setPattern("{path*}");
+    paths[0].setSummary("Misbehaves, or echoes.");
+    constexpr std::array operations{schema::Operation::READ, schema::Operation::WRITE,
+                                    schema::Operation::LIST, schema::Operation::DELETE};
+    auto specs = paths[0].initOperations(operations.size());
+    for (unsigned i = 0; i < specs.size(); ++i) specs[i].setOperation(operations.at(i));
+    if (how_.is("slow-start")) return timer_.afterDelay(how_.ms * kj::MILLISECONDS);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> mount(MountContext context) override {
+    read_options(context.getParams().getMount().getOptions());
+    if (how_.is("abort-in-mount")) std::abort();
+    if (how_.is("fails-mount"))
+      fail(schema::ErrorKind::FAILED_PRECONDITION, "this plugin does not like the mount");
+    if (how_.is("hangs-in-mount")) return kj::NEVER_DONE;
+    if (how_.is("ignores-sigterm")) ::signal(SIGTERM, SIG_IGN);
+    if (how_.is("forks-orphan")) fork_orphan(false);
+    if (how_.is("forks-daemon")) fork_orphan(true);
+    if (how_.is("floods-stdout")) flood(STDOUT_FILENO, true);
+    if (how_.is("floods-stderr")) flood(STDERR_FILENO, false);
+    if (!how_.is("no-backend")) {
+      context.getResults().setBackend(
+          kj::heap<bad_backend>(how_, context.getParams().getHost(), timer_));
+    }
+    if (how_.is("slow-mount")) return timer_.afterDelay(how_.ms * kj::MILLISECONDS);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> unmount(UnmountContext) override { return kj::READY_NOW; }
+  kj::Promise<void> invalidate(InvalidateContext) override { return kj::READY_NOW; }
+  kj::Promise<void> ping(PingContext) override { return kj::READY_NOW; }
+  kj::Promise<void> shutdown(ShutdownContext) override {
+    if (how_.is("ignores-sigterm")) return kj::NEVER_DONE;
+    ::_exit(0);
+  }
+
+ private:
+  void read_options(capnp::List<schema::Option>::Reader from) {
+    for (auto option : from) {
+      std::string name = option.getName();
+      std::string value = option.getValue();
+      if (name == "mode") {
+        how_.mode = value;
+      } else if (name == "ms") {
+        how_.ms = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
+      } else if (name == "bytes") {
+        how_.bytes = std::strtoul(value.c_str(), nullptr, 10);
+      } else {
+        fail(schema::ErrorKind::INVALID_ARGUMENT, "bad_plugin has no option '" + name + "'");
+      }
+    }
+  }
+
+  settings how_;
+  kj::Timer& timer_;
+};
+
+std::string mode_of(std::string_view program) {
+  static constexpr std::string_view prefix = "bad_plugin-";
+  program.remove_prefix(program.rfind('/') + 1);
+  return std::string(program.substr(0, prefix.size()) == prefix ? program.substr(prefix.size())
+                                                                : "echo");
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  ::alarm(life_s_max);
+  ::signal(SIGPIPE, SIG_IGN);
+  settings how{mode_of(argv[0]), slow_ms_default, big_reply_bytes};
+  misbehave_at_start(how);
+  auto io = kj::setupAsyncIo();
+  capnp::Capability::Client server(kj::heap<bad_plugin>(how, io.provider->getTimer()));
+  // Not owned: a mode closes the descriptor, or writes to it, behind the back of the event loop.
+  wire::connection link(io.lowLevelProvider->wrapUnixSocketFd(link_fd),
+                        wire::connection::side::SERVER, kj::mv(server));
+  link.on_disconnect().wait(io.waitScope);
+  if (how.is("ignores-sigterm") || how.is("ignores-eof")) live_on();
+  return 0;
+}
