@@ -240,6 +240,7 @@ void store_keeper::run_group(std::deque<std::unique_ptr<store_job>>& group) {
 }
 
 caf::result<store_outcome<changes_result>> store_keeper::await(store_await& message) {
+  const caf::strong_actor_ptr asker = current_sender();  // the promise takes it out of the message
   auto promise = make_response_promise<store_outcome<changes_result>>();
   store_outcome<changes_result> outcome;
   flush();
@@ -260,9 +261,9 @@ caf::result<store_outcome<changes_result>> store_keeper::await(store_await& mess
     promise.deliver(std::move(outcome));
     return promise;
   }
-  auto asker = caf::actor_cast<caf::actor_addr>(current_sender());
-  monitor(current_sender());
-  awaited_.push_back({std::move(asker), message.token, std::move(message.request), promise});
+  if (asker) monitor(asker);
+  awaited_.push_back({caf::actor_cast<caf::actor_addr>(asker), message.token,
+                      std::move(message.request), promise});
   return promise;
 }
 

@@ -7,3 +7,6 @@ bulkhead_unit_test(sqlite_store_test bulkhead-store)
 target_compile_definitions(sqlite_store_test PRIVATE
   BULKHEAD_STORE_WRITER="$<TARGET_FILE:store_writer>")
 add_dependencies(sqlite_store_test store_writer)
+
+bulkhead_unit_test(store_actor_test bulkhead-store-actor)
+bulkhead_unit_test(view_test bulkhead-store)
