@@ -4,8 +4,9 @@ include(BulkheadPlugin)
 bulkhead_unit_test(sdk_test bulkhead-sdk)
 
 bulkhead_unit_test(kv_test bulkhead-sdk)
-target_sources(kv_test PRIVATE ${PROJECT_SOURCE_DIR}/plugins/kv/kv.cpp ${PROJECT_SOURCE_DIR}/plugins/kv/paths.cpp
-                               ${PROJECT_SOURCE_DIR}/plugins/kv/record.cpp)
+set(kv_sources kv.cpp metadata.cpp names.cpp paths.cpp record.cpp versions.cpp)
+list(TRANSFORM kv_sources PREPEND "${PROJECT_SOURCE_DIR}/plugins/kv/")
+target_sources(kv_test PRIVATE ${kv_sources})
 bulkhead_target_schema(kv_test ${PROJECT_SOURCE_DIR}/plugins/kv/record.capnp)
 
 include(bad_plugin.cmake)
