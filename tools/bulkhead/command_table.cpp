@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bulkhead/command_table.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+std::vector<command_spec> mount_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::mount};
+  return {
+      {command_id::mount,
+       "mount",
+       "Mounts",
+       {{"PATH"}, {"PLUGIN"}},
+       {{"option", '\0', "K=V", "An option for the plugin", true},
+        {"restart",
+         '\0',
+         "TYPE",
+         "When an ended instance is started again",
+         false,
+         {"permanent", "transient", "temporary"}},
+        {"description", '\0', "TEXT", "A note for people"}},
+       "Mount a plugin at a path and start it",
+       "PLUGIN is the name of a file in the broker's plugin directory.\n",
+       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient"}},
+      {command_id::unmount,
+       "unmount",
+       "Mounts",
+       {path},
+       {},
+       "Stop a mount, forget it and delete its data",
+       "Calls in flight may finish first; new ones are refused.\n",
+       {"unmount kv/"}},
+      {command_id::mounts, "mounts", "Mounts", {}, {}, "List all mounts", "", {"mounts -o json"}},
+      {command_id::status,
+       "status",
+       "Mounts",
+       {{"PATH", true, false, word_kind::mount}},
+       {},
+       "Show one mount, or the broker and all mounts",
+       "With PATH, exits with 3 when the mount is stopped, in backoff or quarantined.\n",
+       {"status", "status kv/"}},
+      {command_id::tree, "tree", "Mounts", {}, {}, "Show the supervision tree", "", {"tree"}},
+      {command_id::kill,
+       "kill",
+       "Mounts",
+       {path, {"SIGNAL", true, false, word_kind::signal}},
+       {},
+       "Send a signal to a mount's process",
+       "SIGNAL is a name or a number; KILL when it is left out.\n",
+       {"kill kv/", "kill kv/ TERM"}},
+      {command_id::restart,
+       "restart",
+       "Mounts",
+       {path},
+       {},
+       "Stop a mount's process in good order and start a new one",
+       "Does not count as a failure, and cuts a backoff short.\n",
+       {"restart kv/"}},
+      {command_id::reset,
+       "reset",
+       "Mounts",
+       {path},
+       {},
+       "Take a mount out of quarantine and start it",
+       "",
+       {"reset kv/"}},
+  };
+}
+
+std::vector<command_spec> data_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::path};
+  const argument_spec fields{"K=V", true, true};
+  return {
+      {command_id::read,
+       "read",
+       "Data",
+       {path, fields},
+       {},
+       "Read what is at a path",
+       "",
+       {"read kv/data/app", "read kv/data/app version:=2 -o json"}},
+      {command_id::write,
+       "write",
+       "Data",
+       {path, fields},
+       {},
+       "Write values to a path",
+       "K=V is text; K=@FILE takes a file's content, K=- standard input; K:=JSON is typed.\n"
+       "K=\\@TEXT is text that begins with an at sign.\n",
+       {"write kv/data/app user=alice password=-", "write kv/data/app cert=@app.pem cas:=3"}},
+      {command_id::list,
+       "list",
+       "Data",
+       {path, fields},
+       {},
+       "List the keys below a path",
+       "A key that ends in a slash is a folder.\n",
+       {"list kv/metadata/"}},
+      {command_id::remove,
+       "delete",
+       "Data",
+       {path, fields},
+       {},
+       "Delete what is at a path",
+       "",
+       {"delete kv/data/app"}},
+      {command_id::call,
+       "call",
+       "Data",
+       {{"TARGET", false, false, word_kind::target},
+        {"METHOD", false, false, word_kind::method},
+        {"ARGS", true, true, word_kind::method_args}},
+       {{"reveal", '\0', "", "Show fields that the schema marks as secret"}},
+       "Call a method of a plugin's own interface",
+       "TARGET is a mount, or a capability that an earlier result held ($1, $2, ...).\n"
+       "ARGS are Cap'n Proto text, (a = 1, b = \"x\"), or JSON, {\"a\": 1, \"b\": \"x\"}. $1 "
+       "passes a\n"
+       "capability on; $print passes one that prints the calls it gets.\n",
+       {"call calc/ evaluate (expression = \"1 + 2\")", "call $1 call {\"params\": [1, 2]}"}},
+      {command_id::describe,
+       "describe",
+       "Data",
+       {path},
+       {},
+       "Show what a mount serves: methods, paths, fields",
+       "",
+       {"describe calc/", "describe kv/"}},
+  };
+}
+
+std::vector<command_spec> watching_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::mount};
+  return {
+      {command_id::logs,
+       "logs",
+       "Watching",
+       {path},
+       {{"lines", 'n', "N", "The newest N lines (100; at most 1000)"},
+        {"follow", 'f', "", "Go on until interrupted"}},
+       "Show the newest lines of a mount's log",
+       "",
+       {"logs kv/ -n 20", "logs kv/ -f"}},
+      {command_id::events,
+       "events",
+       "Watching",
+       {},
+       {{"follow", 'f', "", "Go on until interrupted"},
+        {"since", '\0', "N", "Only events with a number above N"}},
+       "Show what happened to mounts, oldest first",
+       "",
+       {"events", "events --since 120 -f -o json"}},
+      {command_id::why,
+       "why",
+       "Watching",
+       {path},
+       {},
+       "Show how a mount's process last ended, and what followed",
+       "",
+       {"why kv/"}},
+      {command_id::limits,
+       "limits",
+       "Watching",
+       {},
+       {},
+       "Show every limit of the broker",
+       "",
+       {"limits"}},
+      {command_id::version,
+       "version",
+       "Watching",
+       {},
+       {},
+       "Show the versions of this program and of the broker",
+       "",
+       {"version"}},
+      {command_id::help,
+       "help",
+       "Watching",
+       {{"COMMAND", true, false, word_kind::command}},
+       {},
+       "Explain a command, or list all",
+       "",
+       {"help mount"}},
+  };
+}
+
+}  // namespace
+
+const std::vector<command_spec>& command_table() {
+  static const std::vector<command_spec> table = []() {
+    std::vector<command_spec> all = mount_commands();
+    for (auto& spec : data_commands()) all.push_back(std::move(spec));
+    for (auto& spec : watching_commands()) all.push_back(std::move(spec));
+    return all;
+  }();
+  return table;
+}
+
+const std::vector<flag_spec>& global_flags() {
+  static const std::vector<flag_spec> flags = {
+      {"output", 'o', "FORMAT", "table or json; also BULKHEAD_FORMAT", false, {"table", "json"}},
+      {"address", '\0', "ADDRESS",
+       "The broker's socket, unix:PATH; also BULKHEAD_ADDRESS. Not inside a session"},
+      {"timeout", '\0', "TIME", "How long a command may take: 500ms, 30s (the default), 2m, 0"},
+      {"keep-going", '\0', "", "In a script: do not stop at the first error"},
+      {"help", 'h', "", "Explain the command"},
+  };
+  return flags;
+}
+
+const command_spec* find_command(std::string_view name) {
+  for (const auto& command : command_table()) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+namespace {
+
+template <typename Matches>
+const flag_spec* first_flag(const command_spec* command, Matches matches) {
+  if (command != nullptr) {
+    for (const auto& flag : command->flags) {
+      if (matches(flag)) return &flag;
+    }
+  }
+  for (const auto& flag : global_flags()) {
+    if (matches(flag)) return &flag;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const flag_spec* find_flag(const command_spec* command, std::string_view name) {
+  return first_flag(command, [&](const flag_spec& flag) { return flag.name == name; });
+}
+
+const flag_spec* find_flag(const command_spec* command, char letter) {
+  return first_flag(
+      command, [&](const flag_spec& flag) { return flag.letter != '\0' && flag.letter == letter; });
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const auto& command : command_table()) names.emplace_back(command.name);
+  return names;
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What each command does, by group. They throw `failure`; the exit code of one that ends well is
+// its result.
+#pragma once
+
+#include "tools/bulkhead/environment.hpp"
+
+namespace bulkhead::cli {
+
+// commands_mounts.cpp
+exit_code run_mount(environment& in, const invocation& command);
+exit_code run_unmount(environment& in, const invocation& command);
+exit_code run_mounts(environment& in, const invocation& command);
+exit_code run_status(environment& in, const invocation& command);
+exit_code run_tree(environment& in, const invocation& command);
+exit_code run_kill(environment& in, const invocation& command);
+exit_code run_restart(environment& in, const invocation& command);
+exit_code run_reset(environment& in, const invocation& command);
+
+// commands_data.cpp: read, write, list, delete
+exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
+
+// commands_call.cpp
+exit_code run_call(environment& in, const invocation& command);
+
+// commands_describe.cpp
+exit_code run_describe(environment& in, const invocation& command);
+
+// commands_watch.cpp
+exit_code run_logs(environment& in, const invocation& command);
+exit_code run_events(environment& in, const invocation& command);
+exit_code run_why(environment& in, const invocation& command);
+exit_code run_limits(environment& in, const invocation& command);
+exit_code run_version(environment& in, const invocation& command);
+
+/// A mount's own interface, from what its plugin shipped. Throws `failure` when it has none.
+struct typed_target {
+  capnp::Capability::Client capability;
+  capnp::InterfaceSchema schema;
+  std::shared_ptr<loaded_interface> owner;
+};
+
+/// The interface of a mount, or of a kept capability ("$1").
+typed_target find_target(environment& in, const std::string& name);
+
+/// The kept capability of that name. Throws `failure` when there is none.
+held_capability& find_held(environment& in, const std::string& name);
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Commands that look on: logs, events, crash reports, limits, versions. Following asks again every
+// `follow_pause_ms`; the broker has no push for them in protocol 1.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "tools/bulkhead/commands.hpp"
+#include "tools/bulkhead/datum_capnp.hpp"
+#include "tools/bulkhead/status_text.hpp"
+
+#ifndef BULKHEAD_VERSION
+#define BULKHEAD_VERSION "unknown"
+#endif
+
+namespace bulkhead::cli {
+namespace {
+
+constexpr std::uint64_t follow_pause_ms = 200;
+constexpr std::uint64_t log_lines_default = 100;
+constexpr std::uint64_t page_max = 1000;  // of the contract
+
+std::string_view source_text(schema::LogSource source) {
+  switch (source) {
+    case schema::LogSource::STDOUT:
+      return "stdout";
+    case schema::LogSource::STDERR:
+      return "stderr";
+    case schema::LogSource::PLUGIN:
+      return "plugin";
+    case schema::LogSource::BROKER:
+      return "broker";
+  }
+  return "unknown";
+}
+
+std::string_view level_text(schema::LogLevel level) {
+  switch (level) {
+    case schema::LogLevel::TRACE:
+      return "trace";
+    case schema::LogLevel::DEBUG:
+      return "debug";
+    case schema::LogLevel::INFO:
+      return "info";
+    case schema::LogLevel::WARN:
+      return "warn";
+    case schema::LogLevel::ERROR:
+      return "error";
+  }
+  return "unknown";
+}
+
+std::string log_text(schema::LogLine::Reader line) {
+  return fmt::format("{}  {:<3} {:<6}  {:<5}  {}\n", utc_time(line.getUnixMs()),
+                     line.getGeneration(), source_text(line.getSource()),
+                     level_text(line.getLevel()), wire::escape_line(line.getText().cStr()));
+}
+
+std::string event_text(schema::Event::Reader event) {
+  const std::string generation =
+      event.getGeneration() == 0 ? "-" : std::to_string(event.getGeneration());
+  return fmt::format("{:>5}  {}  {:<12}  {:<3}  {:<11}  {}\n", event.getNumber(),
+                     utc_time(event.getUnixMs()), wire::escape_line(event.getMount().cStr()),
+                     generation, wire::escape_line(event.getName().cStr()),
+                     wire::escape_line(event.getReason().cStr()));
+}
+
+/// Prints a page: as text; as a record of its own each when following; else into `all`.
+template <typename List, typename ToText>
+void show_page(environment& in, List items, bool follow, std::string_view key, datum& all,
+               ToText to_text) {
+  for (auto item : items) {
+    if (!in.out.json()) {
+      in.out.text(to_text(item));
+    } else if (follow) {
+      datum record = datum::of_record();
+      record.add(std::string(key), read_contract(item));
+      in.out.record(record);
+    } else {
+      all.items.push_back(read_contract(item));
+    }
+  }
+}
+
+void show_all(environment& in, std::string_view key, datum all, std::uint64_t next) {
+  datum record = datum::of_record();
+  record.add(std::string(key), std::move(all));
+  record.add("next", datum::of_uint(next));
+  in.out.record(record);
+}
+
+}  // namespace
+
+exit_code run_logs(environment& in, const invocation& command) {
+  const bool follow = command.has("follow");
+  std::uint64_t lines = log_lines_default;
+  if (command.has("lines")) lines = parse_count("lines", command.value("lines"), 1, page_max);
+  std::uint64_t after = 0;
+  datum all = datum::of_list();
+  while (true) {
+    auto request = in.broker.admin().logsRequest();
+    request.setPath(command.arguments[0].c_str());
+    request.setLines(static_cast<std::uint32_t>(lines));
+    request.setAfter(after);
+    const auto answer = in.wait(request.send().dropPipeline());
+    show_page(in, answer.getLines(), follow, "line", all, log_text);
+    after = answer.getNext();
+    if (!follow) break;
+    lines = page_max;
+    in.pause(follow_pause_ms);
+  }
+  if (in.out.json()) show_all(in, "lines", std::move(all), after);
+  return exit_code::done;
+}
+
+exit_code run_events(environment& in, const invocation& command) {
+  const bool follow = command.has("follow");
+  std::uint64_t after = 0;
+  if (command.has("since")) {
+    after =
+        parse_count("since", command.value("since"), 0, std::numeric_limits<std::uint64_t>::max());
+  }
+  datum all = datum::of_list();
+  while (true) {
+    auto request = in.broker.admin().eventsRequest();
+    request.setAfter(after);
+    request.setLimit(page_max);
+    const auto answer = in.wait(request.send().dropPipeline());
+    show_page(in, answer.getEvents(), follow, "event", all, event_text);
+    after = answer.getNext();
+    if (answer.getEvents().size() > 0) continue;
+    if (!follow) break;
+    in.pause(follow_pause_ms);
+  }
+  if (in.out.json()) show_all(in, "events", std::move(all), after);
+  return exit_code::done;
+}
+
+exit_code run_why(environment& in, const invocation& command) {
+  auto request = in.broker.admin().statusRequest();
+  request.setPath(command.arguments[0].c_str());
+  const auto answer = in.wait(request.send().dropPipeline());
+  const auto mount = answer.getStatus();
+  if (in.out.json()) {
+    datum record = datum::of_record();
+    record.add("path", datum::of_text(mount.getPath().cStr()));
+    record.add("state", datum::of_word(state_text(mount.getState())));
+    record.add("reason", datum::of_text(mount.getReason().cStr()));
+    record.add("crash", mount.hasLastCrash() ? read_contract(mount.getLastCrash()) : datum{});
+    in.out.record(record);
+    return exit_code::done;
+  }
+  if (mount.hasLastCrash()) {
+    in.out.text(crash_text(mount.getLastCrash()));
+  } else {
+    in.out.text(fmt::format("{}: no instance has ended by itself\n", mount.getPath().cStr()));
+  }
+  std::string now = fmt::format("  {:<12}  {}", "now", state_text(mount.getState()));
+  if (mount.getReason().size() > 0) now += ": " + wire::escape_line(mount.getReason().cStr());
+  in.out.text(now + "\n");
+  return exit_code::done;
+}
+
+exit_code run_limits(environment& in, const invocation&) {
+  const auto answer = in.wait(in.broker.admin().limitsRequest().send().dropPipeline());
+  if (in.out.json()) {
+    datum list = datum::of_list();
+    for (auto limit : answer.getLimits()) list.items.push_back(read_contract(limit));
+    datum record = datum::of_record();
+    record.add("limits", std::move(list));
+    in.out.record(record);
+    return exit_code::done;
+  }
+  table rows({"LIMIT", "VALUE", "UNIT", "AT THE LIMIT"});
+  for (auto limit : answer.getLimits()) {
+    rows.add({limit.getName().cStr(), std::to_string(limit.getValue()), limit.getUnit().cStr(),
+              limit.getOutcome().cStr()});
+  }
+  in.out.text(rows.render(in.out.colour()));
+  return exit_code::done;
+}
+
+exit_code run_version(environment& in, const invocation&) {
+  datum broker;
+  std::string broker_line;
+  try {
+    const auto answer = in.wait(in.broker.gateway().versionRequest().send().dropPipeline());
+    broker = datum::of_record();
+    broker.add("version", datum::of_text(answer.getVersion().cStr()));
+    broker.add("protocol_min", datum::of_uint(answer.getProtocolMin()));
+    broker.add("protocol_max", datum::of_uint(answer.getProtocolMax()));
+    broker_line = fmt::format("bulkheadd {}, protocol {} to {}\n",
+                              wire::escape_line(answer.getVersion().cStr()),
+                              answer.getProtocolMin(), answer.getProtocolMax());
+  } catch (const failure& error) {
+    if (error.code != exit_code::unreachable) throw;
+    in.out.note(error.what());  // this program has a version without a broker
+  }
+  if (in.out.json()) {
+    datum record = datum::of_record();
+    record.add("version", datum::of_text(BULKHEAD_VERSION));
+    record.add("broker", std::move(broker));
+    in.out.record(record);
+  } else {
+    in.out.text(fmt::format("bulkhead {}\n{}", BULKHEAD_VERSION, broker_line));
+  }
+  return exit_code::done;
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `bulkhead`: one command from its arguments, a session on a terminal, a script from a pipe.
+#include <kj/async-io.h>
+#include <kj/async-unix.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "tools/bulkhead/repl.hpp"
+#include "tools/bulkhead/session.hpp"
+#include "tools/bulkhead/settings.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+/// Nobody reads standard output any more: `bulkhead events | head`. No error of ours.
+struct output_closed {};
+
+output::sink stream_sink(std::FILE* stream) {
+  return [stream](std::string_view text) {
+    const bool written =
+        std::fwrite(text.data(), 1, text.size(), stream) == text.size() && std::fflush(stream) == 0;
+    if (!written && stream == stdout) throw output_closed{};
+  };
+}
+
+class process_values final : public value_reader {
+ public:
+  explicit process_values(bool stdin_is_script) : stdin_is_script_(stdin_is_script) {}
+
+  std::string file(const std::string& path) override {
+    std::ifstream file(path, std::ios::binary);
+    std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (!file.good() && !file.eof()) {
+      throw failure(exit_code::usage, "cannot read '" + path + "'", {}, "is the file there?");
+    }
+    return content;
+  }
+
+  std::string standard_input() override {
+    if (stdin_is_script_) {
+      throw usage("standard input is the script, so K=- cannot read it", "use K=@FILE");
+    }
+    std::string content;
+    std::array<char, 4096> bytes{};
+    while (const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), stdin)) {
+      content.append(bytes.data(), count);
+    }
+    return content;
+  }
+
+ private:
+  bool stdin_is_script_;
+};
+
+std::optional<std::string> read_variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());  // one thread
+  if (value == nullptr) return std::nullopt;
+  return std::string(value);
+}
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+exit_code run_one(environment& in, const invocation& command) {
+  try {
+    return run_command(in, command);
+  } catch (failure& error) {
+    explain(in, command, error);
+    report(in, error, {});
+    return error.code;
+  }
+}
+
+exit_code run_script_from(environment& in, terminal_input& input, bool keep_going) {
+  try {
+    return run_script(
+        in, [&]() { return input.read_line(); }, keep_going);
+  } catch (const failure& error) {
+    report(in, error, "stdin: ");
+    return error.code;
+  }
+}
+
+exit_code run(const std::vector<std::string>& words, output& out) {
+  const bool asks_version = words.size() == 1 && words[0] == "--version";
+  const invocation command =
+      parse_words(asks_version ? std::vector<std::string>{"version"} : words);
+  const settings chosen = resolve_settings(command, read_variable, exists);
+  out.format = chosen.format;
+  if (command.command == nullptr && command.has("help")) {
+    out.text(program_help());
+    return exit_code::done;
+  }
+  kj::UnixEventPort::captureSignal(SIGINT);
+  auto io = kj::setupAsyncIo();
+  const auto interrupted = [&]() { return io.unixEventPort.onSignal(SIGINT).ignoreResult(); };
+  client::client broker(client::unix_connector(*io.lowLevelProvider, chosen.address));
+  const bool is_script = command.command == nullptr && ::isatty(STDIN_FILENO) == 0;
+  process_values values(command.command == nullptr);
+  environment in(broker, io.waitScope, io.provider->getTimer(), out, values, interrupted);
+  in.timeout_ms = chosen.timeout_ms;
+  in.address = chosen.address;
+  if (command.command != nullptr) return run_one(in, command);
+  terminal_input input(io.unixEventPort, io.waitScope, STDIN_FILENO, interrupted);
+  if (is_script) return run_script_from(in, input, chosen.keep_going);
+  return run_repl(in, input, history_path(read_variable));
+}
+
+int run_program(const std::vector<std::string>& words) {
+  output out(stream_sink(stdout), stream_sink(stderr),
+             wants_colour(read_variable, ::isatty(STDOUT_FILENO) == 1));
+  try {
+    return static_cast<int>(run(words, out));
+  } catch (const failure& error) {
+    out.raw_note(error.text());
+    return static_cast<int>(error.code);
+  } catch (const output_closed&) {
+    return static_cast<int>(exit_code::done);
+  } catch (const kj::Exception& exception) {
+    const failure error(exception);
+    out.raw_note(error.text());
+    return static_cast<int>(error.code);
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::cli
+
+int main(int argc, char** argv) {
+  return bulkhead::cli::run_program(std::vector<std::string>(argv + 1, argv + argc));
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "tools/bulkhead/commands.hpp"
+#include "tools/bulkhead/environment.hpp"
+#include "tools/bulkhead/suggest.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+constexpr std::uint64_t explain_ms_max = 500;  // an error text must not take long
+
+exit_code run_help(environment& in, const invocation& command) {
+  if (command.arguments.empty()) {
+    in.out.text(program_help());
+    return exit_code::done;
+  }
+  const command_spec* about = find_command(command.arguments[0]);
+  if (about == nullptr) {
+    const std::string remedy = did_you_mean(command.arguments[0], command_names());
+    throw usage(fmt::format("unknown command '{}'", wire::escape_line(command.arguments[0])),
+                remedy.empty() ? "bulkhead help" : remedy);
+  }
+  in.out.text(command_help(*about));
+  return exit_code::done;
+}
+
+exit_code dispatch(environment& in, const invocation& command) {
+  switch (command.command->id) {
+    case command_id::mount:
+      return run_mount(in, command);
+    case command_id::unmount:
+      return run_unmount(in, command);
+    case command_id::mounts:
+      return run_mounts(in, command);
+    case command_id::status:
+      return run_status(in, command);
+    case command_id::tree:
+      return run_tree(in, command);
+    case command_id::kill:
+      return run_kill(in, command);
+    case command_id::restart:
+      return run_restart(in, command);
+    case command_id::reset:
+      return run_reset(in, command);
+    case command_id::read:
+      return run_request(in, command, schema::Operation::READ);
+    case command_id::write:
+      return run_request(in, command, schema::Operation::WRITE);
+    case command_id::list:
+      return run_request(in, command, schema::Operation::LIST);
+    case command_id::remove:
+      return run_request(in, command, schema::Operation::DELETE);
+    case command_id::call:
+      return run_call(in, command);
+    case command_id::describe:
+      return run_describe(in, command);
+    case command_id::logs:
+      return run_logs(in, command);
+    case command_id::events:
+      return run_events(in, command);
+    case command_id::why:
+      return run_why(in, command);
+    case command_id::limits:
+      return run_limits(in, command);
+    case command_id::version:
+      return run_version(in, command);
+    case command_id::help:
+      return run_help(in, command);
+  }
+  return exit_code::usage;
+}
+
+/// Sets what a command's own flags say for the time of that command.
+class flag_scope {
+ public:
+  flag_scope(environment& in, const invocation& command)
+      : in_(in), format_(in.out.format), timeout_ms_(in.timeout_ms) {
+    if (command.has("output")) in.out.format = parse_format(command.value("output"));
+    if (command.has("timeout")) in.timeout_ms = parse_duration_ms(command.value("timeout"));
+  }
+  ~flag_scope() {
+    in_.out.format = format_;
+    in_.timeout_ms = timeout_ms_;
+  }
+  flag_scope(const flag_scope&) = delete;
+  flag_scope& operator=(const flag_scope&) = delete;
+  flag_scope(flag_scope&&) = delete;
+  flag_scope& operator=(flag_scope&&) = delete;
+
+ private:
+  environment& in_;
+  output_format format_;
+  std::uint64_t timeout_ms_;
+};
+
+bool names_a_mount(const command_spec& command) {
+  if (command.arguments.empty() || command.id == command_id::mount) return false;
+  const auto kind = command.arguments[0].kind;
+  return kind == word_kind::mount || kind == word_kind::path || kind == word_kind::target;
+}
+
+}  // namespace
+
+void environment::pause(std::uint64_t ms) {
+  wait_for(timer.afterDelay(ms * kj::MILLISECONDS), 0);
+}
+
+exit_code run_command(environment& in, const invocation& command) {
+  const flag_scope flags(in, command);
+  if (command.has("help")) {
+    in.out.text(command_help(*command.command));
+    return exit_code::done;
+  }
+  try {
+    return dispatch(in, command);
+  } catch (const kj::Exception& exception) {
+    throw failure(exception);  // from building a request, or from connecting
+  }
+}
+
+void explain(environment& in, const invocation& command, failure& error) {
+  const bool unknown_mount = error.code == exit_code::no_target && !error.from_plugin &&
+                             command.command != nullptr && names_a_mount(*command.command) &&
+                             !command.arguments.empty() && command.arguments[0][0] != '$';
+  if (!unknown_mount) return;
+  const std::uint64_t timeout_ms = in.timeout_ms;
+  in.timeout_ms = explain_ms_max;
+  try {
+    const auto answer = in.wait(in.broker.admin().mountsRequest().send().dropPipeline());
+    std::vector<std::string> paths;
+    for (auto mount : answer.getMounts()) paths.emplace_back(mount.getPath().cStr());
+    // A path below a mount: compare what stands where a mount could.
+    std::string typed = command.arguments[0];
+    if (!typed.empty() && typed.back() != '/') typed += '/';
+    std::string near = nearest(typed, paths);
+    for (std::size_t slash = typed.find('/'); near.empty() && slash != std::string::npos;
+         slash = typed.find('/', slash + 1)) {
+      near = nearest(typed.substr(0, slash + 1), paths);
+    }
+    if (!near.empty() && typed.compare(0, near.size(), near) != 0) {
+      error.remedy = fmt::format("did you mean '{}'?", near);
+    } else if (error.remedy.empty() && near.empty()) {
+      error.remedy = paths.empty() ? "nothing is mounted" : "mounts: " + join_names(paths);
+    }
+  } catch (const failure&) {
+    // The error stands as it is.
+  } catch (const kj::Exception&) {
+    // Likewise.
+  }
+  in.timeout_ms = timeout_ms;
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bulkhead/status_text.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "schema/wire/error_text.hpp"
+#include "tools/bulkhead/command_line.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using schema::MountState;
+
+std::string plain(capnp::Text::Reader text) {
+  return wire::escape_line(text.cStr());
+}
+
+std::string line(std::string_view name, const std::string& value) {
+  return value.empty() ? std::string() : fmt::format("  {:<12}  {}\n", name, value);
+}
+
+std::string plugin_text(schema::MountStatus::Reader mount) {
+  std::string text = plain(mount.getPlugin());
+  if (mount.getPluginName().size() == 0) return text;
+  if (mount.getPluginName() != mount.getPlugin()) text += " (" + plain(mount.getPluginName()) + ")";
+  return text + " " + plain(mount.getPluginVersion());
+}
+
+std::string_view restart_text(schema::RestartType type) {
+  switch (type) {
+    case schema::RestartType::PERMANENT:
+      return "permanent";
+    case schema::RestartType::TRANSIENT:
+      return "transient";
+    case schema::RestartType::TEMPORARY:
+      return "temporary";
+  }
+  return "unknown";
+}
+
+std::string window_text(schema::MountStatus::Reader mount) {
+  return fmt::format("{} in all, {} of {} allowed in {}", mount.getRestarts(),
+                     mount.getRestartsInWindow(), mount.getIntensity(),
+                     short_duration(mount.getPeriodMs()));
+}
+
+std::string calls_text(schema::MountStatus::Reader mount) {
+  std::string text =
+      fmt::format("{} in all, {} failed, {} in flight, {} waiting", mount.getCallsTotal(),
+                  mount.getCallsFailed(), mount.getCallsInFlight(), mount.getCallsWaiting());
+  if (mount.getOldestCallMs() > 0) {
+    text += fmt::format(", the oldest for {}", short_duration(mount.getOldestCallMs()));
+  }
+  return text;
+}
+
+void add_tree(std::string& text, schema::TreeNode::Reader node, const std::string& margin) {
+  const auto children = node.getChildren();
+  for (capnp::uint i = 0; i < children.size(); ++i) {
+    const bool last = i + 1 == children.size();
+    const auto child = children[i];
+    text += fmt::format("{}{}{} ({}) {}", margin, last ? "└─ " : "├─ ", plain(child.getName()),
+                        plain(child.getKind()), plain(child.getState()));
+    if (child.getDetail().size() > 0) text += ": " + plain(child.getDetail());
+    text += "\n";
+    add_tree(text, child, margin + (last ? "   " : "│  "));
+  }
+}
+
+}  // namespace
+
+std::string_view state_text(MountState state) {
+  switch (state) {
+    case MountState::STARTING:
+      return "starting";
+    case MountState::READY:
+      return "ready";
+    case MountState::DRAINING:
+      return "draining";
+    case MountState::STOPPED:
+      return "stopped";
+    case MountState::BACKOFF:
+      return "backoff";
+    case MountState::QUARANTINED:
+      return "quarantined";
+  }
+  return "unknown";
+}
+
+tint state_tint(MountState state) {
+  switch (state) {
+    case MountState::READY:
+      return tint::good;
+    case MountState::STARTING:
+    case MountState::DRAINING:
+    case MountState::BACKOFF:
+      return tint::warn;
+    case MountState::QUARANTINED:
+      return tint::bad;
+    case MountState::STOPPED:
+      break;
+  }
+  return tint::faint;
+}
+
+exit_code state_code(MountState state) {
+  switch (state) {
+    case MountState::STOPPED:
+    case MountState::BACKOFF:
+    case MountState::QUARANTINED:
+      return exit_code::not_running;
+    case MountState::STARTING:
+    case MountState::READY:
+    case MountState::DRAINING:
+      break;
+  }
+  return exit_code::done;
+}
+
+std::string mounts_text(capnp::List<schema::MountStatus>::Reader mounts, bool colour) {
+  table rows({"PATH", "PLUGIN", "STATE", "PID", "UP", "RESTARTS", "CALLS", "FAILED", "REASON"});
+  for (auto mount : mounts) {
+    const bool ready = mount.getState() == MountState::READY;
+    rows.add({mount.getPath().cStr(), plugin_text(mount), std::string(state_text(mount.getState())),
+              mount.getPid() == 0 ? "-" : std::to_string(mount.getPid()),
+              ready ? short_duration(mount.getUptimeMs()) : "-",
+              std::to_string(mount.getRestarts()), std::to_string(mount.getCallsTotal()),
+              std::to_string(mount.getCallsFailed()), ready ? "" : mount.getReason().cStr()},
+             state_tint(mount.getState()));
+  }
+  return rows.render(colour);
+}
+
+std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
+  const auto state = mount.getState();
+  std::string text = plain(mount.getPath()) + "  ";
+  text += tinted(state_text(state), state_tint(state), colour);
+  if (state == MountState::READY) {
+    text += fmt::format(" for {}", short_duration(mount.getUptimeMs()));
+  } else if (mount.getReason().size() > 0) {
+    text += ": " + plain(mount.getReason());
+  }
+  text += "\n" + line("plugin", plugin_text(mount));
+  text += line("description", plain(mount.getDescription()));
+  std::string options;
+  for (auto option : mount.getOptions()) {
+    options += fmt::format("{}{}={}", options.empty() ? "" : ", ", plain(option.getName()),
+                           plain(option.getValue()));
+  }
+  text += line("options", options);
+  if (mount.getPid() != 0) {
+    text += line("process",
+                 fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));
+    text += line("bytes", fmt::format("{} in, {} out", short_bytes(mount.getBytesIn()),
+                                      short_bytes(mount.getBytesOut())));
+  }
+  text += line("calls", calls_text(mount));
+  text += line("restart", std::string(restart_text(mount.getRestart())));
+  text += line("restarts", window_text(mount));
+  if (mount.getBackoffMs() > 0) {
+    text += line("next start", "in " + short_duration(mount.getBackoffMs()));
+  }
+  if (mount.hasLastCrash()) {
+    const auto crash = mount.getLastCrash();
+    text +=
+        line("last crash", fmt::format("generation {} {} after {}, then {}", crash.getGeneration(),
+                                       cause_text(crash), short_duration(crash.getUptimeMs()),
+                                       plain(crash.getNext())));
+  }
+  text += line("accessor", plain(mount.getAccessor()));
+  return text + line("uuid", plain(mount.getUuid()));
+}
+
+std::string broker_text(schema::BrokerStatus::Reader status) {
+  return fmt::format("bulkheadd {}, pid {}, up {}\n", plain(status.getVersion()), status.getPid(),
+                     short_duration(status.getUptimeMs())) +
+         line("mounts", fmt::format("{}, {} ready", status.getMounts(), status.getMountsReady())) +
+         line("clients", std::to_string(status.getClients())) +
+         line("socket", plain(status.getSocketPath())) +
+         line("state", plain(status.getStateDirectory())) +
+         line("plugins", plain(status.getPluginDirectory()));
+}
+
+std::string tree_text(schema::TreeNode::Reader root) {
+  std::string text = plain(root.getName());
+  if (root.getState().size() > 0) {
+    text += fmt::format(" ({}) {}", plain(root.getKind()), plain(root.getState()));
+  }
+  if (root.getDetail().size() > 0) text += ": " + plain(root.getDetail());
+  text += "\n";
+  add_tree(text, root, "");
+  return text;
+}
+
+std::string cause_text(schema::CrashReport::Reader crash) {
+  const auto cause = crash.getCause();
+  switch (cause.which()) {
+    case schema::CrashReport::Cause::EXITED:
+      return fmt::format("exited with status {}", cause.getExited());
+    case schema::CrashReport::Cause::SIGNALED:
+      return fmt::format("was ended by {}{}", signal_text(cause.getSignaled()),
+                         crash.getCoreDumped() ? " (core dumped)" : "");
+    case schema::CrashReport::Cause::START_FAILED:
+      return "failed to start: " + plain(cause.getStartFailed());
+    case schema::CrashReport::Cause::VIOLATION:
+      return "broke the protocol: " + plain(cause.getViolation());
+    case schema::CrashReport::Cause::LINK_CLOSED:
+      return "closed its link and was ended";
+    case schema::CrashReport::Cause::STOPPED:
+      return "was stopped";
+    case schema::CrashReport::Cause::STOP_KILLED:
+      return "was told to stop, did not, and was killed";
+    case schema::CrashReport::Cause::UNKNOWN:
+      break;
+  }
+  return "ended for an unknown reason";
+}
+
+std::string crash_text(schema::CrashReport::Reader crash) {
+  std::string text = fmt::format("{}: generation {} {}\n", plain(crash.getMount()),
+                                 crash.getGeneration(), cause_text(crash)) +
+                     line("plugin", plain(crash.getPlugin())) +
+                     line("when", utc_time(crash.getAtUnixMs())) +
+                     line("lived for", short_duration(crash.getUptimeMs())) +
+                     line("calls lost", std::to_string(crash.getCallsInFlight())) +
+                     line("then", plain(crash.getNext()));
+  if (crash.getLastLines().size() > 0) text += "  its last lines\n";
+  for (auto last : crash.getLastLines()) text += "    " + plain(last) + "\n";
+  return text;
+}
+
+std::string health_text(capnp::List<schema::MountStatus>::Reader mounts) {
+  std::map<std::uint16_t, unsigned> counts;
+  for (auto mount : mounts) ++counts[static_cast<std::uint16_t>(mount.getState())];
+  std::string text = fmt::format("{} up", counts[static_cast<std::uint16_t>(MountState::READY)]);
+  for (const auto& [state, count] : counts) {
+    if (state != static_cast<std::uint16_t>(MountState::READY) && count > 0) {
+      text += fmt::format(" {} {}", count, state_text(static_cast<MountState>(state)));
+    }
+  }
+  return text;
+}
+
+}  // namespace bulkhead::cli
