@@ -13,13 +13,16 @@ namespace {
 
 using exit_category = caf::atom_constant<caf::atom("bulkhead")>;
 
+// An error that says "no error" has no category to ask for.
+
 bool is(const caf::error& reason, actor_exit code) {
-  return reason.category() == exit_category::value &&
+  return reason && reason.category() == exit_category::value &&
          reason.code() == static_cast<std::uint8_t>(code);
 }
 
 bool is(const caf::error& reason, caf::exit_reason code) {
-  return reason.category() == caf::atom("exit") && reason.code() == static_cast<std::uint8_t>(code);
+  return reason && reason.category() == caf::atom("exit") &&
+         reason.code() == static_cast<std::uint8_t>(code);
 }
 
 caf::actor handle_of(const caf::strong_actor_ptr& actor) {
@@ -55,7 +58,7 @@ void report_ready(const child_ticket& ticket) {
 }
 
 exit_kind exit_kind_of(const caf::error& reason) {
-  if (!reason || is(reason, caf::exit_reason::normal)) return exit_kind::normal;
+  if (!reason) return exit_kind::normal;
   if (is(reason, caf::exit_reason::user_shutdown)) return exit_kind::shutdown;
   if (is(reason, actor_exit::gave_up)) return exit_kind::shutdown;
   if (is(reason, caf::exit_reason::kill)) return exit_kind::killed;
@@ -114,7 +117,10 @@ supervisor_actor::behavior_type supervisor::make_behavior() {
   return {
       [this](const supervisor_add& request) { return add(request); },
       [this](const supervisor_order& request) { return order(request); },
-      [this](const supervisor_find& request) { return reply_for(request.id); },
+      [this](const supervisor_find& request) {
+        sweep();
+        return reply_for(request.id);
+      },
       [this](const supervisor_query&) { return snapshot(); },
       [this](const child_ready& news) {
         take(event::started{news.id, news.generation});
@@ -169,6 +175,7 @@ supervisor::answer supervisor::add(const supervisor_add& request) {
     refused.child.id = id;
     return refused;
   }
+  sweep();
   // Known before the core starts it; taken back when the core refuses it.
   const auto [place, fresh] = members_.try_emplace(id);
   if (fresh) place->second.spec = request.child;
@@ -241,6 +248,7 @@ supervisor_snapshot supervisor::snapshot() const {
 /// One event, and the events that carrying out its actions brings about; answers what came of the
 /// first.
 step_result supervisor::take(const supervisor_event& what) {
+  sweep();
   auto result = core_.step(what, now());
   for (const auto& each : result.actions) perform(each);
   take_pending();
@@ -268,17 +276,36 @@ void supervisor::perform(const supervisor_action& what) {
     const auto delay = std::max(timer->at - now(), std::chrono::nanoseconds{0});
     delayed_send(supervisor_actor{this}, delay, supervisor_tick{timer->id});
   } else if (const auto* report = std::get_if<action::report>(&what)) {
-    if (auto status = core_.status(report->id, now())) members_[report->id].last = *status;
-    changed_.push_back(report->id);
-    if (options_.observer) options_.observer(*report);
+    note(*report);
   } else if (const auto* forgotten = std::get_if<action::forget_child>(&what)) {
     changed_.push_back(forgotten->id);
+    forgotten_.push_back(forgotten->id);
   } else if (std::holds_alternative<action::booted>(what)) {
     report_ready(options_.ticket);
   } else if (const auto* finish = std::get_if<action::finish>(&what)) {
     perform_finish(*finish);
   }
   // cancel_timer: a late timer changes nothing.
+}
+
+void supervisor::note(const action::report& report) {
+  auto& last = members_.at(report.id).last;
+  if (auto status = core_.status(report.id, now())) last = std::move(*status);
+  // The core may have forgotten it by now.
+  last.id = report.id;
+  last.state = report.to;
+  last.reason = report.reason;
+  last.generation = report.generation;
+  changed_.push_back(report.id);
+  if (options_.observer) options_.observer(report);
+}
+
+/// Members that were forgotten stay until the next message, for the answer to the one that made
+/// them go.
+void supervisor::sweep() {
+  for (const auto& id : std::exchange(forgotten_, {})) {
+    if (!core_.status(id, now())) members_.erase(id);
+  }
 }
 
 void supervisor::perform_start(const action::start_child& start) {
@@ -351,7 +378,6 @@ void supervisor::answer_waiting(const std::string& id) {
     return;
   }
   for (auto& promise : std::exchange(found->second.waiting, {})) promise.deliver(reply);
-  if (!reply.known) members_.erase(found);
 }
 
 instant supervisor::now() const {

@@ -89,6 +89,8 @@ class supervisor : public supervisor_actor::base {
   void perform_start(const action::start_child& start);
   void perform_stop(const action::stop_child& stop);
   void perform_finish(const action::finish& finish);
+  void note(const action::report& report);
+  void sweep();
   void child_down(const caf::down_msg& news);
   void answer_waiting(const std::string& id);
   instant now() const;
@@ -100,6 +102,7 @@ class supervisor : public supervisor_actor::base {
   std::unordered_map<caf::actor_id, instance_of> instances_;
   std::deque<supervisor_event> pending_;
   std::vector<std::string> changed_;  // children whose waiting answers may be due
+  std::vector<std::string> forgotten_;
   bool performing_ = false;
   caf::error stop_reason_;
 };
