@@ -16,8 +16,9 @@ namespace bulkhead::calc {
 inline constexpr unsigned points_max = 100'000;
 /// Most calls of one function that one request has under way.
 inline constexpr unsigned calls_under_way_max = 64;
-/// Deepest nesting and most nodes of an Expression tree; more is `invalidArgument`.
-inline constexpr unsigned tree_depth_max = 32;
+/// Deepest nesting and most nodes of an Expression tree; more is `invalidArgument`. libcapnp itself
+/// stops at twice this depth.
+inline constexpr unsigned tree_depth_max = 24;
 inline constexpr unsigned tree_nodes_max = 4096;
 
 class calculator final : public Calculator::Server {

@@ -18,3 +18,8 @@ target_link_libraries(sdk_probe PRIVATE bulkhead-options)
 unset(BULKHEAD_PLUGIN_OUTPUT_DIR)
 target_compile_definitions(sdk_process_test PRIVATE SDK_PROBE_PLUGIN="$<TARGET_FILE:sdk_probe>")
 add_dependencies(sdk_process_test sdk_probe)
+
+bulkhead_unit_test(calc_test bulkhead-sdk)
+target_sources(calc_test PRIVATE ${PROJECT_SOURCE_DIR}/plugins/calc/calculator.cpp
+                                 ${PROJECT_SOURCE_DIR}/plugins/calc/expression.cpp)
+bulkhead_target_schema(calc_test ${PROJECT_SOURCE_DIR}/plugins/calc/calc.capnp)
