@@ -137,11 +137,11 @@ class admin_server final : public schema::Admin::Server {
     auto list = results.initLines(static_cast<unsigned>(lines.size()));
     for (unsigned i = 0; i < list.size(); ++i) {
       list[i].setNumber(lines[i].number);
-      list[i].setUnixMs(lines[i].unix_ms);
-      list[i].setGeneration(lines[i].generation);
-      list[i].setSource(lines[i].source);
-      list[i].setLevel(lines[i].level);
-      list[i].setText(lines[i].text.c_str());
+      list[i].setUnixMs(lines[i].value.unix_ms);
+      list[i].setGeneration(lines[i].value.generation);
+      list[i].setSource(lines[i].value.source);
+      list[i].setLevel(lines[i].value.level);
+      list[i].setText(lines[i].value.text.c_str());
     }
     results.setNext(lines.empty() ? params.getAfter() : lines.back().number);
     return kj::READY_NOW;

@@ -136,7 +136,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   slot_rules.call_max = limits.call_ms_max.count() * kj::MILLISECONDS;
   auto entry = std::make_shared<mount_entry>();
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
-  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max);
+  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max, services_.clock);
   entry->spec = std::move(spec);
   return entry;
 }

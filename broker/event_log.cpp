@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/event_log.hpp"
 
-#include <algorithm>
 #include <chrono>
 
 namespace bulkhead {
@@ -14,21 +13,18 @@ std::int64_t unix_ms_now() {
 
 void event_log::record(std::string mount, std::uint64_t generation, std::string name,
                        std::string reason) {
-  events_.push_back(broker_event{next_++, unix_ms_now(), std::move(mount), generation, std::move(name),
-                          std::move(reason)});
-  if (events_.size() > events_kept) events_.pop_front();
+  broker_event newest{events_.last() + 1, unix_ms_now(),   std::move(mount),
+                      generation,         std::move(name), std::move(reason)};
+  events_.push(newest);
   // A copy: an observer may end its own subscription.
   const auto observers = observers_;
-  const broker_event newest = events_.back();
   for (const auto& [id, callback] : observers) callback(newest);
 }
 
 std::vector<broker_event> event_log::after(std::uint64_t after, std::size_t limit) const {
-  auto first = std::partition_point(events_.begin(), events_.end(), [after](const broker_event& each) {
-    return each.number <= after;
-  });
-  const auto count = std::min<std::size_t>(limit, static_cast<std::size_t>(events_.end() - first));
-  return {first, first + static_cast<std::ptrdiff_t>(count)};
+  std::vector<broker_event> result;
+  for (auto& each : events_.next(limit, after)) result.push_back(std::move(each.value));
+  return result;
 }
 
 std::uint64_t event_log::observe(observer callback) {

@@ -5,12 +5,12 @@
 // resume, and sees by a gap in the numbers that it was too slow. Threads: the reactor's only.
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "actors/numbered_ring.hpp"
 #include "broker/broker.hpp"
 
 namespace bulkhead {
@@ -27,14 +27,11 @@ class event_log {
   /// Events with a number above `after`, oldest first, at most `limit`.
   std::vector<broker_event> after(std::uint64_t after, std::size_t limit) const;
 
-  std::uint64_t newest() const { return next_ - 1; }
-
   std::uint64_t observe(observer callback);
   void forget(std::uint64_t id) { observers_.erase(id); }
 
  private:
-  std::deque<broker_event> events_;
-  std::uint64_t next_ = 1;
+  numbered_ring<broker_event> events_{events_kept};
   std::map<std::uint64_t, observer> observers_;
   std::uint64_t next_observer_ = 1;
 };

@@ -66,6 +66,7 @@ struct slot::call_record {
 
 struct slot::shared_result final : kj::Refcounted {
   explicit shared_result(call_result content) : content(kj::mv(content)) {}
+  kj::Own<shared_result> addRef() { return kj::addRef(*this); }
   call_result content;
 };
 
@@ -225,8 +226,9 @@ void slot::call_failed(kj::Exception problem) {
   // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The broker's own reasons (the
   // report of a crash, a deadline) come without a hop and pass as they are.
   if (wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin())
-    problem = wire::clean_exception(problem);
-  kj::throwRecoverableException(kj::mv(problem));
+    kj::throwRecoverableException(wire::clean_exception(problem));
+  else
+    kj::throwRecoverableException(kj::mv(problem));
 }
 
 kj::Exception slot::error(schema::ErrorKind kind, std::string what, std::string why,

@@ -4,6 +4,7 @@
 // one by one here: TERM and INT stop the broker in good order; a second one ends the process at once.
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
