@@ -21,7 +21,7 @@ namespace bulkhead::wire {
 
 struct connection_options {
   stream_limits limits;
-  kj::Maybe<kj::Timer&> timer;  ///< with one, lone Finish and Release frames are held back
+  kj::Maybe<kj::Timer&> timer;  ///< needed for `limits.hold_back_us` alone
   /// Most words of calls of the peer that are open at once; above, nothing is read. 0: no limit.
   std::uint64_t flow_words_max = 0;
 };

@@ -50,7 +50,7 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   using close_reason_function = kj::Function<kj::Promise<kj::Exception>(kj::Exception)>;
 
   /// A unix socket. When `stream.getFd()` answers, writes go to that descriptor directly, without
-  /// waiting. With a timer, lone Finish and Release frames are held back.
+  /// waiting. The timer is needed for `limits.hold_back_us` alone.
   explicit link_stream(kj::AsyncCapabilityStream& stream, stream_limits limits = {},
                        kj::Maybe<kj::Timer&> timer = nullptr);
 

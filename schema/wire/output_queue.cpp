@@ -121,10 +121,12 @@ void output_queue::schedule(bool lazy) {
     KJ_IF_MAYBE (timer, timer_) {
       if (timer_armed_) return;
       timer_armed_ = true;
-      turns_.add(timer->afterDelay(limits_.hold_back_us * kj::MICROSECONDS).then([this]() {
-        timer_armed_ = false;
-        if (!scheduled_) flush();
-      }));
+      turns_.add(
+          timer->afterDelay(std::min(limits_.hold_back_us, hold_back_us_max) * kj::MICROSECONDS)
+              .then([this]() {
+                timer_armed_ = false;
+                if (!scheduled_) flush();
+              }));
       return;
     }
   }

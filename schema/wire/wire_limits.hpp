@@ -30,8 +30,9 @@ inline constexpr std::uint64_t stream_queue_bytes_max = 64ULL << 20U;
 /// Most descriptors that one frame may carry. The kernel closes the others.
 inline constexpr std::uint64_t fds_per_message_max = 4;
 
-/// Longest time that a lone Finish or Release waits for a frame to ride with.
-inline constexpr std::uint64_t hold_back_us_max = 1000;
+/// Longest time that a lone Finish or Release may be told to wait for a frame to ride with. Nothing
+/// is held back by default: see output_queue.hpp for what was measured.
+inline constexpr std::uint64_t hold_back_us_max = 20'000;
 
 /// Longest error text; longer ones are cut, and keep their last line.
 inline constexpr std::uint64_t error_text_bytes_max = 8192;
@@ -65,7 +66,7 @@ struct stream_limits {
   std::uint64_t segments = segments_max;
   std::uint64_t queue_bytes = stream_queue_bytes_max;
   std::uint64_t fds_per_message = fds_per_message_max;
-  std::uint64_t hold_back_us = hold_back_us_max;  ///< 0: hold nothing back
+  std::uint64_t hold_back_us = 0;  ///< 0: hold nothing back; at most hold_back_us_max
 };
 
 }  // namespace bulkhead::wire

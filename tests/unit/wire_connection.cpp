@@ -266,6 +266,7 @@ TEST_CASE("many calls at once travel in few writes, with held-back Finishes amon
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
   connection_options options;
   options.timer = timer;
+  options.limits.hold_back_us = 1000;
   pair_of_connections both(on, options);
   auto backend = both.backend();
   echo(backend, "x").wait(on.io.waitScope);

@@ -67,6 +67,12 @@ got_frame next(link_stream& stream, loop& on, kj::byte mark) {
   return {true, 0, nullptr};
 }
 
+stream_limits holding_back() {
+  stream_limits limits;
+  limits.hold_back_us = 1000;
+  return limits;
+}
+
 struct two_streams {
   explicit two_streams(loop& on, stream_limits limits = {}, kj::Maybe<kj::Timer&> timer = nullptr)
       : sockets(on), left(*sockets.left, limits, timer), right(*sockets.right, limits, timer) {}
@@ -227,7 +233,7 @@ TEST_CASE("a frame may carry as many descriptors as the limit says, the kernel c
 TEST_CASE("a lone Finish waits for the next frame and rides with it") {
   loop on;
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
-  two_streams both(on, {}, timer);
+  two_streams both(on, holding_back(), timer);
   send_finish(both.left);
   on.settle();
   CHECK(both.left.meter().writes == 0);
@@ -240,7 +246,7 @@ TEST_CASE("a lone Finish waits for the next frame and rides with it") {
 TEST_CASE("a lone Finish leaves alone after the bounded delay and not before") {
   loop on;
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
-  two_streams both(on, {}, timer);
+  two_streams both(on, holding_back(), timer);
   send_finish(both.left);
   on.settle();
   timer.advanceTo(kj::origin<kj::TimePoint>() + 999 * kj::MICROSECONDS);
@@ -251,13 +257,11 @@ TEST_CASE("a lone Finish leaves alone after the bounded delay and not before") {
   CHECK(both.left.meter().writes == 1);
 }
 
-TEST_CASE("without a timer, or with a delay of zero, nothing is held back") {
+TEST_CASE("without a timer, or with the default delay of zero, nothing is held back") {
   loop on;
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
-  stream_limits at_once;
-  at_once.hold_back_us = 0;
-  two_streams without(on);
-  two_streams zero(on, at_once, timer);
+  two_streams without(on, holding_back());
+  two_streams zero(on, {}, timer);
   send_finish(without.left);
   send_finish(zero.left);
   on.settle();
@@ -265,10 +269,25 @@ TEST_CASE("without a timer, or with a delay of zero, nothing is held back") {
   CHECK(zero.left.meter().writes == 1);
 }
 
+TEST_CASE("a delay above the limit is cut to the limit") {
+  loop on;
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  stream_limits limits;
+  limits.hold_back_us = hold_back_us_max * 10;
+  two_streams both(on, limits, timer);
+  send_finish(both.left);
+  timer.advanceTo(kj::origin<kj::TimePoint>() + (hold_back_us_max - 1) * kj::MICROSECONDS);
+  on.settle();
+  CHECK(both.left.meter().writes == 0);
+  timer.advanceTo(kj::origin<kj::TimePoint>() + hold_back_us_max * kj::MICROSECONDS);
+  on.settle();
+  CHECK(both.left.meter().writes == 1);
+}
+
 TEST_CASE("many lone Finishes do not pile up") {
   loop on;
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
-  two_streams both(on, {}, timer);
+  two_streams both(on, holding_back(), timer);
   for (int i = 0; i < 1000; ++i) {
     send_finish(both.left);
     on.io.waitScope.poll();

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A real `bulkheadd` with a state directory of its own, and a client of it: what a user has.
+#pragma once
+
+#include <kj/async-io.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "schema/admin.capnp.h"
+#include "schema/gateway.capnp.h"
+#include "schema/wire/connection.hpp"
+#include "tools/bench/process.hpp"
+#include "tools/bench/subject.hpp"
+
+namespace bulkhead::bench {
+
+class broker_process {
+ public:
+  /// Starts `daemon` with the plugins named, copied from `plugin_files`, and logs in.
+  broker_process(kj::AsyncIoContext& io, const std::string& daemon,
+                 const std::vector<std::string>& plugin_files);
+  ~broker_process();
+  broker_process(const broker_process&) = delete;
+  broker_process& operator=(const broker_process&) = delete;
+
+  pid_t pid() const { return daemon_.pid(); }
+  pid_t plugin_pid(const std::string& path);
+
+  /// Mounts with a supervision that lets the bench kill as often as it likes.
+  void mount(const std::string& path, const std::string& plugin);
+  schema::Mount::Client at(const std::string& path);
+
+  kj::AsyncIoContext& io() { return io_; }
+
+ private:
+  void connect(const std::string& socket);
+
+  kj::AsyncIoContext& io_;
+  std::string directory_;
+  child daemon_;
+  kj::Own<wire::connection> connection_;
+  schema::Session::Client session_ = nullptr;
+  schema::Admin::Client admin_ = nullptr;
+};
+
+/// The brokered path in typed or request style, over the mount of the bench's own plugin.
+std::unique_ptr<subject> broker_subject(broker_process& broker, const std::string& path,
+                                        bool typed);
+
+/// Kills the instance of `path` so often; from each kill to the first served call, in ms.
+struct recovery {
+  std::vector<double> ms;
+  std::uint64_t calls_failed = 0;
+};
+recovery measure_recovery(broker_process& broker, const std::string& path, unsigned kills);
+
+}  // namespace bulkhead::bench
