@@ -36,8 +36,7 @@ kj::Promise<std::vector<std::string>> kv::collect(std::string prefix, std::strin
 kv::promise kv::list(const sdk::request& what) {
   auto prefix = record_key(checked_path(what));
   if (prefix.back() != '/') prefix += '/';
-  const auto& behind = what.text("after");
-  auto after = behind.empty() ? "" : prefix + behind;
+  auto after = what.has("after") ? prefix + what.text("after") : "";
   // Behind a folder's name means behind all that is in it.
   if (!after.empty() && after.back() == '/') after += behind_folder;
   auto limit = static_cast<std::size_t>(what.integer("limit"));

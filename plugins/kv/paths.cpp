@@ -22,7 +22,7 @@ sdk::field max_versions_field(const char* help) {
 
 std::vector<sdk::field> list_fields() {
   return {
-      sdk::text("after").or_else("").help("Only names that sort after this one."),
+      sdk::text("after").help("Only names that sort after this one."),
       sdk::integer("limit").between(1, list_keys_max).or_else(list_keys_max).help("Most names.")};
 }
 
