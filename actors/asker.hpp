@@ -7,6 +7,7 @@
 // anywhere. The promise fails when the actor is gone or answers with an error; it never hangs on an actor that ended. Dropping the
 // promise abandons the answer, not the request.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,6 +23,12 @@ class asker final : public hosted<caf::event_based_actor> {
 
   const char* name() const override { return "asker"; }
   caf::behavior make_behavior() override {
+    set_down_handler([this](caf::down_msg& news) {
+      auto waiting = watched_.find(news.source);
+      if (waiting == watched_.end()) return;
+      waiting->second->fulfill();
+      watched_.erase(waiting);
+    });
     // It has no messages of its own; the handler keeps it alive until its exit message.
     return {[](caf::unit_t) {}};
   }
@@ -39,6 +46,19 @@ class asker final : public hosted<caf::event_based_actor> {
               });
     return kj::mv(paf.promise);
   }
+
+  /// Resolves when the actor has ended, also when it has already. One promise per actor at a time.
+  kj::Promise<void> ended(const caf::actor& whom) {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    watched_[whom.address()] = kj::mv(paf.fulfiller);
+    this->monitor(whom);
+    return kj::mv(paf.promise);
+  }
+
+ private:
+  void on_loop_exit() override { watched_.clear(); }
+
+  std::map<caf::actor_addr, kj::Own<kj::PromiseFulfiller<void>>> watched_;
 };
 
 }  // namespace bulkhead

@@ -6,7 +6,7 @@
 #include "actors/asker.hpp"
 #include "actors/protocols.hpp"
 #include "broker/store/async_store.hpp"
-#include "broker/store/store_messages.hpp"
+#include "broker/store/store_actor.hpp"
 
 namespace bulkhead {
 

@@ -141,7 +141,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   return entry;
 }
 
-void broker_core::start(const std::shared_ptr<mount_entry>& entry, bool mounting) {
+kj::Promise<void> broker_core::start(const std::shared_ptr<mount_entry>& entry, bool mounting) {
   const auto path = entry->spec.path;
   routes_.insert(path, mount_route{entry, {}, mounting, false});
   auto make = [this, path]() -> caf::actor {
@@ -150,7 +150,7 @@ void broker_core::start(const std::shared_ptr<mount_entry>& entry, bool mounting
     route->actor = services_.reactor.system().spawn<mount_supervisor>(services_.reactor, route->entry, services_);
     return caf::actor_cast<caf::actor>(route->actor);
   };
-  services_.reactor.detach(parent_.add(path, std::move(make)));
+  return parent_.add(path, std::move(make));
 }
 
 kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
@@ -162,8 +162,10 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
     entry->created_unix_ms = unix_ms_now();
     entry->generations_reserved = generation_block;
     const auto path = entry->spec.path;
-    start(entry, true);
-    return ask_.ask<mount_snapshot>(require(path).actor, mount_await_start{})
+    return start(entry, true)
+        .then([this, path] {
+          return ask_.ask<mount_snapshot>(require(path).actor, mount_await_start{});
+        })
         .then([this, path](mount_snapshot&& status) { return keep(path, kj::mv(status)); });
   });
 }
@@ -368,7 +370,7 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   entry->created_unix_ms = stored.created_unix_ms;
   entry->generations_reserved = stored.generations_reserved;
   entry->generations_used = stored.generations_used;
-  start(entry, false);
+  services_.reactor.detach(start(entry, false));
 }
 
 /// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to finish.

@@ -71,16 +71,12 @@ void check_config(const broker_config& config) {
 struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   machinery(broker_config settings, kj::AsyncIoContext& io, caf::actor_system& system)
       : loop(system, io),
-        ask(system.spawn<asker>(loop)),
+        asking(system.spawn<asker>(loop)),
         random(random_seed()),
-        store_handle(spawn_store(system, [file = settings.state_directory + "/bulkhead.db"] {
-          return sqlite_store::open(file, monotonic_ms);
-        })),
-        store(*caf::actor_cast<asker*>(ask), store_handle),
-        services{std::move(settings), {}, loop, clock, random, store, {},
-                 system.spawn<spawner_worker, caf::detached>(std::make_shared<posix_spawner>()), {}},
-        tree(*caf::actor_cast<asker*>(ask), loop),
-        core(services, *caf::actor_cast<asker*>(ask), tree),
+        store(ask(), {}),
+        services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
+        tree(ask(), loop, random_seed(), workers(system)),
+        core(services, ask(), tree),
         tasks(*this) {
     facts.socket_path = services.config.socket_path;
     facts.started = std::chrono::steady_clock::now();
@@ -95,17 +91,48 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
                                 [this](identity peer) { return make_gateway(core, facts, peer); });
   }
 
+  /// The actor lives as long as the reactor has not ended it, which is the last thing of all.
+  asker& ask() { return *caf::actor_cast<asker*>(asking); }
+
+  std::vector<tree_worker> workers(caf::actor_system& system) {
+    auto make_store = [this, &system] {
+      auto handle = spawn_store(system, [file = services.config.state_directory + "/bulkhead.db"] {
+        return sqlite_store::open(file, monotonic_ms);
+      });
+      store.replace(handle);
+      return caf::actor_cast<caf::actor>(handle);
+    };
+    auto make_spawner = [this, &system] {
+      services.spawner =
+          system.spawn<spawner_worker, caf::detached>(std::make_shared<posix_spawner>());
+      return caf::actor_cast<caf::actor>(services.spawner);
+    };
+    return {{"store", make_store}, {"spawner", make_spawner}};
+  }
+
+  kj::Promise<void> open() {
+    root_ended = tree.ended().fork();
+    return tree.started()
+        .then([this] { return store.status().ignoreResult(); })
+        .then([this] { return core.load(); })
+        .then([this] {
+          listen();
+          session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()),
+                                               static_cast<std::uint32_t>(::getpid())});
+        });
+  }
+
   kj::Promise<void> take_down() {
     if (socket.get() != nullptr) socket->close();
     return core.stop_mounts()
-        .then([this] { return tree.stop(); })
+        .then([this] {
+          tree.stop();
+          return root_ended.addBranch();
+        })
         .then([this] {
           socket = nullptr;
           session = nullptr;
-          tasks_ended = true;
           loop.exit_all(caf::exit_reason::user_shutdown);
-          caf::anon_send_exit(store_handle, caf::exit_reason::user_shutdown);
-          caf::anon_send_exit(services.spawner, caf::exit_reason::user_shutdown);
           return loop.when_no_actors();
         });
   }
@@ -115,10 +142,9 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   }
 
   reactor loop;
-  caf::actor ask;
+  caf::actor asking;
   real_clock clock;
   seeded_random random;
-  store_actor store_handle;
   actor_store store;
   broker_services services;
   broker_facts facts;
@@ -126,7 +152,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   broker_core core;
   kj::Own<listener> socket;
   kj::Maybe<schema::Session::Client> session;
-  bool tasks_ended = false;
+  kj::ForkedPromise<void> root_ended = nullptr;
   kj::Own<kj::PromiseFulfiller<void>> ending;
   kj::TaskSet tasks;
 };
@@ -159,11 +185,7 @@ void broker_thread::main(broker_config config, std::promise<void>& started) {
   parts.ending = kj::mv(end.fulfiller);
   bool up = false;
   try {
-    parts.store.status().ignoreResult().wait(io.waitScope);
-    parts.core.load().wait(io.waitScope);
-    parts.listen();
-    parts.session = make_session(parts.core, parts.facts,
-                                 {static_cast<std::uint32_t>(::geteuid()), static_cast<std::uint32_t>(::getpid())});
+    parts.open().wait(io.waitScope);
     up = true;
   } catch (const kj::Exception& problem) {
     started.set_exception(std::make_exception_ptr(to_error(problem)));
@@ -171,13 +193,18 @@ void broker_thread::main(broker_config config, std::promise<void>& started) {
     started.set_exception(std::make_exception_ptr(problem));
   }
   if (up) {
+    auto gave_up = parts.root_ended.addBranch().then([&parts] {
+      parts.services.events.record({}, 0, "failed", "the root supervisor gave up; the broker ends");
+    });
     {
       const std::lock_guard guard(mutex_);
       running_ = &parts;
     }
     parts.services.events.record({}, 0, "started", fmt::format("Bulkhead {}", BULKHEAD_VERSION));
     started.set_value();
-    end.promise.wait(io.waitScope);
+    end.promise.exclusiveJoin(kj::mv(gave_up)).wait(io.waitScope);
+    const std::lock_guard guard(mutex_);
+    running_ = nullptr;
   }
   parts.take_down().wait(io.waitScope);
 }

@@ -381,6 +381,8 @@ void mount_supervisor::on_task_failed(kj::Exception&& error) {
 }
 
 void mount_supervisor::on_loop_exit() {
+  // Should this actor fail, its instance must not live on unsupervised.
+  if (!instance_reported_end_) anon_send_exit(instance_, caf::exit_reason::user_shutdown);
   offer_ = nullptr;
   waiters_.clear();
 }

@@ -1,29 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The broker's supervision tree: root - store, spawner, gateway - and below it "mounts", which keeps the mounts' actors alive.
+// The broker's supervision tree.
+//
+//     root (one_for_one) ── store · spawner
+//          └─ mounts (one_for_one, dynamic) ── one supervisor per mount ── its instance
+//
+// A store or spawner that fails is started again, and who uses it gets the new one. A mount's actor that fails (a defect: plugins
+// cannot make it) is started again and keeps its slot; one that fails over and over is quarantined and costs the other mounts nothing.
+// When root gives up, the broker ends, with the reason: its own supervisor is the system's service manager.
+//
+// Threads: the reactor's.
 
-#include <map>
+#include <functional>
+#include <string>
 
 #include "actors/asker.hpp"
+#include "actors/supervisor_messages.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/mounts_parent.hpp"
 #include "broker/tree_node.hpp"
 
 namespace bulkhead {
 
+/// A worker of root: `make` is called for each start and answers with the actor.
+struct tree_worker {
+  std::string name;
+  std::function<caf::actor()> make;
+};
+
 class supervision_tree final : public mounts_parent {
  public:
-  supervision_tree(asker& ask, reactor& loop) : ask_(ask), loop_(loop) {}
+  /// Starts root with its workers, in order, and "mounts" behind them. `ask` outlives the tree.
+  supervision_tree(asker& ask, reactor& loop, std::uint64_t seed, std::vector<tree_worker> workers);
+
+  /// Resolves when every worker has been started for the first time.
+  kj::Promise<void> started();
+  /// Resolves when root has ended, asked or not. Call it once.
+  kj::Promise<void> ended();
+  /// Ends all of it, in reverse order; `ended` resolves then.
+  void stop();
 
   kj::Promise<void> add(std::string id, std::function<caf::actor()> make) override;
   kj::Promise<void> remove(std::string id) override;
-  kj::Promise<void> stop();
+
   kj::Promise<tree_node> describe(broker_core& core);
 
  private:
   asker& ask_;
-  reactor& loop_;
+  supervisor_actor root_;
+  supervisor_actor mounts_;
 };
 
 }  // namespace bulkhead

@@ -67,27 +67,28 @@ sqlite_store::sqlite_store(std::unique_ptr<state_file> file,
       memory_(std::move(memory)),
       db_(file_ ? file_->db() : *memory_),
       clock_(std::move(clock)),
-      sql_(std::make_unique<statements>(db_)) {
-  load();
-  verify();
-}
+      sql_(std::make_unique<statements>(db_)) {}
 
 sqlite_store::~sqlite_store() {
   abandon_group();
 }
 
 std::unique_ptr<sqlite_store> sqlite_store::open(const std::string& file, store_clock clock) {
-  return std::unique_ptr<sqlite_store>(
+  std::unique_ptr<sqlite_store> engine(
       new sqlite_store(std::make_unique<state_file>(file), nullptr, std::move(clock)));
+  engine->load();
+  engine->verify();
+  return engine;
 }
 
 std::unique_ptr<sqlite_store> sqlite_store::in_memory(store_clock clock) {
-  return std::unique_ptr<sqlite_store>(
+  std::unique_ptr<sqlite_store> engine(
       new sqlite_store(nullptr, open_state_in_memory(), std::move(clock)));
+  engine->load();
+  return engine;
 }
 
-// -- opening
-// -------------------------------------------------------------------------------------------------------------------
+// -- opening ---------------------------------------------------
 
 void sqlite_store::load() {
   revision_ = compacted_ = last_lease_ = 0;
@@ -138,8 +139,7 @@ void sqlite_store::verify() {
   if (strays.row()) refuse("a row of history is newer than the key it belongs to");
 }
 
-// -- failures and groups
-// -------------------------------------------------------------------------------------------------------
+// -- failures and groups ---------------------------------------------------
 
 void sqlite_store::refuse_if_failed() const {
   if (refusing_) throw store_error(*refusing_);
@@ -237,8 +237,7 @@ void sqlite_store::save_number(std::string_view name, std::uint64_t value) {
   sqlite_query(sql_->save_number).number(value).bytes(name).run();
 }
 
-// -- reading
-// -------------------------------------------------------------------------------------------------------------------
+// -- reading ---------------------------------------------------
 
 void sqlite_store::check_revision(std::uint64_t revision) const {
   if (revision > revision_) {
@@ -331,8 +330,7 @@ changes_result sqlite_store::changes_since(const changes_request& request) {
   return result;
 }
 
-// -- writing
-// -------------------------------------------------------------------------------------------------------------------
+// -- writing ---------------------------------------------------
 
 txn_result sqlite_store::txn(const txn_request& request) {
   check_request(request);
@@ -412,8 +410,7 @@ void sqlite_store::add_change(const store_row& row, bool erased, std::uint64_t i
   }
 }
 
-// -- leases
-// --------------------------------------------------------------------------------------------------------------------
+// -- leases ---------------------------------------------------
 
 lease_info sqlite_store::grant(std::uint64_t ttl_ms) {
   check_ttl(ttl_ms);
@@ -498,8 +495,7 @@ std::vector<lease_info> sqlite_store::leases() {
   return all;
 }
 
-// -- housekeeping
-// --------------------------------------------------------------------------------------------------------------
+// -- housekeeping ---------------------------------------------------
 
 void sqlite_store::compact(std::uint64_t revision) {
   if (revision <= compacted_) return;

@@ -14,11 +14,36 @@
 // what is awaited with `closed`, and closes the engine before monitors learn of the end. An awaited
 // request ends with its asker.
 
+#include <caf/allowed_unsafe_message_type.hpp>
 #include <functional>
 #include <memory>
 
 #include "actors/protocols.hpp"
 #include "broker/store/store_messages.hpp"
+
+// The messages never leave the process.
+// clang-format off
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::range_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::txn_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::changes_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_grant)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_keep_alive)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_revoke)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_await)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_cancel)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_compact)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_backup)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_query)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::range_result>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::txn_result>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::changes_result>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::lease_info>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<std::uint64_t>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_status>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_done>)
+// clang-format on
 
 namespace bulkhead {
 

@@ -6,7 +6,6 @@
 //
 // A failure is an answer, not a CAF error: CAF errors mean that the actor is gone.
 
-#include <caf/allowed_unsafe_message_type.hpp>
 #include <optional>
 
 #include "broker/store/store.hpp"
@@ -55,26 +54,3 @@ struct store_flush {};
 struct store_tick {};
 
 }  // namespace bulkhead
-
-// clang-format off
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::range_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::txn_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::changes_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_grant)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_keep_alive)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_revoke)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_await)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_cancel)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_compact)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_backup)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_query)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_flush)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_tick)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::range_result>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::txn_result>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::changes_result>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::lease_info>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<std::uint64_t>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_status>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_done>)
-// clang-format on

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -76,9 +77,13 @@ int serve(const options& chosen) {
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::broker broker(chosen.config);
-  auto watching = broker.observe([](const bulkhead::broker_event& each) {
+  std::atomic<bool> failed = false;
+  auto watching = broker.observe([&failed](const bulkhead::broker_event& each) {
     fmt::print(stderr, "{} {}{}{}\n", each.name, each.mount.empty() ? "" : each.mount + " ", each.reason,
                each.generation == 0 ? "" : fmt::format(" (instance {})", each.generation));
+    if (each.name != "failed") return;
+    failed = true;
+    ::kill(::getpid(), SIGTERM);
   });
   fmt::print(stderr, "bulkheadd {} listens on unix:{}\n", BULKHEAD_VERSION, chosen.config.socket_path);
   int signal = 0;
@@ -91,7 +96,7 @@ int serve(const options& chosen) {
   });
   impatient.detach();
   broker.stop();
-  return 0;
+  return failed ? exit_failed : 0;
 }
 
 }  // namespace
