@@ -231,15 +231,22 @@ TEST_CASE_METHOD(fixture, "keys and values are accepted at their limits and refu
 }
 
 TEST_CASE("the rules of a key") {
-  for (const char* good :
-       {"a", "/", "..", "../x", "\xc3\xa9", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf", "\x01"}) {
-    CHECK(check_view_key(good).empty());
-  }
-  for (const char* bad :
-       {"", "\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "a\xff"}) {
-    CHECK_FALSE(check_view_key(bad).empty());
-  }
+  const std::vector<std::string> good = {
+      "a", "/", "..", "../x", "\xc3\xa9", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf", "\x01"};
+  for (const auto& key : good) CHECK(check_view_key(key).empty());
+  const std::vector<std::string> bad = {"",
+                                        "\x80",
+                                        "\xc0\xaf",
+                                        "\xc1\xbf",
+                                        "\xe0\x9f\xbf",
+                                        "\xed\xa0\x80",
+                                        "\xf0\x8f\xbf\xbf",
+                                        "\xf4\x90\x80\x80",
+                                        "\xf5\x80\x80\x80",
+                                        "\xc3",
+                                        "\xe2\x82",
+                                        "a\xff"};
+  for (const auto& key : bad) CHECK_FALSE(check_view_key(key).empty());
 }
 
 TEST_CASE_METHOD(fixture, "a transaction does all or nothing") {
