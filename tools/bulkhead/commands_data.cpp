@@ -27,15 +27,25 @@ datum response_datum(Operation operation, schema::Response::Reader response) {
   return record;
 }
 
+/// A map's own fields are rows too, as in "metadata.version".
+void add_rows(table& rows, const std::string& prefix, const datum& record) {
+  for (std::size_t i = 0; i < record.items.size(); ++i) {
+    const datum& item = record.items[i];
+    if (item.type == datum::kind::record && !item.items.empty()) {
+      add_rows(rows, prefix + record.names[i] + ".", item);
+    } else {
+      rows.add({prefix + record.names[i], cell_text(item)});
+    }
+  }
+}
+
 std::string response_text(Operation operation, schema::Response::Reader response, bool colour) {
   std::string text;
   for (auto key : response.getKeys()) text += wire::escape_line(key.cStr()) + "\n";
   const auto fields = response.getFields();
   if (fields.size() > 0) {
     table rows({"FIELD", "VALUE"});
-    for (auto field : fields) {
-      rows.add({field.getName().cStr(), cell_text(from_value(field.getValue()))});
-    }
+    add_rows(rows, {}, from_fields(fields));
     text += rows.render(colour);
   }
   if (!text.empty() || operation == Operation::LIST) return text;

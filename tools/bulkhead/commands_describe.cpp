@@ -58,7 +58,7 @@ std::string field_text(schema::FieldSpec::Reader field) {
   if (field.getRequired()) text += " (required)";
   if (field.getSecret()) text += " (secret)";
   const datum preset = from_value(field.getDefault());
-  if (preset.type != datum::kind::null && !field.getSecret()) {
+  if (!field.getSecret() && preset.type != datum::kind::null && !cell_text(preset).empty()) {
     text += fmt::format(" (default {})", wire::escape_line(cell_text(preset)));
   }
   return text + "\n";

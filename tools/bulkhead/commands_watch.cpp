@@ -106,6 +106,7 @@ exit_code run_logs(environment& in, const invocation& command) {
     const auto answer = in.wait(request.send().dropPipeline());
     show_page(in, answer.getLines(), follow, "line", all, log_text);
     after = answer.getNext();
+    if (!follow && answer.getLines().size() == 0) in.out.note("the log is empty");
     if (!follow) break;
     lines = page_max;
     in.pause(follow_pause_ms);
@@ -154,10 +155,11 @@ exit_code run_why(environment& in, const invocation& command) {
   if (mount.hasLastCrash()) {
     in.out.text(crash_text(mount.getLastCrash()));
   } else {
-    in.out.text(fmt::format("{}: no instance has ended by itself\n", mount.getPath().cStr()));
+    in.out.text(wire::escape_line(mount.getPath().cStr()) + ": no instance has ended by itself\n");
   }
   std::string now = fmt::format("  {:<12}  {}", "now", state_text(mount.getState()));
-  if (mount.getReason().size() > 0) now += ": " + wire::escape_line(mount.getReason().cStr());
+  if (mount.getReason() != state_text(mount.getState()).data())
+    now += ": " + wire::escape_line(mount.getReason().cStr());
   in.out.text(now + "\n");
   return exit_code::done;
 }

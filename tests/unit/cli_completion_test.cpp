@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bulkhead/completion.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace {
+
+using namespace bulkhead::cli;
+using texts = std::vector<std::string>;
+
+struct fake_source final : completion_source {
+  texts mounts() override { return {"calc/", "kv/"}; }
+  texts paths(const std::string& folder) override {
+    return {folder + "app", folder + "team/", folder + "apple"};
+  }
+  texts methods(const std::string& target) override {
+    return target == "calc/" || target == "$1" ? texts{"evaluate", "define"} : texts{};
+  }
+  texts parameters(const std::string&, const std::string& method) override {
+    return {"(" + method + " = "};
+  }
+  texts capabilities() override { return {"$1"}; }
+};
+
+texts completed(std::string_view line) {
+  fake_source source;
+  return complete(line, source).list;
+}
+
+TEST_CASE("the first word is a command") {
+  CHECK(completed("un") == texts{"unmount"});
+  CHECK(completed("re") == texts{"read", "reset", "restart"});
+  CHECK(completed("").size() == 20);
+  CHECK(completed("-o json mou") == texts{"mount", "mounts"});
+}
+
+TEST_CASE("flags and their few values are known") {
+  CHECK(completed("mount a/ b --re") == texts{"--restart"});
+  CHECK(completed("mount a/ b --restart t") == texts{"temporary", "transient"});
+  CHECK(completed("mounts -o ") == texts{"json", "table"});
+  CHECK(completed("logs --f") == texts{"--follow"});
+}
+
+TEST_CASE("paths are mounts, and below one its keys") {
+  CHECK(completed("status ") == texts{"calc/", "kv/"});
+  CHECK(completed("status kv/ ").empty());
+  CHECK(completed("read k") == texts{"kv/"});
+  CHECK(completed("read kv/ap") == texts{"kv/app", "kv/apple"});
+  CHECK(completed("read kv/team/") == texts{"kv/team/app", "kv/team/apple", "kv/team/team/"});
+  CHECK(completed("mount ").empty());
+}
+
+TEST_CASE("a call completes target, method and parameters") {
+  CHECK(completed("call ") == texts{"$1", "calc/", "kv/"});
+  CHECK(completed("call calc/ ") == texts{"define", "evaluate"});
+  CHECK(completed("call $1 e") == texts{"evaluate"});
+  CHECK(completed("call calc/ evaluate (") == texts{"(evaluate = "});
+  CHECK(completed("call calc/ evaluate x y").empty());
+}
+
+TEST_CASE("signals and commands as arguments") {
+  CHECK(completed("kill kv/ KI") == texts{"KILL"});
+  CHECK(completed("help unm") == texts{"unmount"});
+}
+
+TEST_CASE("the completed word's begin is told") {
+  fake_source source;
+  CHECK(complete("read kv/ap", source).begin == 5);
+  CHECK(complete("read ", source).begin == 5);
+}
+
+TEST_CASE("what several words begin with") {
+  CHECK(common_prefix({"kv/app", "kv/apple"}) == "kv/app");
+  CHECK(common_prefix({"a", "b"}).empty());
+  CHECK(common_prefix({}).empty());
+}
+
+}  // namespace
