@@ -3,9 +3,10 @@
 
 // From KJ to actors: ask<R>() sends a request to an actor and answers with a promise.
 //
-// KJ code has no mailbox, so an actor of the same reactor asks in its place. All on the reactor's thread; the actor asked may live
-// anywhere. The promise fails when the actor is gone or answers with an error; it never hangs on an actor that ended. Dropping the
-// promise abandons the answer, not the request.
+// KJ code has no mailbox, so an actor of the same reactor asks in its place. All on the reactor's
+// thread; the actor asked may live anywhere. The promise fails when the actor is gone or answers
+// with an error; it never hangs on an actor that ended. Dropping the promise abandons the answer,
+// not the request.
 
 #include <map>
 #include <memory>
@@ -41,8 +42,9 @@ class asker final : public hosted<caf::event_based_actor> {
     this->request(whom, caf::infinite, std::move(message))
         .then([fulfiller](const Answer& answer) { (*fulfiller)->fulfill(Answer(answer)); },
               [fulfiller](const caf::error& problem) {
-                (*fulfiller)->reject(KJ_EXCEPTION(DISCONNECTED, "an actor of the broker is gone",
-                                                  problem.code()));
+                (*fulfiller)
+                    ->reject(KJ_EXCEPTION(DISCONNECTED, "an actor of the broker is gone",
+                                          problem.code()));
               });
     return kj::mv(paf.promise);
   }

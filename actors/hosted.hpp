@@ -3,17 +3,22 @@
 
 // hosted<Base> pins a CAF actor class to a reactor, so that the actor can own KJ objects.
 //
-// Base is any scheduled actor class (caf::event_based_actor, or `svc::base` of a typed interface). Three CAF virtuals are overridden
-// (enqueue, launch, subtype), as CAF's own network actors do; they, with reactor::exec_later, are all that a port to another CAF
-// version has to touch.
+// Base is any scheduled actor class (caf::event_based_actor, or `svc::base` of a typed interface).
+// Three CAF virtuals are overridden (enqueue, launch, subtype), as CAF's own network actors do;
+// they, with reactor::exec_later, are all that a port to another CAF version has to touch.
 //
 // Rules for a derived class
-//   * KJ members are dropped in on_loop_exit(), which runs on the loop; after it no promise of the actor runs. The destructor may
-//     run on any thread and finds nothing of KJ left. Declare it `~X() noexcept override {}`: KJ's destructors may throw, CAF's not.
-//   * Promises that belong to the actor go through run(): cancelled when the actor ends; a failure fails the actor.
-//   * A KJ continuation may send and deliver. It must not call quit() or become(), which only work inside a message handler: stop()
+//   * KJ members are dropped in on_loop_exit(), which runs on the loop; after it no promise of the
+//   actor runs. The destructor may
+//     run on any thread and finds nothing of KJ left. Declare it `~X() noexcept override {}`: KJ's
+//     destructors may throw, CAF's not.
+//   * Promises that belong to the actor go through run(): cancelled when the actor ends; a failure
+//   fails the actor.
+//   * A KJ continuation may send and deliver. It must not call quit() or become(), which only work
+//   inside a message handler: stop()
 //     does the same through the mailbox.
-//   * An exception that leaves a message handler ends the actor with sec::runtime_error (CAF catches it).
+//   * An exception that leaves a message handler ends the actor with sec::runtime_error (CAF
+//   catches it).
 
 #include <kj/debug.h>
 

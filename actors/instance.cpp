@@ -18,12 +18,15 @@ namespace {
 constexpr auto protocol_min = schema::PROTOCOL_MIN;
 constexpr auto protocol_max = schema::PROTOCOL_MAX;
 
-// What one look at a pipe reads at most, and what is read at the death of a process so that its last words make it to the report.
+// What one look at a pipe reads at most, and what is read at the death of a process so that its
+// last words make it to the report.
 constexpr std::size_t pipe_chunk_bytes = std::size_t{16} * 1024;
 constexpr std::size_t last_words_bytes_max = std::size_t{64} * 1024;
 constexpr std::size_t log_slices_per_s = 10;  // the log's rate is kept over slices of a second
 
-kj::Duration duration(std::chrono::milliseconds span) { return span.count() * kj::MILLISECONDS; }
+kj::Duration duration(std::chrono::milliseconds span) {
+  return span.count() * kj::MILLISECONDS;
+}
 
 std::uint64_t ms_between(std::chrono::steady_clock::time_point from,
                          std::chrono::steady_clock::time_point to) {
@@ -82,7 +85,8 @@ instance_actor::behavior_type instance::make_behavior() {
   };
 }
 
-// -- start ----------------------------------------------------------------------------------------------------------------------
+// -- start
+// ----------------------------------------------------------------------------------------------------------------------
 
 void instance::spawn() {
   this->request(spawner_, caf::infinite, spawn_request{settings_.process})
@@ -124,35 +128,36 @@ void instance::spawned(const spawn_answer& answer) {
 
 void instance::open_link(unique_fd link) {
   auto stream = loop().low_level().wrapUnixSocketFd(
-      kj::AutoCloseFd(link.release()), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
-                                 kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+      kj::AutoCloseFd(link.release()),
+      kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC | kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
   wire::connection_options options;
   options.limits = settings_.stream;
   options.timer = loop().timer();
   // The plugin serves; the broker asks first.
-  link_ = kj::heap<wire::connection>(kj::mv(stream), wire::connection::side::CLIENT, nullptr,
-                                     options);
+  link_ =
+      kj::heap<wire::connection>(kj::mv(stream), wire::connection::side::CLIENT, nullptr, options);
   link_->on_close([this](kj::Exception cause) { return link_lost(kj::mv(cause)); });
   plugin_ = link_->bootstrap().castAs<schema::Plugin>();
 }
 
 kj::Promise<void> instance::introduce() {
   auto limit = loop().timer().afterDelay(duration(settings_.limits.start_max)).then([this] {
-    kj::throwRecoverableException(
-        refusal(schema::ErrorKind::START_FAILED,
-                fmt::format("was not ready within {} ms (start_ms_max)",
-                            settings_.limits.start_max.count()),
-                fmt::format("it was {}", step_)));
+    kj::throwRecoverableException(refusal(schema::ErrorKind::START_FAILED,
+                                          fmt::format("was not ready within {} ms (start_ms_max)",
+                                                      settings_.limits.start_max.count()),
+                                          fmt::format("it was {}", step_)));
   });
-  return hello().exclusiveJoin(kj::mv(limit)).then(
-      [this] {
-        if (phase_ != phase::introducing) return;
-        phase_ = phase::ready;
-        ready_at_ = std::chrono::steady_clock::now();
-        this->send(parent_, instance_ready{settings_.generation,
-                                           static_cast<std::uint32_t>(process_->pid())});
-      },
-      [this](kj::Exception&& error) { start_failed(error); });
+  return hello()
+      .exclusiveJoin(kj::mv(limit))
+      .then(
+          [this] {
+            if (phase_ != phase::introducing) return;
+            phase_ = phase::ready;
+            ready_at_ = std::chrono::steady_clock::now();
+            this->send(parent_, instance_ready{settings_.generation,
+                                               static_cast<std::uint32_t>(process_->pid())});
+          },
+          [this](kj::Exception&& error) { start_failed(error); });
 }
 
 kj::Promise<void> instance::hello() {
@@ -171,10 +176,10 @@ kj::Promise<void> instance::hello() {
   return request.send().then([this](capnp::Response<schema::Plugin::HelloResults>&& answer) {
     auto info = answer.getPlugin();
     if (info.getProtocol() < protocol_min || info.getProtocol() > protocol_max)
-      kj::throwFatalException(refusal(
-          schema::ErrorKind::UNSUPPORTED, "has no protocol version in common with this broker",
-          fmt::format("it chose {}, the broker speaks {} to {}", info.getProtocol(), protocol_min,
-                      protocol_max)));
+      kj::throwFatalException(refusal(schema::ErrorKind::UNSUPPORTED,
+                                      "has no protocol version in common with this broker",
+                                      fmt::format("it chose {}, the broker speaks {} to {}",
+                                                  info.getProtocol(), protocol_min, protocol_max)));
     step_ = "being mounted";
     return protocol_->introduce(KJ_ASSERT_NONNULL(plugin_), info).attach(kj::mv(answer));
   });
@@ -192,7 +197,8 @@ void instance::start_failed(const kj::Exception& error) {
   begin_end(end_cause::start_failed, std::move(why));
 }
 
-// -- output of the process --------------------------------------------------------------------------------------------------------
+// -- output of the process
+// --------------------------------------------------------------------------------------------------------
 
 kj::Promise<void> instance::read_pipe(pipe_reader& pipe) {
   const auto slice_max =
@@ -241,7 +247,8 @@ void instance::read_last_words() {
   }
 }
 
-// -- the end ----------------------------------------------------------------------------------------------------------------------
+// -- the end
+// ----------------------------------------------------------------------------------------------------------------------
 
 kj::Promise<void> instance::watch_exit() {
   return exit_observer_->whenBecomesReadable().then([this] { exit_seen(); });
@@ -276,7 +283,8 @@ kj::Promise<void> instance::kill_and_wait(std::chrono::milliseconds patience) {
   killed_by_us_ = true;
   process_->signal_group(SIGKILL);
   return loop().timer().afterDelay(duration(patience)).then([this] {
-    // Not even SIGKILL ended it in time (a call into a dead disk, say). Its parent must not wait for it.
+    // Not even SIGKILL ended it in time (a call into a dead disk, say). Its parent must not wait
+    // for it.
     if (phase_ == phase::ended) return;
     if (end_.cause == end_cause::stopped || end_.cause == end_cause::none)
       end_.cause = end_cause::unknown;
@@ -304,9 +312,9 @@ void instance::finish() {
   ended_at_ = std::chrono::steady_clock::now();
   read_last_words();
   end_.uptime_ms = uptime_ms();
-  if (ready_at_.time_since_epoch().count() != 0)
-    end_.ready_ms = ms_between(ready_at_, ended_at_);
-  // The parent answers with the text that calls in flight end with; should it be gone, they end all the same.
+  if (ready_at_.time_since_epoch().count() != 0) end_.ready_ms = ms_between(ready_at_, ended_at_);
+  // The parent answers with the text that calls in flight end with; should it be gone, they end all
+  // the same.
   this->request(parent_, settings_.limits.status_wait, instance_ended{settings_.generation, end_})
       .then([this](const std::string& verdict) { close_with(verdict); },
             [this](const caf::error&) { close_with("the plugin's process has ended"); });
@@ -320,13 +328,15 @@ void instance::close_with(const std::string& verdict) {
   else if (link_.get() != nullptr)
     link_->close(kj::cp(reason));
   closing_ = nullptr;
-  // The link is destroyed only when its calls have heard the verdict: destroying it first would tell them something else.
+  // The link is destroyed only when its calls have heard the verdict: destroying it first would
+  // tell them something else.
   auto told = link_.get() == nullptr ? kj::Promise<void>(kj::READY_NOW) : link_->on_disconnect();
   run(told.exclusiveJoin(loop().timer().afterDelay(duration(settings_.limits.status_wait)))
           .then([this] { stop(caf::exit_reason::normal); }));
 }
 
-// -- stop -------------------------------------------------------------------------------------------------------------------------
+// -- stop
+// -------------------------------------------------------------------------------------------------------------------------
 
 void instance::stop_in_order(const instance_stop& order) {
   if (stop_asked_) return;
@@ -358,8 +368,8 @@ kj::Promise<void> instance::stop_steps(instance_stop order) {
 
 std::uint64_t instance::uptime_ms() const {
   if (started_at_.time_since_epoch().count() == 0) return 0;
-  return ms_between(started_at_, phase_ == phase::ended ? ended_at_
-                                                        : std::chrono::steady_clock::now());
+  return ms_between(started_at_,
+                    phase_ == phase::ended ? ended_at_ : std::chrono::steady_clock::now());
 }
 
 void instance::on_task_failed(kj::Exception&& error) {

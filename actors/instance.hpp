@@ -3,19 +3,23 @@
 
 // The instance actor: one process of a plugin, its link, its log pipes, from start to one death.
 //
-// It asks the spawner for a process, speaks `hello` on the link, lets the protocol object bring the plugin up (the product's part:
-// mount it), and tells its parent that it is ready. Then it waits for the end.
+// It asks the spawner for a process, speaks `hello` on the link, lets the protocol object bring the
+// plugin up (the product's part: mount it), and tells its parent that it is ready. Then it waits
+// for the end.
 //
-// One death. The end of a process shows itself up to three times: its pidfd becomes readable, its link ends, a stop that we asked for
-// completes. Whichever comes first starts the end; the report is made when the exit status is known (or status_wait has passed), is
-// sent to the parent once, and the parent's verdict - a text that says what happened and what follows - becomes the error of every
-// call in flight and of every capability that the plugin ever handed out. The link's stream is what makes that possible: it holds
-// the end of the link back until the verdict is there (schema/wire/link_stream.hpp).
+// One death. The end of a process shows itself up to three times: its pidfd becomes readable, its
+// link ends, a stop that we asked for completes. Whichever comes first starts the end; the report
+// is made when the exit status is known (or status_wait has passed), is sent to the parent once,
+// and the parent's verdict - a text that says what happened and what follows - becomes the error of
+// every call in flight and of every capability that the plugin ever handed out. The link's stream
+// is what makes that possible: it holds the end of the link back until the verdict is there
+// (schema/wire/link_stream.hpp).
 //
-// The whole process group is killed before its leader is reaped: while the leader is unreaped its number cannot be given to
-// another process, so nothing foreign can be hit.
+// The whole process group is killed before its leader is reaped: while the leader is unreaped its
+// number cannot be given to another process, so nothing foreign can be hit.
 //
-// Limits: a process that left its group and session survives it (confinement deals with that). Signals go by pidfd, never by number.
+// Limits: a process that left its group and session survives it (confinement deals with that).
+// Signals go by pidfd, never by number.
 
 #include <chrono>
 #include <cstdint>
@@ -40,11 +44,13 @@ class log_sink {
   log_sink& operator=(const log_sink&) = delete;
   virtual ~log_sink() noexcept(false) = default;
 
-  /// Raw bytes of the process's stdout or stderr. `last`: the pipe has ended, an unfinished line is a line.
+  /// Raw bytes of the process's stdout or stderr. `last`: the pipe has ended, an unfinished line is
+  /// a line.
   virtual void output(bool is_stderr, const char* bytes, std::size_t size, bool last) = 0;
 };
 
-/// What the owner of an instance does between the plugin's hello and the first call. One object per instance, used on the reactor.
+/// What the owner of an instance does between the plugin's hello and the first call. One object per
+/// instance, used on the reactor.
 class bring_up {
  public:
   bring_up() = default;
@@ -58,11 +64,13 @@ class bring_up {
 };
 
 struct instance_limits {
-  std::chrono::milliseconds start_max{5'000};    // from spawn to ready; then the start has failed
-  std::chrono::milliseconds status_wait{250};    // from the end of the link to the exit status; then the process is killed
-  std::chrono::milliseconds kill_wait{2'000};    // from SIGKILL to the exit status; then it is reported as unknown
-  std::chrono::milliseconds ping_every{0};       // 0: no health check
-  std::size_t log_bytes_per_s_max = 1U << 20U;   // more stays in the pipe, and then in the plugin
+  std::chrono::milliseconds start_max{5'000};  // from spawn to ready; then the start has failed
+  std::chrono::milliseconds status_wait{
+      250};  // from the end of the link to the exit status; then the process is killed
+  std::chrono::milliseconds kill_wait{
+      2'000};  // from SIGKILL to the exit status; then it is reported as unknown
+  std::chrono::milliseconds ping_every{0};      // 0: no health check
+  std::size_t log_bytes_per_s_max = 1U << 20U;  // more stays in the pipe, and then in the plugin
 };
 
 struct instance_config {
@@ -76,7 +84,8 @@ struct instance_config {
   wire::stream_limits stream;
 };
 
-/// The actor. `spawner` answers spawn_request; `parent` hears of ready and ended. `sink` and `protocol` are used on the reactor only.
+/// The actor. `spawner` answers spawn_request; `parent` hears of ready and ended. `sink` and
+/// `protocol` are used on the reactor only.
 class instance final : public hosted<instance_actor::base> {
  public:
   instance(caf::actor_config& config, bulkhead::reactor& loop, instance_config settings,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The messages of an instance and of the spawner: plain structs. Who sends what to whom is in protocols.hpp.
+// The messages of an instance and of the spawner: plain structs. Who sends what to whom is in
+// protocols.hpp.
 
 #include <chrono>
 #include <cstdint>
@@ -46,7 +47,8 @@ struct instance_end {
   std::uint64_t ready_ms = 0;   // that it was ready for; 0 when it never was
 };
 
-/// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait` SIGKILL to the group.
+/// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait`
+/// SIGKILL to the group.
 struct instance_stop {
   std::chrono::milliseconds grace{2'000};
   std::chrono::milliseconds term_wait{1'000};

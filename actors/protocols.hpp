@@ -84,7 +84,8 @@ using instance_parent = caf::typed_actor<
 /// moment. A refusal is an answer too (supervisor_reply::answer). An exit message stops it.
 using supervisor_actor = caf::typed_actor<
     // Adds a child and starts it. Answers when its start has ended, well or badly: look at
-    // `child.state`. Refused: already_started, already_present, invalid (names the field), stopping.
+    // `child.state`. Refused: already_started, already_present, invalid (names the field),
+    // stopping.
     caf::replies_to<supervisor_add>::with<supervisor_reply>,
     // Starts, restarts, terminates, erases or resets one child; answers when that is done. Refused:
     // not_found, running, restarting, not_quarantined, stopping.

@@ -10,7 +10,8 @@
 namespace bulkhead {
 namespace {
 
-// Messages one actor may work off before the next has its turn: CAF's own default scale, small enough to keep I/O lively.
+// Messages one actor may work off before the next has its turn: CAF's own default scale, small
+// enough to keep I/O lively.
 constexpr std::size_t messages_per_turn = 300;
 
 int make_wake_fd() {
@@ -50,7 +51,9 @@ void reactor::post(kj::Function<void()> task) {
   push_remote([&task](inbox& in) { in.tasks.push_back(kj::mv(task)); });
 }
 
-void reactor::detach(kj::Promise<void> task) { tasks_.add(kj::mv(task)); }
+void reactor::detach(kj::Promise<void> task) {
+  tasks_.add(kj::mv(task));
+}
 
 void reactor::retain(caf::strong_actor_ptr actor) {
   const auto id = actor->id();

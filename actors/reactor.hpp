@@ -3,19 +3,25 @@
 
 // The one place where CAF's scheduler and a KJ event loop meet.
 //
-// A reactor is a thread's KJ loop that is also a CAF execution unit: an actor pinned to it (see hosted.hpp) is resumed on that
-// thread only, between KJ events, so an actor's handlers and its promises never run at the same time and need no lock.
+// A reactor is a thread's KJ loop that is also a CAF execution unit: an actor pinned to it (see
+// hosted.hpp) is resumed on that thread only, between KJ events, so an actor's handlers and its
+// promises never run at the same time and need no lock.
 //
 // Guarantees
-//   * exec_later and post may be called from any thread; what they bring runs on the loop's thread, in order per caller.
-//   * An actor that is not hosted is never run here, even when a hosted actor sends it a message: CAF schedules a receiver on its
+//   * exec_later and post may be called from any thread; what they bring runs on the loop's thread,
+//   in order per caller.
+//   * An actor that is not hosted is never run here, even when a hosted actor sends it a message:
+//   CAF schedules a receiver on its
 //     sender's execution unit, and exec_later hands such actors to CAF's own scheduler.
-//   * A hosted actor is kept alive until its clean-up ran on the loop, so no KJ object dies on a foreign thread.
+//   * A hosted actor is kept alive until its clean-up ran on the loop, so no KJ object dies on a
+//   foreign thread.
 // Limits
 //   * One reactor per thread; nothing here assumes that a process has only one.
-//   * The loop must be run with wait_scope.setBusyPollInterval(busy_poll_turns): with KJ's default, two actors that talk to each
+//   * The loop must be run with wait_scope.setBusyPollInterval(busy_poll_turns): with KJ's default,
+//   two actors that talk to each
 //     other starve all I/O of the loop.
-//   * Destroy it on its thread, after when_no_actors() and before the actor system: ~actor_system blocks while hosted actors live.
+//   * Destroy it on its thread, after when_no_actors() and before the actor system: ~actor_system
+//   blocks while hosted actors live.
 
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
@@ -29,8 +35,9 @@
 
 namespace bulkhead {
 
-/// How many turns of the KJ loop may pass before it looks for I/O although events are waiting. 16 to 256 answer a client in about
-/// the same time next to two chatting actors; KJ's default never does.
+/// How many turns of the KJ loop may pass before it looks for I/O although events are waiting. 16
+/// to 256 answer a client in about the same time next to two chatting actors; KJ's default never
+/// does.
 inline constexpr unsigned busy_poll_turns = 64;
 
 class reactor final : public caf::execution_unit, private kj::TaskSet::ErrorHandler {
@@ -55,7 +62,8 @@ class reactor final : public caf::execution_unit, private kj::TaskSet::ErrorHand
   /// Ties a promise to the reactor: cancelled with it, failures logged. Loop thread.
   void detach(kj::Promise<void> task);
 
-  /// Called by hosted actors: keeps the actor alive from its start to the end of its clean-up. Loop thread.
+  /// Called by hosted actors: keeps the actor alive from its start to the end of its clean-up. Loop
+  /// thread.
   void retain(caf::strong_actor_ptr actor);
   void release_later(caf::actor_id id);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The spawner's actor: a detached actor, so a thread of its own, around a `spawner`. Starting a process blocks for about a
-// millisecond, which no reactor should; and processes are started one after another, which keeps a thousand crashes at once in order.
+// The spawner's actor: a detached actor, so a thread of its own, around a `spawner`. Starting a
+// process blocks for about a millisecond, which no reactor should; and processes are started one
+// after another, which keeps a thousand crashes at once in order.
 
 #include <memory>
 

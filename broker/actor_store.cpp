@@ -46,7 +46,9 @@ kj::Promise<void> actor_store::compact(std::uint64_t revision) {
   return call<store_done>(store_compact{revision}).ignoreResult();
 }
 
-kj::Promise<store_status> actor_store::status() { return call<store_status>(store_query{}); }
+kj::Promise<store_status> actor_store::status() {
+  return call<store_status>(store_query{});
+}
 
 kj::Promise<void> actor_store::backup(std::string file) {
   return call<store_done>(store_backup{std::move(file)}).ignoreResult();

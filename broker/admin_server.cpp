@@ -24,7 +24,8 @@ std::uint64_t ms(Duration span) {
       std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
 }
 
-void write_status(const mount_snapshot& from, const mount_entry& entry, schema::MountStatus::Builder to) {
+void write_status(const mount_snapshot& from, const mount_entry& entry,
+                  schema::MountStatus::Builder to) {
   const auto& status = from.status;
   const auto& spec = entry.spec;
   to.setPath(status.path.c_str());
@@ -100,9 +101,8 @@ class admin_server final : public schema::Admin::Server {
   }
 
   kj::Promise<void> tree(TreeContext context) override {
-    return facts_.tree().then([context](tree_node&& root) mutable {
-      write_tree(root, context.getResults().initRoot());
-    });
+    return facts_.tree().then(
+        [context](tree_node&& root) mutable { write_tree(root, context.getResults().initRoot()); });
   }
 
   kj::Promise<void> kill(KillContext context) override {
@@ -149,7 +149,8 @@ class admin_server final : public schema::Admin::Server {
 
   kj::Promise<void> events(EventsContext context) override {
     const auto params = context.getParams();
-    const auto events = core_.services().events.after(params.getAfter(), page_size(params.getLimit()));
+    const auto events =
+        core_.services().events.after(params.getAfter(), page_size(params.getLimit()));
     auto results = context.getResults();
     auto list = results.initEvents(static_cast<unsigned>(events.size()));
     for (unsigned i = 0; i < list.size(); ++i) {
@@ -183,10 +184,9 @@ class admin_server final : public schema::Admin::Server {
       status.setPid(static_cast<std::uint32_t>(::getpid()));
       status.setUptimeMs(ms(std::chrono::steady_clock::now() - facts_.started));
       status.setMounts(static_cast<std::uint32_t>(all.size()));
-      status.setMountsReady(static_cast<std::uint32_t>(
-          std::count_if(all.begin(), all.end(), [](const mount_snapshot& each) {
-            return each.status.state == mount_state::ready;
-          })));
+      status.setMountsReady(static_cast<std::uint32_t>(std::count_if(
+          all.begin(), all.end(),
+          [](const mount_snapshot& each) { return each.status.state == mount_state::ready; })));
       status.setClients(facts_.clients());
       const auto& config = core_.services().config;
       status.setSocketPath(config.socket_path.c_str());

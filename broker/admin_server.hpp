@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The server of schema/admin.capnp: translation between messages and the core, no decision of its own.
+// The server of schema/admin.capnp: translation between messages and the core, no decision of its
+// own.
 
 #include "broker/gateway.hpp"
 #include "schema/admin.capnp.h"

@@ -38,7 +38,8 @@ kj::Promise<response> call(schema::Session::Client session, const request& what)
 
 }  // namespace
 
-// -- client -------------------------------------------------------------------------------------------------------------------------
+// -- client
+// -------------------------------------------------------------------------------------------------------------------------
 
 std::future<response> client::handle(request what) const {
   auto answer = std::make_shared<std::promise<response>>();
@@ -85,7 +86,8 @@ std::future<response> client::remove(std::string path) const {
   return handle({operation::remove, std::move(path), {}});
 }
 
-// -- typed ------------------------------------------------------------------------------------------------------------------------------
+// -- typed
+// ------------------------------------------------------------------------------------------------------------------------------
 
 class typed_access {
  public:
@@ -103,7 +105,8 @@ std::future<void> with_session(const client& caller,
   return done->get_future();
 }
 
-// -- subscription -------------------------------------------------------------------------------------------------------------------
+// -- subscription
+// -------------------------------------------------------------------------------------------------------------------
 
 subscription::~subscription() {
   if (auto thread = broker_.lock())
@@ -121,16 +124,23 @@ subscription& subscription::operator=(subscription&& other) noexcept {
   return *this;
 }
 
-// -- broker -------------------------------------------------------------------------------------------------------------------------
+// -- broker
+// -------------------------------------------------------------------------------------------------------------------------
 
-broker::broker(broker_config config) : thread_(std::make_shared<broker_thread>(std::move(config))) {}
+broker::broker(broker_config config)
+    : thread_(std::make_shared<broker_thread>(std::move(config))) {}
 
-broker::~broker() { stop(); }
+broker::~broker() {
+  stop();
+}
 
-void broker::stop() { thread_->stop(); }
+void broker::stop() {
+  thread_->stop();
+}
 
 mount_status broker::mount(mount_spec spec) {
-  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.mount(spec); })
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.mount(spec); })
       .status;
 }
 
@@ -147,25 +157,31 @@ std::vector<mount_status> broker::mounts() const {
 }
 
 mount_status broker::status(const std::string& path) const {
-  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.query(path); })
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.query(path); })
       .status;
 }
 
 mount_status broker::restart(const std::string& path) {
-  return thread_->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.restart(path); })
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.restart(path); })
       .status;
 }
 
 void broker::kill(const std::string& path, int signal) {
-  thread_->wait<mount_signalled>([&](broker_thread::parts& with) { return with.core.signal(path, signal); });
+  thread_->wait<mount_signalled>(
+      [&](broker_thread::parts& with) { return with.core.signal(path, signal); });
 }
 
-client broker::connect() const { return client(thread_); }
+client broker::connect() const {
+  return client(thread_);
+}
 
 subscription broker::observe(std::function<void(const broker_event&)> observer) const {
-  const auto id = thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
-    return with.events.observe(observer);
-  });
+  const auto id =
+      thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
+        return with.events.observe(observer);
+      });
   return {thread_, id};
 }
 

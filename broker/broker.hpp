@@ -3,17 +3,19 @@
 
 // The embedding API: a broker inside a service's own process.
 //
-//     bulkhead::broker broker({.state_directory = "/var/lib/service", .plugin_directory = "/usr/lib/service/plugins"});
-//     broker.mount({.path = "kv/", .plugin = "kv"});
-//     auto client = broker.connect();
-//     client.write("kv/app", {{"user", "ada"}}).get();
+//     bulkhead::broker broker({.state_directory = "/var/lib/service", .plugin_directory =
+//     "/usr/lib/service/plugins"}); broker.mount({.path = "kv/", .plugin = "kv"}); auto client =
+//     broker.connect(); client.write("kv/app", {{"user", "ada"}}).get();
 //
 // Guarantees
-//   * The object owns everything: threads, processes, sockets, store. Its destructor stops them in good order; a process may make
+//   * The object owns everything: threads, processes, sockets, store. Its destructor stops them in
+//   good order; a process may make
 //     another one afterwards, or several at once in different state directories.
-//   * Every function may be called from any thread but the callbacks' own, and none needs an event loop. Functions that return a
+//   * Every function may be called from any thread but the callbacks' own, and none needs an event
+//   loop. Functions that return a
 //     future never block; the others block until the broker has answered.
-//   * What mount() acknowledged is durable: a later broker on the same state directory mounts it again.
+//   * What mount() acknowledged is durable: a later broker on the same state directory mounts it
+//   again.
 // Limits
 //   * SIGPIPE is ignored in the whole process from the first broker on; no other signal is touched.
 //   * Typed calls carry Cap'n Proto types and are offered apart, in broker/typed.hpp.
@@ -48,11 +50,13 @@ struct option {
 
 /// How a mount is supervised; the defaults are the broker's.
 struct restart_limits {
-  std::uint32_t intensity = 3;                      // restarts allowed ...
-  std::chrono::milliseconds period{30'000};         // ... within this; one more quarantines the mount
-  std::chrono::milliseconds backoff_first{100};     // the first restart is immediate, the second waits this long
-  std::chrono::milliseconds backoff_max{30'000};    // each further one twice as long, up to this, plus jitter
-  std::chrono::milliseconds backoff_stable{60'000}; // a run this long starts the sequence anew
+  std::uint32_t intensity = 3;               // restarts allowed ...
+  std::chrono::milliseconds period{30'000};  // ... within this; one more quarantines the mount
+  std::chrono::milliseconds backoff_first{
+      100};  // the first restart is immediate, the second waits this long
+  std::chrono::milliseconds backoff_max{
+      30'000};  // each further one twice as long, up to this, plus jitter
+  std::chrono::milliseconds backoff_stable{60'000};  // a run this long starts the sequence anew
 };
 
 struct mount_spec {
@@ -86,7 +90,8 @@ struct broker_event {
   std::int64_t unix_ms = 0;
   std::string mount;
   std::uint64_t generation = 0;
-  std::string name;    // "starting", "ready", "crashed", "backoff", "quarantined", "stopped", "mounted", "unmounted", ...
+  std::string name;  // "starting", "ready", "crashed", "backoff", "quarantined", "stopped",
+                     // "mounted", "unmounted", ...
   std::string reason;
 };
 
@@ -113,13 +118,14 @@ struct broker_config {
 
 class broker_thread;
 
-/// A caller inside the process. Copyable; all copies speak through one session. Works until the broker stops, and fails with
-/// broker_stopping after that. Any thread.
+/// A caller inside the process. Copyable; all copies speak through one session. Works until the
+/// broker stops, and fails with broker_stopping after that. Any thread.
 class client {
  public:
   /// Sends a request-style call. The future holds the response or an `error`.
   std::future<response> handle(request call) const;
-  /// The same with a callback, which runs on the broker's thread: it must not block and not wait for the broker.
+  /// The same with a callback, which runs on the broker's thread: it must not block and not wait
+  /// for the broker.
   void handle(request call, std::function<void(std::future<response>)> done) const;
 
   std::future<response> read(std::string path, fields with = {}) const;
@@ -153,18 +159,21 @@ class subscription {
 
 class broker {
  public:
-  /// Opens the state, starts the mounts that it holds, listens. Returns once mounts are being started, not when all are ready. Throws
-  /// `error`: storage (state unusable, or in use by another broker), invalid_argument (a directory or socket path).
+  /// Opens the state, starts the mounts that it holds, listens. Returns once mounts are being
+  /// started, not when all are ready. Throws `error`: storage (state unusable, or in use by another
+  /// broker), invalid_argument (a directory or socket path).
   explicit broker(broker_config config);
   /// stop()
   ~broker();
   broker(const broker&) = delete;
   broker& operator=(const broker&) = delete;
 
-  /// Refuses new calls, lets those in flight finish for a while, stops the plugins in good order, closes the store. Idempotent.
+  /// Refuses new calls, lets those in flight finish for a while, stops the plugins in good order,
+  /// closes the store. Idempotent.
   void stop();
 
-  /// Enables a mount and waits for its first start. Throws `error`; a mount whose first start fails is not kept.
+  /// Enables a mount and waits for its first start. Throws `error`; a mount whose first start fails
+  /// is not kept.
   mount_status mount(mount_spec spec);
   /// Removes a mount and its data. After it no call succeeds on anything that came from the mount.
   void unmount(const std::string& path);
@@ -177,7 +186,8 @@ class broker {
 
   client connect() const;
 
-  /// Calls `observer` on the broker's thread for each event from now on; it must not block and not call the broker.
+  /// Calls `observer` on the broker's thread for each event from now on; it must not block and not
+  /// call the broker.
   [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer) const;
 
  private:

@@ -47,14 +47,16 @@ bool is_file_name(std::string_view name) {
          });
 }
 
-[[noreturn]] void refuse(error_kind kind, std::string what, std::string why, std::string remedy = {}) {
+[[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
+                         std::string remedy = {}) {
   kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
 }
 
 void check_supervision(const std::string& path, const restart_limits& rules) {
   constexpr std::chrono::hours period_max{24};
   auto bad = [&path](const char* field, const char* why) {
-    refuse(error_kind::invalid_argument, fmt::format("'{}' is not mounted: {} is out of range", path, field), why);
+    refuse(error_kind::invalid_argument,
+           fmt::format("'{}' is not mounted: {} is out of range", path, field), why);
   };
   if (rules.period.count() <= 0 || rules.period > period_max)
     bad("supervision.period", "it is 1 ms to 24 h");
@@ -72,15 +74,17 @@ broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& p
   services_.save_entry = [this](mount_entry& entry) { return save(entry); };
 }
 
-// -- mount --------------------------------------------------------------------------------------------------------------------------
+// -- mount
+// --------------------------------------------------------------------------------------------------------------------------
 
 void broker_core::check(mount_spec& spec) {
   const auto& limits = services_.limits;
   std::string problem;
   const auto path = normalise_mount_path(spec.path, problem);
   if (!path)
-    refuse(error_kind::invalid_argument, fmt::format("'{}' is no mount path", wire::escape_line(spec.path)),
-           problem, "a path as in kv/ or team/kv/");
+    refuse(error_kind::invalid_argument,
+           fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
+           "a path as in kv/ or team/kv/");
   spec.path = *path;
   if (stopping_) refuse(error_kind::broker_stopping, "the broker is stopping", {});
   if (routes_.size() >= limits.mounts_max)
@@ -93,7 +97,8 @@ void broker_core::check(mount_spec& spec) {
            fmt::format("bulkhead unmount {}   |   choose another path", *taken));
   if (spec.description.size() > limits.description_bytes_max)
     refuse(error_kind::invalid_argument, "the description is too long",
-           fmt::format("{} bytes, the limit is {}", spec.description.size(), limits.description_bytes_max));
+           fmt::format("{} bytes, the limit is {}", spec.description.size(),
+                       limits.description_bytes_max));
   if (spec.options.size() > limits.options_max)
     refuse(error_kind::invalid_argument, "there are too many options",
            fmt::format("{}, the limit is {}", spec.options.size(), limits.options_max));
@@ -102,7 +107,8 @@ void broker_core::check(mount_spec& spec) {
     const auto name = wire::escape_line(each.name);
     if (each.name.empty() || each.name.size() + each.value.size() > limits.option_bytes_max)
       refuse(error_kind::invalid_argument, fmt::format("option '{}' is not usable", name),
-             fmt::format("a name is not empty, and name and value have at most {} bytes", limits.option_bytes_max));
+             fmt::format("a name is not empty, and name and value have at most {} bytes",
+                         limits.option_bytes_max));
     if (!names.insert(each.name).second)
       refuse(error_kind::invalid_argument, fmt::format("option '{}' is given twice", name), {});
   }
@@ -136,7 +142,8 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   slot_rules.call_max = limits.call_ms_max.count() * kj::MILLISECONDS;
   auto entry = std::make_shared<mount_entry>();
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
-  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max, services_.clock);
+  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
+                                           services_.clock);
   entry->spec = std::move(spec);
   return entry;
 }
@@ -147,7 +154,8 @@ kj::Promise<void> broker_core::start(const std::shared_ptr<mount_entry>& entry, 
   auto make = [this, path]() -> caf::actor {
     auto* route = routes_.exact(path);
     if (route == nullptr) return {};
-    route->actor = services_.reactor.system().spawn<mount_supervisor>(services_.reactor, route->entry, services_);
+    route->actor = services_.reactor.system().spawn<mount_supervisor>(services_.reactor,
+                                                                      route->entry, services_);
     return caf::actor_cast<caf::actor>(route->actor);
   };
   return parent_.add(path, std::move(make));
@@ -190,9 +198,10 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
         return kj::mv(status);
       },
       [this, path](kj::Exception&& problem) {
-        return discard(path, "it could not be stored").then([problem = kj::mv(problem)]() mutable -> mount_snapshot {
-          kj::throwFatalException(kj::mv(problem));
-        });
+        return discard(path, "it could not be stored")
+            .then([problem = kj::mv(problem)]() mutable -> mount_snapshot {
+              kj::throwFatalException(kj::mv(problem));
+            });
       });
 }
 
@@ -200,11 +209,14 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
 kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
   auto& route = require(path);
   route.leaving = true;
-  route.entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
+  route.entry->slot->refuse(
+      exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
   return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
       .ignoreResult()
       .then([this, path] { return parent_.remove(path); })
-      .then([this, path] { return delete_view(services_.store, require(path).entry->uuid).ignoreResult(); })
+      .then([this, path] {
+        return delete_view(services_.store, require(path).entry->uuid).ignoreResult();
+      })
       .catch_([path](kj::Exception&& problem) {
         KJ_LOG(ERROR, "a mount was not taken back cleanly", path, problem.getDescription());
       })
@@ -215,11 +227,12 @@ kj::Promise<void> broker_core::save_new(mount_entry& entry) {
   txn_request request;
   request.compares.push_back(txn_compare::absent(mount_key(entry.spec.path)));
   request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
-  return services_.store.txn(std::move(request)).then([path = entry.spec.path](txn_result&& result) {
-    if (!result.succeeded)
-      refuse(error_kind::already_exists, fmt::format("'{}' is not free", path),
-             "another broker on this state has mounted it");
-  });
+  return services_.store.txn(std::move(request))
+      .then([path = entry.spec.path](txn_result&& result) {
+        if (!result.succeeded)
+          refuse(error_kind::already_exists, fmt::format("'{}' is not free", path),
+                 "another broker on this state has mounted it");
+      });
 }
 
 kj::Promise<void> broker_core::save(mount_entry& entry) {
@@ -228,13 +241,15 @@ kj::Promise<void> broker_core::save(mount_entry& entry) {
   txn_request request;
   request.compares.push_back(txn_compare::present(mount_key(entry.spec.path)));
   request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
-  return services_.store.txn(std::move(request)).then([path = entry.spec.path](txn_result&& result) {
-    if (!result.succeeded)
-      refuse(error_kind::not_found, fmt::format("the record of '{}' is gone", path), {});
-  });
+  return services_.store.txn(std::move(request))
+      .then([path = entry.spec.path](txn_result&& result) {
+        if (!result.succeeded)
+          refuse(error_kind::not_found, fmt::format("the record of '{}' is gone", path), {});
+      });
 }
 
-// -- unmount ------------------------------------------------------------------------------------------------------------------------
+// -- unmount
+// ------------------------------------------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::unmount(std::string path) {
   return kj::evalNow([&]() -> kj::Promise<void> {
@@ -259,7 +274,8 @@ kj::Promise<void> broker_core::unmount(std::string path) {
         .then([this, entry] { return delete_view(services_.store, entry->uuid).ignoreResult(); })
         .then([this, path, entry] {
           routes_.erase(path);
-          services_.events.record(path, entry->generations_used, "unmounted", "an operator removed the mount");
+          services_.events.record(path, entry->generations_used, "unmounted",
+                                  "an operator removed the mount");
         });
   });
 }
@@ -269,29 +285,32 @@ kj::Promise<void> broker_core::stop_mounts() {
   auto stops = kj::Vector<kj::Promise<void>>();
   for (auto& [path, route] : routes_) {
     route.entry->slot->refuse(exception(error_kind::broker_stopping, "the broker is stopping", {}));
-    stops.add(ask_.ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
+    stops.add(ask_.ask<mount_snapshot>(
+                      route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
                   .ignoreResult()
                   .catch_([](kj::Exception&&) {}));
   }
   return kj::joinPromises(stops.releaseAsArray());
 }
 
-// -- questions and orders -------------------------------------------------------------------------------------------------------------
+// -- questions and orders
+// -------------------------------------------------------------------------------------------------------------
 
 mount_route& broker_core::require(const std::string& path) {
   std::string problem;
   const auto normal = normalise_mount_path(path, problem);
   auto* route = normal ? routes_.exact(*normal) : nullptr;
   if (route == nullptr)
-    refuse(error_kind::not_found, fmt::format("there is no mount '{}'", wire::escape_line(path)), problem,
-           "bulkhead mounts");
+    refuse(error_kind::not_found, fmt::format("there is no mount '{}'", wire::escape_line(path)),
+           problem, "bulkhead mounts");
   return *route;
 }
 
 route_table<mount_route>::match broker_core::find(std::string_view path) {
   auto found = routes_.find(path);
   if (!found)
-    refuse(error_kind::not_found, fmt::format("no mount serves '{}'", wire::escape_line(path)), {}, "bulkhead mounts");
+    refuse(error_kind::not_found, fmt::format("no mount serves '{}'", wire::escape_line(path)), {},
+           "bulkhead mounts");
   return *found;
 }
 
@@ -302,9 +321,10 @@ kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
 kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
   auto answers = kj::Vector<kj::Promise<kj::Maybe<mount_snapshot>>>();
   for (auto& [path, route] : routes_)
-    answers.add(ask_.ask<mount_snapshot>(route.actor, mount_query{})
-                    .then([](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
-                          [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
+    answers.add(
+        ask_.ask<mount_snapshot>(route.actor, mount_query{})
+            .then([](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
+                  [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
   return kj::joinPromises(answers.releaseAsArray())
       .then([](kj::Array<kj::Maybe<mount_snapshot>>&& all) {
         std::vector<mount_snapshot> result;
@@ -315,7 +335,8 @@ kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
 }
 
 kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_restart{}); });
+  return kj::evalNow(
+      [&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_restart{}); });
 }
 
 kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
@@ -325,7 +346,8 @@ kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
 kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int number) {
   return kj::evalNow([&]() -> kj::Promise<mount_signalled> {
     if (number < 1 || number > 64)
-      refuse(error_kind::invalid_argument, fmt::format("{} is no signal", number), "signals are 1 to 64");
+      refuse(error_kind::invalid_argument, fmt::format("{} is no signal", number),
+             "signals are 1 to 64");
     auto& route = require(path);
     return ask_.ask<mount_signalled>(route.actor, mount_signal{number})
         .then([path = route.entry->spec.path](mount_signalled&& sent) {
@@ -337,7 +359,8 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
   });
 }
 
-// -- start ----------------------------------------------------------------------------------------------------------------------------
+// -- start
+// ----------------------------------------------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::load() {
   return load_page({}).then([this] { return sweep_views({}); });
@@ -347,11 +370,12 @@ kj::Promise<void> broker_core::load_page(std::string after) {
   range_request request;
   request.keys = key_range::prefix(mounts_prefix);
   request.after = std::move(after);
-  return services_.store.range(std::move(request)).then([this](range_result&& page) -> kj::Promise<void> {
-    for (const auto& row : page.rows) restore(row.key, row.value);
-    if (!page.more) return kj::READY_NOW;
-    return load_page(page.rows.back().key);
-  });
+  return services_.store.range(std::move(request))
+      .then([this](range_result&& page) -> kj::Promise<void> {
+        for (const auto& row : page.rows) restore(row.key, row.value);
+        if (!page.more) return kj::READY_NOW;
+        return load_page(page.rows.back().key);
+      });
 }
 
 void broker_core::restore(const std::string& key, const std::string& record) {
@@ -360,7 +384,8 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   std::string problem;
   if (!decode_record(record, stored) || stored.spec.path != path || routes_.overlap(path)) {
     // One bad record must not keep the others down.
-    services_.events.record(path, 0, "unreadable", "its record in the store makes no sense; it is not mounted");
+    services_.events.record(path, 0, "unreadable",
+                            "its record in the store makes no sense; it is not mounted");
     KJ_LOG(ERROR, "a mount's record in the store makes no sense; it is not mounted", path);
     return;
   }
@@ -373,24 +398,29 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   services_.reactor.detach(start(entry, false));
 }
 
-/// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to finish.
+/// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to
+/// finish.
 kj::Promise<void> broker_core::sweep_views(std::string after) {
   range_request request;
   request.keys = key_range::prefix(views_root);
   request.after = std::move(after);
   request.limit = 1;
   request.keys_only = true;
-  return services_.store.range(std::move(request)).then([this](range_result&& page) -> kj::Promise<void> {
-    if (page.rows.empty()) return kj::READY_NOW;
-    const auto& key = page.rows.front().key;
-    const auto uuid = key.substr(views_root.size(), key.find('/', views_root.size()) - views_root.size());
-    const bool known = std::any_of(routes_.begin(), routes_.end(),
-                                   [&uuid](auto& each) { return each.second.entry->uuid == uuid; });
-    // '0' follows '/': the next key that can be another mount's.
-    auto next = std::string(views_root) + uuid + "0";
-    auto done = known ? kj::Promise<void>(kj::READY_NOW) : delete_view(services_.store, uuid).ignoreResult();
-    return done.then([this, next = std::move(next)] { return sweep_views(next); });
-  });
+  return services_.store.range(std::move(request))
+      .then([this](range_result&& page) -> kj::Promise<void> {
+        if (page.rows.empty()) return kj::READY_NOW;
+        const auto& key = page.rows.front().key;
+        const auto uuid =
+            key.substr(views_root.size(), key.find('/', views_root.size()) - views_root.size());
+        const bool known = std::any_of(routes_.begin(), routes_.end(), [&uuid](auto& each) {
+          return each.second.entry->uuid == uuid;
+        });
+        // '0' follows '/': the next key that can be another mount's.
+        auto next = std::string(views_root) + uuid + "0";
+        auto done = known ? kj::Promise<void>(kj::READY_NOW)
+                          : delete_view(services_.store, uuid).ignoreResult();
+        return done.then([this, next = std::move(next)] { return sweep_views(next); });
+      });
 }
 
 }  // namespace bulkhead

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The broker on its reactor: mounts, routes, operations. Everything that a session, the admin interface or the embedding API asks
-// for comes down to a function here. Threads: the reactor's only; nothing blocks.
+// The broker on its reactor: mounts, routes, operations. Everything that a session, the admin
+// interface or the embedding API asks for comes down to a function here. Threads: the reactor's
+// only; nothing blocks.
 //
-// Order of a mount: reserve the path, start the actor, wait for the first start, write the record, answer. A broker that dies before
-// the record is written never acknowledged the mount; what the plugin may have stored by then is swept at the next start. Order of an
-// unmount: refuse, drain, stop, erase the record, delete the view, answer; a broker that dies behind the erased record sweeps the view
-// at its next start. So after a crash at any point the mount is there or gone, with its data.
+// Order of a mount: reserve the path, start the actor, wait for the first start, write the record,
+// answer. A broker that dies before the record is written never acknowledged the mount; what the
+// plugin may have stored by then is swept at the next start. Order of an unmount: refuse, drain,
+// stop, erase the record, delete the view, answer; a broker that dies behind the erased record
+// sweeps the view at its next start. So after a crash at any point the mount is there or gone, with
+// its data.
 
 #include <kj/async.h>
 
@@ -35,7 +38,8 @@ class broker_core {
   /// `services` outlives the core. `ask` is an asker of the reactor.
   broker_core(broker_services& services, asker& ask, mounts_parent& parent);
 
-  /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished operations left.
+  /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished
+  /// operations left.
   kj::Promise<void> load();
   /// Refuses calls and stops all mounts, at once and in good order. They stay in the store.
   kj::Promise<void> stop_mounts();

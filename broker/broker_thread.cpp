@@ -23,7 +23,8 @@
 namespace bulkhead {
 namespace {
 
-// The workers of CAF's scheduler only run what blocks nobody: with hosted actors and detached ones it has next to nothing to do.
+// The workers of CAF's scheduler only run what blocks nobody: with hosted actors and detached ones
+// it has next to nothing to do.
 constexpr std::size_t scheduler_threads = 1;
 
 std::uint64_t monotonic_ms() {
@@ -46,7 +47,8 @@ void block_all_signals() {
 
 struct scheduler_config : caf::actor_system_config {
   scheduler_config() {
-    // "sharing": no idle CPU, and requests across threads in 10 to 40 us; the default, "stealing", polls.
+    // "sharing": no idle CPU, and requests across threads in 10 to 40 us; the default, "stealing",
+    // polls.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", scheduler_threads);
   }
@@ -55,13 +57,15 @@ struct scheduler_config : caf::actor_system_config {
 void check_config(const broker_config& config) {
   struct stat info {};
   if (config.state_directory.empty())
-    throw error(error_kind::invalid_argument, "no state directory is named", {}, "name one, as with --state DIR");
+    throw error(error_kind::invalid_argument, "no state directory is named", {},
+                "name one, as with --state DIR");
   if (::stat(config.plugin_directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
     throw error(error_kind::invalid_argument,
                 fmt::format("'{}' is no plugin directory", config.plugin_directory),
                 "there is no such directory", "name one, as with --plugins DIR");
   if (::mkdir(config.state_directory.c_str(), 0700) != 0 && errno != EEXIST)
-    throw error(error_kind::storage, fmt::format("the state directory {} cannot be made", config.state_directory),
+    throw error(error_kind::storage,
+                fmt::format("the state directory {} cannot be made", config.state_directory),
                 std::generic_category().message(errno), "make it, or name another one");
 }
 
@@ -117,8 +121,9 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         .then([this] { return core.load(); })
         .then([this] {
           listen();
-          session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()),
-                                               static_cast<std::uint32_t>(::getpid())});
+          session = make_session(
+              core, facts,
+              {static_cast<std::uint32_t>(::geteuid()), static_cast<std::uint32_t>(::getpid())});
         });
   }
 
@@ -161,9 +166,8 @@ broker_thread::broker_thread(broker_config config) {
   check_config(config);
   std::promise<void> started;
   auto ready = started.get_future();
-  thread_ = std::thread([this, config = std::move(config), &started]() mutable {
-    main(std::move(config), started);
-  });
+  thread_ = std::thread(
+      [this, config = std::move(config), &started]() mutable { main(std::move(config), started); });
   try {
     ready.get();
   } catch (...) {
@@ -172,7 +176,9 @@ broker_thread::broker_thread(broker_config config) {
   }
 }
 
-broker_thread::~broker_thread() { stop(); }
+broker_thread::~broker_thread() {
+  stop();
+}
 
 void broker_thread::main(broker_config config, std::promise<void>& started) {
   block_all_signals();

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The broker's own thread: it makes every part in order, runs the reactor, and takes the parts down in the reverse order.
+// The broker's own thread: it makes every part in order, runs the reactor, and takes the parts down
+// in the reverse order.
 //
 //   start   actor system, reactor, store, supervisors, core, mounts, listener
-//   stop    listener closed, mounts drained and stopped, connections ended, actors ended while the loop turns, store closed, reactor,
+//   stop    listener closed, mounts drained and stopped, connections ended, actors ended while the
+//   loop turns, store closed, reactor,
 //           actor system
 //
-// Other threads reach the parts by run(): a task for the loop. All signals are blocked in this thread and in those that it starts, so
-// that signals of the service that embeds the broker go to the service's threads.
+// Other threads reach the parts by run(): a task for the loop. All signals are blocked in this
+// thread and in those that it starts, so that signals of the service that embeds the broker go to
+// the service's threads.
 
 #include <kj/async.h>
 #include <kj/function.h>
@@ -42,10 +45,12 @@ class broker_thread {
   broker_thread(const broker_thread&) = delete;
   broker_thread& operator=(const broker_thread&) = delete;
 
-  /// Runs `work` on the loop; `failed` hears of its failure, or that the broker has stopped (then on the calling thread). Any thread.
+  /// Runs `work` on the loop; `failed` hears of its failure, or that the broker has stopped (then
+  /// on the calling thread). Any thread.
   void run(task work, kj::Function<void(const error&)> failed);
 
-  /// Runs `work`, whose promise yields T, and waits for it. Not on the broker's thread. Throws `error`.
+  /// Runs `work`, whose promise yields T, and waits for it. Not on the broker's thread. Throws
+  /// `error`.
   template <class T, class Work>
   T wait(Work work);
 

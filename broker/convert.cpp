@@ -19,7 +19,9 @@ bulkhead::bytes read_bytes(capnp::Data::Reader from) {
 
 }  // namespace
 
-std::string text(capnp::Text::Reader from) { return {from.begin(), from.size()}; }
+std::string text(capnp::Text::Reader from) {
+  return {from.begin(), from.size()};
+}
 
 void write_value(const value& from, schema::Value::Builder to) {
   to.setSecret(from.secret);
@@ -31,8 +33,9 @@ void write_value(const value& from, schema::Value::Builder to) {
                    to.setText(capnp::Text::Reader(content.c_str(), content.size()));
                  },
                  [&](const bytes& content) {
-                   to.setData(kj::arrayPtr(reinterpret_cast<const kj::byte*>(content.content.data()),
-                                           content.content.size()));
+                   to.setData(
+                       kj::arrayPtr(reinterpret_cast<const kj::byte*>(content.content.data()),
+                                    content.content.size()));
                  },
                  [&](const value::list& content) {
                    auto list = to.initList(static_cast<unsigned>(content.size()));
@@ -111,7 +114,8 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   for (auto each : from.getOptions())
     spec.options.push_back({text(each.getName()), text(each.getValue())});
   spec.restart = static_cast<restart_rule>(from.getRestart());
-  // Without one, the reader of a null struct answers with the schema's defaults, which are the broker's.
+  // Without one, the reader of a null struct answers with the schema's defaults, which are the
+  // broker's.
   const auto rules = from.getSupervision();
   spec.supervision.intensity = rules.getIntensity();
   spec.supervision.period = std::chrono::milliseconds(rules.getPeriodMs());
@@ -150,8 +154,11 @@ error to_error(const kj::Exception& from) {
 }
 
 kj::Exception exception(error_kind kind, std::string what, std::string why, std::string remedy) {
-  return wire::make_exception({static_cast<schema::ErrorKind>(kind), std::move(what),
-                               std::move(why), std::move(remedy), {}});
+  return wire::make_exception({static_cast<schema::ErrorKind>(kind),
+                               std::move(what),
+                               std::move(why),
+                               std::move(remedy),
+                               {}});
 }
 
 kj::Exception to_exception(const error& from) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Between the plain C++ of the embedding API and the messages of the wire. Hostile depth is bounded: a list or map nested deeper than
-// `value_depth_max` reads as null.
+// Between the plain C++ of the embedding API and the messages of the wire. Hostile depth is
+// bounded: a list or map nested deeper than `value_depth_max` reads as null.
 
 #include <kj/exception.h>
 
@@ -24,7 +24,8 @@ mount_spec read_spec(schema::MountSpec::Reader from);
 void write_spec(const mount_spec& from, schema::MountSpec::Builder to);
 void write_supervision(const restart_limits& from, schema::Supervision::Builder to);
 
-/// As the embedding API throws it. Reads the text's parts; a plugin's own words count as the plugin's.
+/// As the embedding API throws it. Reads the text's parts; a plugin's own words count as the
+/// plugin's.
 error to_error(const kj::Exception& from);
 /// As it travels.
 kj::Exception to_exception(const error& from);

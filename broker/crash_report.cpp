@@ -43,11 +43,10 @@ std::string crash_text(const crash_report& report) {
                   ? schema::ErrorKind::PLUGIN_UNAVAILABLE
                   : schema::ErrorKind::PLUGIN_CRASHED;
   info.what = describe_end(report);
-  info.why = fmt::format("instance {} had run for {} ms; {}", report.generation,
-                         report.end.uptime_ms,
-                         report.last_lines.empty()
-                             ? "it left no log line"
-                             : fmt::format("its last log line: {}", report.last_lines.back()));
+  info.why = fmt::format(
+      "instance {} had run for {} ms; {}", report.generation, report.end.uptime_ms,
+      report.last_lines.empty() ? "it left no log line"
+                                : fmt::format("its last log line: {}", report.last_lines.back()));
   info.remedy = fmt::format("bulkhead why {}", report.mount);
   info.detail = {{"mount", report.mount},
                  {"generation", std::to_string(report.generation)},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The report of an instance's end: what an operator reads, and what every call that it took along fails with. Pure.
+// The report of an instance's end: what an operator reads, and what every call that it took along
+// fails with. Pure.
 
 #include <cstdint>
 #include <string>

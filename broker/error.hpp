@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The errors of the embedding API: a documented kind to switch on, and a text in three parts for people. The kinds, and when each
-// occurs, are those of schema/error.capnp; the numbers are the same.
+// The errors of the embedding API: a documented kind to switch on, and a text in three parts for
+// people. The kinds, and when each occurs, are those of schema/error.capnp; the numbers are the
+// same.
 
 #include <cstdint>
 #include <stdexcept>
@@ -22,7 +23,8 @@ enum class error_kind : std::uint16_t {
   overloaded,           // a limit is reached: back off
   deadline_exceeded,    // no answer in time; whether it took effect is not known
   plugin_error,         // the plugin failed the call in its own words
-  plugin_crashed,       // the instance ended with the call in flight; whether it took effect is not known
+  plugin_crashed,       // the instance ended with the call in flight; whether it took effect is not
+                        // known
   plugin_unavailable,   // the mount was not ready in time
   quarantined,          // the supervisor gave up on the mount; an operator must act
   start_failed,         // the plugin could not be started; the text names the step

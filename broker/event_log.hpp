@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The broker's transitions, numbered. The newest `events_kept` stay; who follows along asks for what came after a number and can so
-// resume, and sees by a gap in the numbers that it was too slow. Threads: the reactor's only.
+// The broker's transitions, numbered. The newest `events_kept` stay; who follows along asks for
+// what came after a number and can so resume, and sees by a gap in the numbers that it was too
+// slow. Threads: the reactor's only.
 
 #include <cstdint>
 #include <functional>

@@ -46,15 +46,16 @@ class mount_server final : public schema::Mount::Server {
     const auto& limits = core_.services().limits;
     auto waiter = kj::newPromiseAndFulfiller<void>();
     entry_->waiting_for_face.push_back(kj::mv(waiter.fulfiller));
-    auto limit = core_.services()
-                     .reactor.timer()
-                     .afterDelay(limits.slot_wait_ms_max.count() * kj::MILLISECONDS)
-                     .then([path = entry_->spec.path] {
-                       kj::throwFatalException(exception(error_kind::plugin_unavailable,
-                                                         fmt::format("mount '{}' was not ready in time", path),
-                                                         "its plugin has not said hello yet",
-                                                         fmt::format("bulkhead status {}", path)));
-                     });
+    auto limit =
+        core_.services()
+            .reactor.timer()
+            .afterDelay(limits.slot_wait_ms_max.count() * kj::MILLISECONDS)
+            .then([path = entry_->spec.path] {
+              kj::throwFatalException(exception(
+                  error_kind::plugin_unavailable,
+                  fmt::format("mount '{}' was not ready in time", path),
+                  "its plugin has not said hello yet", fmt::format("bulkhead status {}", path)));
+            });
     return waiter.promise.exclusiveJoin(kj::mv(limit));
   }
 
@@ -86,8 +87,8 @@ class session_server final : public schema::Session::Server {
     const auto path = asked.getPath();
     const auto found = core_.find({path.begin(), path.size()});
     capnp::Capability::Client backend(found.value->entry->slot->backend());
-    auto forwarded = backend.typelessRequest(capnp::typeId<schema::Backend>(), handle_method,
-                                             asked.totalSize());
+    auto forwarded =
+        backend.typelessRequest(capnp::typeId<schema::Backend>(), handle_method, asked.totalSize());
     auto request = forwarded.initAs<schema::Backend::HandleParams>().initRequest();
     request.setOperation(asked.getOperation());
     request.setPath(kj::heapString(found.rest.data(), found.rest.size()));
@@ -127,7 +128,8 @@ class gateway_server final : public schema::Gateway::Server {
 
   kj::Promise<void> login(LoginContext context) override {
     if (!context.getParams().getCredential().isPeer())
-      kj::throwFatalException(exception(error_kind::unsupported, "this credential is not understood",
+      kj::throwFatalException(exception(error_kind::unsupported,
+                                        "this credential is not understood",
                                         "protocol 1 knows the identity of the peer process only"));
     if (peer_.uid != ::geteuid())
       kj::throwFatalException(exception(
@@ -135,8 +137,9 @@ class gateway_server final : public schema::Gateway::Server {
           "only the user that the broker runs as has rights here", "run as that user"));
     const auto limit = core_.services().limits.client_sessions_max;
     if (*sessions_ >= limit)
-      kj::throwFatalException(exception(error_kind::overloaded, "no further session is possible",
-                                        fmt::format("the connection has {}, the limit client_sessions_max", limit)));
+      kj::throwFatalException(
+          exception(error_kind::overloaded, "no further session is possible",
+                    fmt::format("the connection has {}, the limit client_sessions_max", limit)));
     context.getResults().setSession(kj::heap<session_server>(core_, facts_, peer_, sessions_));
     return kj::READY_NOW;
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The servers of schema/gateway.capnp: what a client's connection holds. Each is thin: a question is answered from the core, a mount's
-// capabilities are the slot's own, so calls pass through no server.
+// The servers of schema/gateway.capnp: what a client's connection holds. Each is thin: a question
+// is answered from the core, a mount's capabilities are the slot's own, so calls pass through no
+// server.
 
 #include <memory>
 #include <string>

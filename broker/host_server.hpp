@@ -8,7 +8,8 @@
 
 namespace bulkhead {
 
-/// `services` outlives the capability's last call: the links of instances end before the broker's parts.
+/// `services` outlives the capability's last call: the links of instances end before the broker's
+/// parts.
 schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation);
 

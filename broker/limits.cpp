@@ -10,35 +10,49 @@
 namespace bulkhead {
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
-  const auto ms = [](std::chrono::milliseconds span) { return static_cast<std::uint64_t>(span.count()); };
+  const auto ms = [](std::chrono::milliseconds span) {
+    return static_cast<std::uint64_t>(span.count());
+  };
   std::vector<limit_line> lines{
       {"clients_max", limits.clients_max, "connections", "one more is closed at once"},
-      {"client_sessions_max", limits.client_sessions_max, "sessions per connection", "login fails as overloaded"},
+      {"client_sessions_max", limits.client_sessions_max, "sessions per connection",
+       "login fails as overloaded"},
       {"client_flow_words_max", limits.client_flow_words_max, "words of open calls per connection",
        "nothing more is read from that connection until some are answered"},
       {"mounts_max", limits.mounts_max, "mounts", "mount fails as overloaded"},
       {"mount_path_bytes_max", mount_path_bytes_max, "bytes", "mount fails as invalid_argument"},
       {"options_max", limits.options_max, "options per mount", "mount fails as invalid_argument"},
-      {"option_bytes_max", limits.option_bytes_max, "bytes of name and value", "mount fails as invalid_argument"},
-      {"description_bytes_max", limits.description_bytes_max, "bytes", "mount fails as invalid_argument"},
-      {"calls_in_flight_max", limits.calls_in_flight_max, "calls per mount", "the call fails as overloaded"},
-      {"calls_waiting_max", limits.calls_waiting_max, "calls per mount", "the call fails as overloaded"},
-      {"slot_wait_ms_max", ms(limits.slot_wait_ms_max), "ms", "a call that waits for its mount fails as plugin_unavailable"},
+      {"option_bytes_max", limits.option_bytes_max, "bytes of name and value",
+       "mount fails as invalid_argument"},
+      {"description_bytes_max", limits.description_bytes_max, "bytes",
+       "mount fails as invalid_argument"},
+      {"calls_in_flight_max", limits.calls_in_flight_max, "calls per mount",
+       "the call fails as overloaded"},
+      {"calls_waiting_max", limits.calls_waiting_max, "calls per mount",
+       "the call fails as overloaded"},
+      {"slot_wait_ms_max", ms(limits.slot_wait_ms_max), "ms",
+       "a call that waits for its mount fails as plugin_unavailable"},
       {"call_ms_max", ms(limits.call_ms_max), "ms", "a call in flight fails as deadline_exceeded"},
-      {"start_ms_max", ms(limits.start_ms_max), "ms", "the start has failed; the process is killed"},
-      {"drain_ms_max", ms(limits.drain_ms_max), "ms", "calls still in flight at an unmount are cut off"},
-      {"stop_grace_ms", ms(limits.stop_grace_ms), "ms", "a plugin that was asked to shut down gets SIGTERM"},
+      {"start_ms_max", ms(limits.start_ms_max), "ms",
+       "the start has failed; the process is killed"},
+      {"drain_ms_max", ms(limits.drain_ms_max), "ms",
+       "calls still in flight at an unmount are cut off"},
+      {"stop_grace_ms", ms(limits.stop_grace_ms), "ms",
+       "a plugin that was asked to shut down gets SIGTERM"},
       {"stop_term_ms", ms(limits.stop_term_ms), "ms", "its process group gets SIGKILL"},
       {"schema_nodes_max", limits.schema_nodes_max, "nodes", "the start has failed"},
       {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
       {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
       {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
        "the rest waits in the pipe, and then in the plugin"},
-      {"crash_reports_kept", crash_reports_kept, "reports per mount", "the oldest report is dropped"},
+      {"crash_reports_kept", crash_reports_kept, "reports per mount",
+       "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},
-      {"view_value_bytes_max", store_limits::value_bytes_max, "bytes", "the write fails as invalid_argument"},
+      {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
+       "the write fails as invalid_argument"},
   };
-  for (const auto& each : wire::limit_table) lines.push_back({each.name, each.value, each.unit, each.outcome});
+  for (const auto& each : wire::limit_table)
+    lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The broker's limits: each with a name, a unit, a default, and what happens at it. `bulkhead limits` shows them together with those
-// of the wire (schema/wire/wire_limits.hpp), the store (broker/store/store_limits.hpp) and the views.
+// The broker's limits: each with a name, a unit, a default, and what happens at it. `bulkhead
+// limits` shows them together with those of the wire (schema/wire/wire_limits.hpp), the store
+// (broker/store/store_limits.hpp) and the views.
 
 #include <chrono>
 #include <cstdint>

@@ -22,7 +22,9 @@ namespace {
 constexpr auto accept_pause = 100 * kj::MILLISECONDS;
 constexpr int backlog = 128;
 
-std::string errno_text(int number) { return std::generic_category().message(number); }
+std::string errno_text(int number) {
+  return std::generic_category().message(number);
+}
 
 [[noreturn]] void fail(const std::string& path, const char* step, int number) {
   throw error(error_kind::invalid_argument, fmt::format("cannot listen on {}", path),
@@ -48,8 +50,10 @@ listener::listener(reactor& loop, std::string path, std::uint32_t clients_max,
       connections_(*this) {
   lock();
   receiver_ = loop_.low_level().wrapListenSocketFd(
-      bind(), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC | kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
-  accepting_ = accept_loop().eagerlyEvaluate([this](kj::Exception&& problem) { taskFailed(kj::mv(problem)); });
+      bind(),
+      kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC | kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+  accepting_ = accept_loop().eagerlyEvaluate(
+      [this](kj::Exception&& problem) { taskFailed(kj::mv(problem)); });
 }
 
 listener::~listener() noexcept(false) {
@@ -71,11 +75,13 @@ void listener::lock() {
     lock_ = kj::AutoCloseFd(fd);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
       throw error(error_kind::already_exists, fmt::format("another broker listens on {}", path_),
-                  fmt::format("it holds {}", file), "stop it, or choose another path with --socket");
+                  fmt::format("it holds {}", file),
+                  "stop it, or choose another path with --socket");
     // The broker before this one may have removed the file between our open and our lock.
     struct stat ours {};
     struct stat there {};
-    if (::fstat(fd, &ours) == 0 && ::stat(file.c_str(), &there) == 0 && ours.st_ino == there.st_ino) return;
+    if (::fstat(fd, &ours) == 0 && ::stat(file.c_str(), &there) == 0 && ours.st_ino == there.st_ino)
+      return;
   }
 }
 
@@ -83,15 +89,17 @@ kj::AutoCloseFd listener::bind() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.size() >= sizeof address.sun_path)
-    throw error(error_kind::invalid_argument, fmt::format("cannot listen on {}", path_),
-                fmt::format("the path of a unix socket has at most {} bytes", sizeof address.sun_path - 1),
-                "choose a shorter path with --socket");
+    throw error(
+        error_kind::invalid_argument, fmt::format("cannot listen on {}", path_),
+        fmt::format("the path of a unix socket has at most {} bytes", sizeof address.sun_path - 1),
+        "choose a shorter path with --socket");
   std::memcpy(static_cast<char*>(address.sun_path), path_.c_str(), path_.size() + 1);
   struct stat there {};
   if (::lstat(path_.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode))
       throw error(error_kind::invalid_argument, fmt::format("cannot listen on {}", path_),
-                  "there is a file of that name that is no socket", "remove it, or choose another path with --socket");
+                  "there is a file of that name that is no socket",
+                  "remove it, or choose another path with --socket");
     ::unlink(path_.c_str());  // stale: we hold its lock
   }
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -99,7 +107,8 @@ kj::AutoCloseFd listener::bind() {
   kj::AutoCloseFd socket(fd);
   // The mode that the socket is born with: set on the descriptor before it gets its name.
   if (::fchmod(fd, 0600) != 0) fail(path_, "its mode cannot be set", errno);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail(path_, "bind", errno);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    fail(path_, "bind", errno);
   if (::chmod(path_.c_str(), 0600) != 0) fail(path_, "its mode cannot be set", errno);
   if (::listen(fd, backlog) != 0) fail(path_, "listen", errno);
   return socket;
@@ -125,8 +134,9 @@ void listener::serve(kj::Own<kj::AsyncIoStream> stream) {
   wire::connection_options options;
   options.timer = loop_.timer();
   options.flow_words_max = flow_words_max_;
-  auto connection = kj::heap<wire::connection>(stream.downcast<kj::AsyncCapabilityStream>(),
-                                               wire::connection::side::SERVER, greet_(peer), options);
+  auto connection =
+      kj::heap<wire::connection>(stream.downcast<kj::AsyncCapabilityStream>(),
+                                 wire::connection::side::SERVER, greet_(peer), options);
   ++clients_;
   auto ended = connection->on_disconnect();
   connections_.add(ended.attach(kj::mv(connection), kj::defer([this] { --clients_; })));

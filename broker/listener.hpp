@@ -3,13 +3,15 @@
 
 // The gateway's unix socket: made, guarded, listened on, removed.
 //
-// A lock file beside the socket (<path>.lock) says whether a broker serves it. Whoever holds the lock may remove a stale socket; who
-// does not get it learns that another broker listens. So a socket that a killed broker left behind is no obstacle, and a live one is
-// never stolen. The socket has mode 0600: other users cannot even connect.
+// A lock file beside the socket (<path>.lock) says whether a broker serves it. Whoever holds the
+// lock may remove a stale socket; who does not get it learns that another broker listens. So a
+// socket that a killed broker left behind is no obstacle, and a live one is never stolen. The
+// socket has mode 0600: other users cannot even connect.
 //
-// Each connection runs on a wire::connection: hostile frames end that connection with a named reason and nothing else. Above
-// `clients_max` a connection is accepted and closed at once, so that the backlog does not fill up. When the process has no
-// descriptor left, accepting pauses for `accept_pause` instead of spinning.
+// Each connection runs on a wire::connection: hostile frames end that connection with a named
+// reason and nothing else. Above `clients_max` a connection is accepted and closed at once, so that
+// the backlog does not fill up. When the process has no descriptor left, accepting pauses for
+// `accept_pause` instead of spinning.
 //
 // Threads: the reactor's.
 
@@ -28,9 +30,11 @@ class listener final : private kj::TaskSet::ErrorHandler {
  public:
   using greet = std::function<schema::Gateway::Client(identity)>;
 
-  /// Binds and listens. Throws `error`: invalid_argument (path too long, no such directory, not a socket), already_exists (another
-  /// broker listens there). `greet` makes the bootstrap capability of each connection.
-  listener(reactor& loop, std::string path, std::uint32_t clients_max, std::uint64_t flow_words_max, greet make);
+  /// Binds and listens. Throws `error`: invalid_argument (path too long, no such directory, not a
+  /// socket), already_exists (another broker listens there). `greet` makes the bootstrap capability
+  /// of each connection.
+  listener(reactor& loop, std::string path, std::uint32_t clients_max, std::uint64_t flow_words_max,
+           greet make);
   /// Ends all connections and removes the socket.
   ~listener() noexcept(false);
   KJ_DISALLOW_COPY(listener);

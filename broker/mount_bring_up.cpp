@@ -19,8 +19,7 @@ bool is_name_byte(char byte) {
 }
 
 [[noreturn]] void refuse(std::string what, std::string why) {
-  kj::throwFatalException(
-      exception(error_kind::start_failed, std::move(what), std::move(why)));
+  kj::throwFatalException(exception(error_kind::start_failed, std::move(what), std::move(why)));
 }
 
 }  // namespace
@@ -88,7 +87,8 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
     if (offered.hasBackend()) backend = capnp::Capability::Client(offered.getBackend());
     if (offered.hasTyped()) typed = capnp::Capability::Client(offered.getTyped());
     if (backend == nullptr && typed == nullptr)
-      refuse("offers nothing to call", "its mount() returned neither a backend nor a typed interface");
+      refuse("offers nothing to call",
+             "its mount() returned neither a backend nor a typed interface");
   });
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the broker does between a plugin's hello and its first call: checks what the plugin says of itself, lends it the mount's host
-// capabilities, and takes its backend and typed interface. One object per instance; it holds the instance's capabilities until the
-// mount's actor hands them to the slot.
+// What the broker does between a plugin's hello and its first call: checks what the plugin says of
+// itself, lends it the mount's host capabilities, and takes its backend and typed interface. One
+// object per instance; it holds the instance's capabilities until the mount's actor hands them to
+// the slot.
 
 #include "actors/instance.hpp"
 #include "broker/services.hpp"
@@ -32,7 +33,8 @@ class mount_bring_up final : public bring_up {
   std::uint64_t generation_;
 };
 
-/// Empty when `name` is a plugin's name ([a-z0-9][a-z0-9_-]*, at most 64 bytes), else what is wrong.
+/// Empty when `name` is a plugin's name ([a-z0-9][a-z0-9_-]*, at most 64 bytes), else what is
+/// wrong.
 std::string check_plugin_name(std::string_view name);
 /// Empty when `version` is a semantic version, as in "1.4.2" or "1.0.0-rc.1+5", else what is wrong.
 std::string check_plugin_version(std::string_view version);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the broker knows of one mount, shared by the mount's actor, the routes and the servers that clients hold. It outlives the
-// actor, so that a restart of the actor keeps the slot. Threads: the reactor's only. Who writes what:
+// What the broker knows of one mount, shared by the mount's actor, the routes and the servers that
+// clients hold. It outlives the actor, so that a restart of the actor keeps the slot. Threads: the
+// reactor's only. Who writes what:
 //   spec, uuid, accessor    fixed when the entry is made
 //   slot                    switched by the mount's actor alone
 //   log                     appended to by the mount's instances and the actor
@@ -27,7 +28,8 @@ namespace bulkhead {
 
 inline constexpr std::size_t crash_reports_kept = 10;
 
-/// How many generations a mount takes from the store at once, and how few may be left before it takes more.
+/// How many generations a mount takes from the store at once, and how few may be left before it
+/// takes more.
 inline constexpr std::uint64_t generation_block = 100;
 inline constexpr std::uint64_t generation_low_mark = 20;
 

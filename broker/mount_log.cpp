@@ -45,7 +45,8 @@ void mount_log::add(std::uint64_t generation, schema::LogSource source, schema::
   for (auto& text : texts) lines_.push({now, generation, source, level, std::move(text)});
 }
 
-void mount_log::plugin_says(std::uint64_t generation, schema::LogLevel level, std::string_view text) {
+void mount_log::plugin_says(std::uint64_t generation, schema::LogLevel level,
+                            std::string_view text) {
   std::string one_line(text);
   one_line += '\n';
   add(generation, schema::LogSource::PLUGIN, level, said_.feed(one_line, clock_.now()));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The log of one mount: the newest lines that its instances wrote to stdout and stderr or sent through Host.log, and the broker's
-// own. Every line is cut, escaped and rated before it is kept (actors/log_lines.hpp). The broker says where a line came from; a
-// plugin cannot. Threads: the reactor's only.
+// The log of one mount: the newest lines that its instances wrote to stdout and stderr or sent
+// through Host.log, and the broker's own. Every line is cut, escaped and rated before it is kept
+// (actors/log_lines.hpp). The broker says where a line came from; a plugin cannot. Threads: the
+// reactor's only.
 
 #include <cstdint>
 #include <memory>

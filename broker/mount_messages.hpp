@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The messages of a mount's actor: plain structs. Who sends what to whom is in actors/protocols.hpp.
+// The messages of a mount's actor: plain structs. Who sends what to whom is in
+// actors/protocols.hpp.
 
 #include <chrono>
 #include <cstdint>
@@ -27,7 +28,8 @@ struct mount_signal {
   int number = 0;
 };
 
-/// Lets calls in flight finish for `drain_max`, stops the instance, ends the actor. The slot refuses already.
+/// Lets calls in flight finish for `drain_max`, stops the instance, ends the actor. The slot
+/// refuses already.
 struct mount_stop {
   std::chrono::milliseconds drain_max{0};
   std::string reason;
@@ -53,7 +55,8 @@ struct mount_snapshot {
   std::chrono::nanoseconds oldest_call{0};
   instance_stats instance;
   std::optional<crash_report> last_crash;
-  std::string start_failure;  // answer to mount_await_start and mount_restart: why the start failed; empty when it did not
+  std::string start_failure;  // answer to mount_await_start and mount_restart: why the start
+                              // failed; empty when it did not
 };
 
 /// Answer to mount_signal.

@@ -31,7 +31,8 @@ std::string encode_record(const mount_entry& entry) {
 }
 
 bool decode_record(const std::string& record, mount_entry& entry) {
-  // The bytes are the broker's own, but a damaged state must not take the broker down; the copy is for their alignment.
+  // The bytes are the broker's own, but a damaged state must not take the broker down; the copy is
+  // for their alignment.
   auto words = kj::heapArray<capnp::word>(record.size() / sizeof(capnp::word));
   if (words.size() == 0) return false;
   std::memcpy(words.begin(), record.data(), words.asBytes().size());

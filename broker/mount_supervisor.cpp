@@ -101,20 +101,22 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
         auto answer = make_response_promise<mount_signalled>();
         const mount_signalled sent{pid_, instance_generation_};
         request(instance_, caf::infinite, instance_signal{order.number})
-            .then([answer, sent](bool alive) mutable {
-              answer.deliver(alive ? sent : mount_signalled{});
-            },
-            [answer](const caf::error&) mutable { answer.deliver(mount_signalled{}); });
+            .then([answer,
+                   sent](bool alive) mutable { answer.deliver(alive ? sent : mount_signalled{}); },
+                  [answer](const caf::error&) mutable { answer.deliver(mount_signalled{}); });
         return answer;
       },
       [this](const mount_stop& order) { return begin_stop(order); },
       [this](const mount_tick& tick) { step(event::timer{tick.timer}); },
       [this](const mount_launch& order) { start_instance(order.generation); },
-      [this](const mount_drained&) { step(event::stop{stop_reason_, {}}); },
+      [this](const mount_drained&) {
+        step(event::stop{stop_reason_, {}});
+      },
   };
 }
 
-// -- the core's actions -----------------------------------------------------------------------------------------------------------
+// -- the core's actions
+// -----------------------------------------------------------------------------------------------------------
 
 std::vector<action::report> mount_supervisor::step(const supervisor_event& what) {
   const auto result = core_.step(what, services_.clock.now());
@@ -240,7 +242,8 @@ void mount_supervisor::enter(const action::report& what) {
   }
 }
 
-// -- news of the instance -----------------------------------------------------------------------------------------------------------
+// -- news of the instance
+// -----------------------------------------------------------------------------------------------------------
 
 void mount_supervisor::ready(const instance_ready& news) {
   if (news.generation != instance_generation_ || instance_reported_end_) return;
@@ -304,7 +307,8 @@ void mount_supervisor::instance_down(const caf::down_msg& news) {
   ended(lost);
 }
 
-// -- requests -----------------------------------------------------------------------------------------------------------------------
+// -- requests
+// -----------------------------------------------------------------------------------------------------------------------
 
 caf::result<mount_snapshot> mount_supervisor::await_start() {
   if (!starting_) return snapshot();
@@ -369,8 +373,7 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
         std::chrono::duration_cast<std::chrono::milliseconds>(now - ready_since_).count());
   result.restarts_in_window = child.restarts_in_window;
   result.backoff_left = child.backoff_left;
-  result.oldest_call =
-      std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
+  result.oldest_call = std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;
   return result;

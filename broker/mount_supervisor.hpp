@@ -3,14 +3,16 @@
 
 // The mount's actor: the supervisor of one mount's instances.
 //
-// Decisions are the supervision core's (actors/supervisor_core.hpp), with one child, the instance, and quarantine where the window
-// is spent. This actor carries them out: it starts and stops instances, switches the slot, keeps the crash reports, records events.
+// Decisions are the supervision core's (actors/supervisor_core.hpp), with one child, the instance,
+// and quarantine where the window is spent. This actor carries them out: it starts and stops
+// instances, switches the slot, keeps the crash reports, records events.
 //
-// The slot follows the child's state: ready - calls are forwarded; starting, backoff, stopping for a restart - calls wait; stopped,
-// quarantined - calls fail at once with the reason. While the mount is being removed the slot has been told to refuse and stays so.
+// The slot follows the child's state: ready - calls are forwarded; starting, backoff, stopping for
+// a restart - calls wait; stopped, quarantined - calls fail at once with the reason. While the
+// mount is being removed the slot has been told to refuse and stays so.
 //
-// Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing and yet no generation repeats after
-// a crash of the broker.
+// Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
+// and yet no generation repeats after a crash of the broker.
 
 #include <memory>
 #include <string>

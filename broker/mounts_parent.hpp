@@ -19,7 +19,8 @@ class mounts_parent {
   mounts_parent& operator=(const mounts_parent&) = delete;
   virtual ~mounts_parent() noexcept(false) = default;
 
-  /// Adds a child. `make` is called for each start of it, on the reactor. Resolves when it has been called for the first time.
+  /// Adds a child. `make` is called for each start of it, on the reactor. Resolves when it has been
+  /// called for the first time.
   virtual kj::Promise<void> add(std::string id, std::function<caf::actor()> make) = 0;
 
   /// Ends a child's actor, if it lives, and forgets the child.

@@ -3,9 +3,10 @@
 
 // Mount paths and routing: pure rules.
 //
-// A mount path is one or more segments of [A-Za-z0-9_.-]+, each ended by a slash, as in "kv/" or "team/a/kv/"; "." and ".." are not
-// segments. No mount lies above or below another, so a path has at most one mount, and the longest prefix is found by looking at
-// the one mount that sorts last before the path.
+// A mount path is one or more segments of [A-Za-z0-9_.-]+, each ended by a slash, as in "kv/" or
+// "team/a/kv/"; "." and ".." are not segments. No mount lies above or below another, so a path has
+// at most one mount, and the longest prefix is found by looking at the one mount that sorts last
+// before the path.
 
 #include <cstddef>
 #include <map>
@@ -17,10 +18,12 @@ namespace bulkhead {
 
 inline constexpr std::size_t mount_path_bytes_max = 256;
 
-/// "sys/", "auth/", "audit/", "identity/": kept for the broker itself, as operators of such systems expect.
+/// "sys/", "auth/", "audit/", "identity/": kept for the broker itself, as operators of such systems
+/// expect.
 bool is_reserved_path(std::string_view path);
 
-/// The path with its trailing slash, or nothing when it is no mount path; `problem` then says why, for people.
+/// The path with its trailing slash, or nothing when it is no mount path; `problem` then says why,
+/// for people.
 std::optional<std::string> normalise_mount_path(std::string_view path, std::string& problem);
 
 /// A map from mount path to T with longest-prefix lookup.
@@ -30,7 +33,8 @@ class route_table {
   struct match {
     const std::string* mount;
     T* value;
-    std::string_view rest;  // what is left of the path behind the mount; part of the path that was looked up
+    std::string_view
+        rest;  // what is left of the path behind the mount; part of the path that was looked up
   };
 
   /// The path of a mount that equals `path` or lies above or below it. `path` is normalised.

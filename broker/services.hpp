@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the parts of a broker share: one object, made and owned by broker_core, handed to each by reference. Threads: the reactor's.
+// What the parts of a broker share: one object, made and owned by broker_core, handed to each by
+// reference. Threads: the reactor's.
 
 #include <functional>
 #include <memory>
@@ -28,7 +29,8 @@ struct broker_services {
   event_log events;
   spawner_actor spawner;
 
-  /// Writes the mount's record with what `entry` says now. Fails with kind `storage`; with `not_found` when the record is gone.
+  /// Writes the mount's record with what `entry` says now. Fails with kind `storage`; with
+  /// `not_found` when the record is gone.
   std::function<kj::Promise<void>(mount_entry& entry)> save_entry;
 };
 

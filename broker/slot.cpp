@@ -17,8 +17,9 @@ class slot::hook final : public ClientHook, public kj::Refcounted {
   capnp::Request<capnp::AnyPointer, capnp::AnyPointer> newCall(
       std::uint64_t interface_id, std::uint16_t method_id,
       kj::Maybe<capnp::MessageSize> size_hint) override {
-    // Only callers inside the broker's process come here. The library's promise client builds a local request and then goes through
-    // call(), which keeps all accounting in one place for the price of a turn of the loop.
+    // Only callers inside the broker's process come here. The library's promise client builds a
+    // local request and then goes through call(), which keeps all accounting in one place for the
+    // price of a turn of the loop.
     auto queued = capnp::newLocalPromiseClient(kj::Promise<kj::Own<ClientHook>>(addRef()));
     return queued->newCall(interface_id, method_id, size_hint);
   }
@@ -38,7 +39,8 @@ class slot::hook final : public ClientHook, public kj::Refcounted {
   style which_;
 };
 
-/// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the books.
+/// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the
+/// books.
 struct slot::call_record {
   explicit call_record(slot& owner) : owner(kj::addRef(owner)), started(owner.timer_.now()) {
     position = owner.in_flight_.insert(owner.in_flight_.end(), this);
@@ -111,7 +113,8 @@ void slot::serve(kj::Maybe<capnp::Capability::Client> backend,
   else
     typed_target_ = nullptr;
   mode_ = mode::serving;
-  // A call that comes in while these are forwarded cannot overtake them: nothing here turns the loop.
+  // A call that comes in while these are forwarded cannot overtake them: nothing here turns the
+  // loop.
   auto waiting = std::move(waiting_);
   waiting_.clear();
   for (auto& each : waiting) {
@@ -142,8 +145,8 @@ kj::Promise<void> slot::drained(kj::Duration longest) {
 }
 
 slot_counters slot::counters() const {
-  return {static_cast<std::uint32_t>(in_flight_.size()), static_cast<std::uint32_t>(waiting_.size()),
-          total_, failed_};
+  return {static_cast<std::uint32_t>(in_flight_.size()),
+          static_cast<std::uint32_t>(waiting_.size()), total_, failed_};
 }
 
 kj::Duration slot::oldest_call() const {
@@ -173,8 +176,7 @@ kj::Own<ClientHook> slot::target(style which) {
       error(schema::ErrorKind::UNSUPPORTED,
             fmt::format("the plugin at '{}' has no {}", path_,
                         request_style ? "paths to read and write" : "typed interface"),
-            "it offers the other style of call only",
-            fmt::format("bulkhead describe {}", path_)));
+            "it offers the other style of call only", fmt::format("bulkhead describe {}", path_)));
 }
 
 slot::call_result slot::forward(style which, std::uint64_t interface_id, std::uint16_t method_id,
@@ -204,9 +206,8 @@ slot::call_result slot::wait(style which, std::uint64_t interface_id, std::uint1
                       fmt::format("bulkhead status {}", path_)));
   }
   auto answer = kj::newPromiseAndFulfiller<kj::Own<shared_result>>();
-  waiting_.push_back(kj::heap<waiting_call>(waiting_call{which, interface_id, method_id,
-                                                         kj::mv(context), timer_.now(),
-                                                         kj::mv(answer.fulfiller)}));
+  waiting_.push_back(kj::heap<waiting_call>(waiting_call{
+      which, interface_id, method_id, kj::mv(context), timer_.now(), kj::mv(answer.fulfiller)}));
   arm_sweep();
   auto result = answer.promise.fork();
   auto pipeline = result.addBranch().then(
@@ -223,8 +224,9 @@ slot::call_result slot::fail(kj::Exception reason) {
 
 void slot::call_failed(kj::Exception problem) {
   ++failed_;
-  // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The broker's own reasons (the
-  // report of a crash, a deadline) come without a hop and pass as they are.
+  // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The
+  // broker's own reasons (the report of a crash, a deadline) come without a hop and pass as they
+  // are.
   if (wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin())
     kj::throwRecoverableException(wire::clean_exception(problem));
   else
@@ -242,8 +244,7 @@ void slot::arm_sweep() {
   if (!in_flight_.empty()) next = in_flight_.front()->started + limits_.call_max;
   if (!waiting_.empty()) {
     auto expires = waiting_.front()->since + limits_.wait_max;
-    KJ_IF_MAYBE (earlier, next)
-      expires = kj::min(expires, *earlier);
+    KJ_IF_MAYBE (earlier, next) expires = kj::min(expires, *earlier);
     next = expires;
   }
   KJ_IF_MAYBE (at, next) {
@@ -257,15 +258,17 @@ void slot::arm_sweep() {
 void slot::sweep() {
   const auto now = timer_.now();
   KJ_IF_MAYBE (armed, sweep_at_)
-    if (*armed > now) return;  // a later call armed an earlier sweep, which has done this one's work
+    if (*armed > now)
+      return;  // a later call armed an earlier sweep, which has done this one's work
   sweep_at_ = nullptr;
   while (!waiting_.empty() && waiting_.front()->since + limits_.wait_max <= now) {
     auto expired = kj::mv(waiting_.front());
     waiting_.pop_front();
     ++failed_;
-    expired->answer->reject(error(
-        schema::ErrorKind::PLUGIN_UNAVAILABLE, fmt::format("mount '{}' was not ready in time", path_),
-        waiting_for_, fmt::format("bulkhead status {}   |   bulkhead logs {}", path_, path_)));
+    expired->answer->reject(
+        error(schema::ErrorKind::PLUGIN_UNAVAILABLE,
+              fmt::format("mount '{}' was not ready in time", path_), waiting_for_,
+              fmt::format("bulkhead status {}   |   bulkhead logs {}", path_, path_)));
   }
   while (!in_flight_.empty() && in_flight_.front()->started + limits_.call_max <= now) {
     auto& record = *in_flight_.front();

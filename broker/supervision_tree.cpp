@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char* mounts_name = "mounts";
 
-// An actor of the broker fails by a defect or because a resource is gone: worth trying again, not for long.
+// An actor of the broker fails by a defect or because a resource is gone: worth trying again, not
+// for long.
 constexpr std::size_t actor_restarts = 5;
 constexpr std::chrono::milliseconds actor_period{60'000};
 
@@ -59,7 +60,9 @@ tree_node mount_node(const mount_snapshot& from) {
   tree_node mount{status.path, "mount", to_string(status.state), mount_text(from), {}};
   if (status.pid != 0)
     mount.children.push_back(
-        {fmt::format("instance {}", status.generation), "instance", "running",
+        {fmt::format("instance {}", status.generation),
+         "instance",
+         "running",
          fmt::format("pid {}, up {}", status.pid,
                      duration_text(std::chrono::milliseconds(from.instance.uptime_ms))),
          {}});
@@ -102,7 +105,9 @@ kj::Promise<void> supervision_tree::ended() {
   return ask_.ended(caf::actor_cast<caf::actor>(root_));
 }
 
-void supervision_tree::stop() { caf::anon_send_exit(root_, caf::exit_reason::user_shutdown); }
+void supervision_tree::stop() {
+  caf::anon_send_exit(root_, caf::exit_reason::user_shutdown);
+}
 
 kj::Promise<void> supervision_tree::add(std::string id, std::function<caf::actor()> make) {
   // Transient: an actor that was asked to end is not started again.
@@ -110,7 +115,8 @@ kj::Promise<void> supervision_tree::add(std::string id, std::function<caf::actor
   return ask_.ask<supervisor_reply>(mounts_, supervisor_add{std::move(child)})
       .then([](supervisor_reply&& reply) {
         if (reply.answer != verdict::ok)
-          kj::throwFatalException(exception(error_kind::internal, "the mount could not be supervised",
+          kj::throwFatalException(exception(error_kind::internal,
+                                            "the mount could not be supervised",
                                             std::string(to_string(reply.answer))));
       });
 }
@@ -128,12 +134,15 @@ kj::Promise<tree_node> supervision_tree::describe(broker_core& core) {
   return ask_.ask<supervisor_snapshot>(root_, supervisor_query{})
       .then([mounts = kj::mv(mounts)](supervisor_snapshot&& root) mutable {
         return mounts.then([root = std::move(root)](std::vector<mount_snapshot>&& all) {
-          tree_node top{"root", "supervisor", std::string(to_string(root.status.phase)),
-                        "one_for_one", {}};
+          tree_node top{
+              "root", "supervisor", std::string(to_string(root.status.phase)), "one_for_one", {}};
           for (const auto& child : root.children) {
             const auto& status = child.status;
-            tree_node node{status.id, child.kind, std::string(to_string(status.state)),
-                           restarts_text(status.restarts), {}};
+            tree_node node{status.id,
+                           child.kind,
+                           std::string(to_string(status.state)),
+                           restarts_text(status.restarts),
+                           {}};
             if (status.id == mounts_name) {
               node.detail = fmt::format("one_for_one, {} mounts", all.size());
               for (const auto& each : all) node.children.push_back(mount_node(each));

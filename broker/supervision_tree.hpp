@@ -6,9 +6,10 @@
 //     root (one_for_one) ── store · spawner
 //          └─ mounts (one_for_one, dynamic) ── one supervisor per mount ── its instance
 //
-// A store or spawner that fails is started again, and who uses it gets the new one. A mount's actor that fails (a defect: plugins
-// cannot make it) is started again and keeps its slot; one that fails over and over is quarantined and costs the other mounts nothing.
-// When root gives up, the broker ends, with the reason: its own supervisor is the system's service manager.
+// A store or spawner that fails is started again, and who uses it gets the new one. A mount's actor
+// that fails (a defect: plugins cannot make it) is started again and keeps its slot; one that fails
+// over and over is quarantined and costs the other mounts nothing. When root gives up, the broker
+// ends, with the reason: its own supervisor is the system's service manager.
 //
 // Threads: the reactor's.
 

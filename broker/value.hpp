@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Values of request-style calls, for services that embed the broker. They mirror schema/plugin.capnp (Value, Field) in plain C++.
+// Values of request-style calls, for services that embed the broker. They mirror
+// schema/plugin.capnp (Value, Field) in plain C++.
 
 #include <cstdint>
 #include <string>
@@ -25,15 +26,17 @@ struct value {
   using map = std::vector<field>;
 
   value() = default;
-  value(bool content) : content(content) {}                     // NOLINT(google-explicit-constructor)
-  value(int content) : content(std::int64_t{content}) {}        // NOLINT(google-explicit-constructor)
-  value(std::int64_t content) : content(content) {}             // NOLINT(google-explicit-constructor)
-  value(double content) : content(content) {}                   // NOLINT(google-explicit-constructor)
-  value(const char* content) : content(std::string(content)) {} // NOLINT(google-explicit-constructor)
-  value(std::string content) : content(std::move(content)) {}   // NOLINT(google-explicit-constructor)
-  value(bytes content) : content(std::move(content)) {}         // NOLINT(google-explicit-constructor)
-  value(list content) : content(std::move(content)) {}          // NOLINT(google-explicit-constructor)
-  value(map content) : content(std::move(content)) {}           // NOLINT(google-explicit-constructor)
+  value(bool content) : content(content) {}               // NOLINT(google-explicit-constructor)
+  value(int content) : content(std::int64_t{content}) {}  // NOLINT(google-explicit-constructor)
+  value(std::int64_t content) : content(content) {}       // NOLINT(google-explicit-constructor)
+  value(double content) : content(content) {}             // NOLINT(google-explicit-constructor)
+  value(const char* content)
+      : content(std::string(content)) {}  // NOLINT(google-explicit-constructor)
+  value(std::string content)
+      : content(std::move(content)) {}                   // NOLINT(google-explicit-constructor)
+  value(bytes content) : content(std::move(content)) {}  // NOLINT(google-explicit-constructor)
+  value(list content) : content(std::move(content)) {}   // NOLINT(google-explicit-constructor)
+  value(map content) : content(std::move(content)) {}    // NOLINT(google-explicit-constructor)
 
   /// The text, or null when it is something else.
   const std::string* text() const { return std::get_if<std::string>(&content); }

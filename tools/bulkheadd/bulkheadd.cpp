@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The daemon: an embedded broker with a socket, and the manners of a service. Signals are blocked before any thread exists and taken
-// one by one here: TERM and INT stop the broker in good order; a second one ends the process at once.
+// The daemon: an embedded broker with a socket, and the manners of a service. Signals are blocked
+// before any thread exists and taken one by one here: TERM and INT stop the broker in good order; a
+// second one ends the process at once.
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -28,7 +29,8 @@ struct options {
 std::string run_directory() {
   if (::geteuid() == 0) return "/run/bulkhead";
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  return runtime == nullptr ? fmt::format("/tmp/bulkhead-{}", ::geteuid()) : fmt::format("{}/bulkhead", runtime);
+  return runtime == nullptr ? fmt::format("/tmp/bulkhead-{}", ::geteuid())
+                            : fmt::format("{}/bulkhead", runtime);
 }
 
 std::string state_directory() {
@@ -79,16 +81,19 @@ int serve(const options& chosen) {
   bulkhead::broker broker(chosen.config);
   std::atomic<bool> failed = false;
   auto watching = broker.observe([&failed](const bulkhead::broker_event& each) {
-    fmt::print(stderr, "{} {}{}{}\n", each.name, each.mount.empty() ? "" : each.mount + " ", each.reason,
+    fmt::print(stderr, "{} {}{}{}\n", each.name, each.mount.empty() ? "" : each.mount + " ",
+               each.reason,
                each.generation == 0 ? "" : fmt::format(" (instance {})", each.generation));
     if (each.name != "failed") return;
     failed = true;
     ::kill(::getpid(), SIGTERM);
   });
-  fmt::print(stderr, "bulkheadd {} listens on unix:{}\n", BULKHEAD_VERSION, chosen.config.socket_path);
+  fmt::print(stderr, "bulkheadd {} listens on unix:{}\n", BULKHEAD_VERSION,
+             chosen.config.socket_path);
   int signal = 0;
   ::sigwait(&signals, &signal);
-  fmt::print(stderr, "stopping: {} received; once more to stop at once\n", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  fmt::print(stderr, "stopping: {} received; once more to stop at once\n",
+             signal == SIGTERM ? "SIGTERM" : "SIGINT");
   std::thread impatient([signals] {
     int again = 0;
     ::sigwait(&signals, &again);
@@ -108,10 +113,14 @@ int main(int argc, char** argv) {
   chosen.config.plugin_directory = plugin_directory();
   CLI::App app{"The Bulkhead plugin broker."};
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
-  app.add_option("--socket", chosen.config.socket_path, "Listen on this unix socket")->capture_default_str();
-  app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")->capture_default_str();
-  app.add_option("--plugins", chosen.config.plugin_directory, "Plugins are files in this directory")->capture_default_str();
-  app.add_flag("--dev", chosen.dev, "Development: state and socket in a new directory that goes with the broker");
+  app.add_option("--socket", chosen.config.socket_path, "Listen on this unix socket")
+      ->capture_default_str();
+  app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")
+      ->capture_default_str();
+  app.add_option("--plugins", chosen.config.plugin_directory, "Plugins are files in this directory")
+      ->capture_default_str();
+  app.add_flag("--dev", chosen.dev,
+               "Development: state and socket in a new directory that goes with the broker");
   CLI11_PARSE(app, argc, argv);
 
   std::string scratch;

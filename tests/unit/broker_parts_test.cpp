@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The broker's pure parts: routes, values, records, reports, limits.
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "broker/convert.hpp"
+#include "broker/crash_report.hpp"
+#include "broker/event_log.hpp"
+#include "broker/limits.hpp"
+#include "broker/mount_record.hpp"
+#include "broker/router.hpp"
+#include "schema/wire/error_text.hpp"
+
+using namespace bulkhead;  // NOLINT(google-build-using-namespace)
+
+TEST_CASE("a route is found by longest prefix, and only at a segment's end") {
+  route_table<int> routes;
+  routes.insert("kv/", 1);
+  routes.insert("team/a/", 2);
+  CHECK(*routes.find("kv/x")->value == 1);
+  CHECK(routes.find("kv/x")->rest == "x");
+  CHECK(routes.find("kv")->rest.empty());
+  CHECK(routes.find("kv/")->rest.empty());
+  CHECK(*routes.find("team/a/b/c")->value == 2);
+  CHECK_FALSE(routes.find("kvx/y"));
+  CHECK_FALSE(routes.find("team/ab"));
+  CHECK_FALSE(routes.find(""));
+  CHECK(routes.overlap("team/") == "team/a/");
+  CHECK(routes.overlap("team/a/b/") == "team/a/");
+  CHECK_FALSE(routes.overlap("team/b/"));
+}
+
+TEST_CASE("a mount path has at most mount_path_bytes_max bytes") {
+  std::string problem;
+  CHECK(normalise_mount_path(std::string(mount_path_bytes_max - 1, 'a'), problem));
+  CHECK_FALSE(normalise_mount_path(std::string(mount_path_bytes_max, 'a'), problem));
+}
+
+TEST_CASE("values survive the way to the wire and back, and depth is bounded") {
+  const fields sent{{"text", "x"},
+                    {"none", value()},
+                    {"yes", true},
+                    {"int", std::int64_t{-5}},
+                    {"float", 0.5},
+                    {"bytes", bytes{std::string("\0\xff", 2)}},
+                    {"list", value::list{1, "two"}},
+                    {"map", value::map{{"k", "v"}}}};
+  capnp::MallocMessageBuilder message;
+  auto to = message.initRoot<schema::Request>().initFields(static_cast<unsigned>(sent.size()));
+  write_fields(sent, to);
+  CHECK(read_fields(to.asReader()) == sent);
+
+  value deep("bottom");
+  for (unsigned i = 0; i < value_depth_max + 5; ++i) deep = value(value::list{deep});
+  capnp::MallocMessageBuilder other;
+  write_value(deep, other.initRoot<schema::Value>());
+  auto read = read_value(other.getRoot<schema::Value>());
+  unsigned depth = 0;
+  const value* at = &read;
+  while (const auto* list = std::get_if<value::list>(&at->content)) {
+    if (list->empty()) break;
+    at = &list->front();
+    ++depth;
+  }
+  CHECK(depth == value_depth_max);
+}
+
+TEST_CASE("a mount's record reads back as it was written, and garbage is refused") {
+  mount_entry entry;
+  entry.spec = {"kv/", "kv", {{"a", "b"}}, "secrets", restart_rule::transient, {}};
+  entry.spec.supervision.intensity = 7;
+  entry.uuid = "u";
+  entry.accessor = "kv_1";
+  entry.generations_reserved = 300;
+  mount_entry read;
+  REQUIRE(decode_record(encode_record(entry), read));
+  CHECK(read.spec.path == "kv/");
+  CHECK(read.spec.options[0].value == "b");
+  CHECK(read.spec.restart == restart_rule::transient);
+  CHECK(read.spec.supervision.intensity == 7);
+  CHECK(read.generations_used == 300);
+  for (const auto& bad : {std::string(), std::string("short"), std::string(64, '\xff'),
+                          encode_record(entry).substr(0, 24)}) {
+    mount_entry garbage;
+    CHECK_FALSE(decode_record(bad, garbage));
+  }
+}
+
+TEST_CASE("a crash's text says what, why, what to do, and keeps its details for programs") {
+  crash_report report;
+  report.mount = "kv/";
+  report.plugin = "kv";
+  report.generation = 3;
+  report.end.cause = end_cause::process;
+  report.end.status = exit_status::signaled(9, false);
+  report.end.uptime_ms = 1234;
+  report.last_lines = {"one", "two"};
+  report.next = "restarts at once";
+  const auto text = crash_text(report);
+  const auto said = wire::parse_error(text.c_str(), kj::Exception::Type::DISCONNECTED);
+  CHECK(said.kind == schema::ErrorKind::PLUGIN_CRASHED);
+  CHECK(said.what == "plugin 'kv' at 'kv/' was killed by SIGKILL");
+  CHECK(said.why == "instance 3 had run for 1234 ms; its last log line: two");
+  CHECK(*said.find("signal") == "9");
+  CHECK(*said.find("next") == "restarts at once");
+}
+
+TEST_CASE("events are numbered, kept up to their limit, and told to observers until they leave") {
+  event_log log;
+  int heard = 0;
+  const auto id = log.observe([&heard](const broker_event&) { ++heard; });
+  for (std::size_t i = 0; i < events_kept + 5; ++i) log.record("m/", 1, "ready", "");
+  CHECK(heard == static_cast<int>(events_kept + 5));
+  CHECK(log.after(0, 10).front().number == 6);
+  CHECK(log.after(events_kept + 4, 10).size() == 1);
+  log.forget(id);
+  log.record("m/", 1, "ready", "");
+  CHECK(heard == static_cast<int>(events_kept + 5));
+}
+
+TEST_CASE("every limit has a name of its own, a unit and an outcome") {
+  std::set<std::string> names;
+  for (const auto& each : list_limits({})) {
+    CHECK(names.insert(each.name).second);
+    CHECK_FALSE(each.unit.empty());
+    CHECK_FALSE(each.outcome.empty());
+    CHECK(each.value > 0);
+  }
+}

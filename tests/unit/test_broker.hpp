@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// test_broker hosts a whole broker in memory: core, supervision tree, slots, sessions and store,
+// with plugins that run in the same loop behind real socketpairs, processes that are objects, and a
+// clock that is moved by hand. Calls go in and come out as Cap'n Proto text. The tests read as
+// stories:
+//
+//     test_broker tb;
+//     tb.plugin("echo", make_echo());
+//     tb.mount("echo/", "echo");
+//     CHECK(tb.handle("(operation = read, path = \"echo/x\")") == "(fields = [...])");
+//     tb.crash("echo/", 9);
+//     tb.advance(1s);
+
+#include <capnp/serialize-text.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <caf/scheduler/test_coordinator.hpp>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "broker/broker_core.hpp"
+#include "broker/convert.hpp"
+#include "broker/gateway.hpp"
+#include "broker/store/sqlite_store.hpp"
+#include "broker/supervision_tree.hpp"
+#include "plugins/sdk/plugin.hpp"
+
+namespace bulkhead::test {
+
+/// What a mount's file does when it is started.
+struct program {
+  std::function<kj::Promise<void>(kj::Own<kj::AsyncIoStream>)> run;
+  bool deaf = false;  // a stop does not end it: only SIGKILL does
+};
+
+/// A process that is an object.
+class fake_process final : public child_process {
+ public:
+  explicit fake_process(pid_t pid, bool deaf)
+      : pid_(pid), deaf_(deaf), exit_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+  pid_t pid() const override { return pid_; }
+  int exit_fd() const override { return exit_fd_.get(); }
+  bool signal(int number) override {
+    signals.push_back(number);
+    if (status_ || number == SIGSTOP || number == SIGCONT) return !status_;
+    if (number == SIGKILL || !deaf_) end(exit_status::signaled(number, false));
+    return true;
+  }
+  bool signal_group(int number) override { return signal(number); }
+  std::optional<exit_status> peek() override { return status_; }
+  std::optional<exit_status> reap() override {
+    reaped = status_.has_value();
+    return status_;
+  }
+
+  void end(exit_status how) {
+    if (status_) return;
+    status_ = how;
+    serving = nullptr;  // its end of the socket closes
+    const std::uint64_t one = 1;
+    REQUIRE(::write(exit_fd_.get(), &one, sizeof one) == sizeof one);
+  }
+
+  std::vector<int> signals;
+  bool reaped = false;
+  std::shared_ptr<kj::Promise<void>> serving;
+
+ private:
+  pid_t pid_;
+  bool deaf_;
+  unique_fd exit_fd_;
+  std::optional<exit_status> status_;
+};
+
+/// child_process owns; the test keeps a reference beside it.
+class process_handle final : public child_process {
+ public:
+  explicit process_handle(std::shared_ptr<fake_process> real) : real_(std::move(real)) {}
+  ~process_handle() override { real_->signal(SIGKILL); }
+  pid_t pid() const override { return real_->pid(); }
+  int exit_fd() const override { return real_->exit_fd(); }
+  bool signal(int number) override { return real_->signal(number); }
+  bool signal_group(int number) override { return real_->signal_group(number); }
+  std::optional<exit_status> peek() override { return real_->peek(); }
+  std::optional<exit_status> reap() override { return real_->reap(); }
+
+ private:
+  std::shared_ptr<fake_process> real_;
+};
+
+struct testing_config : caf::actor_system_config {
+  testing_config() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+class test_broker {
+ public:
+  test_broker()
+      : io_(kj::setupAsyncIo()),
+        system_(config_),
+        engine_(sqlite_store::in_memory([] { return std::uint64_t{0}; })),
+        store_(*engine_),
+        directory_(std::filesystem::temp_directory_path() /
+                   fmt::format("test-broker-{}", ::getpid())),
+        parts_(std::make_unique<parts>(*this)) {
+    std::filesystem::create_directories(directory_);
+    wait(parts_->tree.started());
+  }
+  ~test_broker() {
+    parts_->session = nullptr;
+    auto ended = parts_->tree.ended();
+    auto stopped = parts_->core.stop_mounts();
+    wait(kj::mv(stopped));
+    parts_->tree.stop();
+    wait(kj::mv(ended));
+    parts_->loop.exit_all(caf::exit_reason::user_shutdown);
+    wait(parts_->loop.when_no_actors());
+    parts_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  test_broker(const test_broker&) = delete;
+  test_broker& operator=(const test_broker&) = delete;
+
+  /// Makes a plugin known under a file name.
+  void plugin(const std::string& file, program what) {
+    std::ofstream(directory_ / file) << "not run";
+    std::filesystem::permissions(directory_ / file, std::filesystem::perms::owner_all);
+    programs_[file] = std::move(what);
+  }
+  void plugin(const std::string& file, const sdk::plugin& what) {
+    plugin(file, program{[what](kj::Own<kj::AsyncIoStream> link) {
+             return what.serve_on(kj::mv(link));
+           }});
+  }
+
+  mount_snapshot mount(const std::string& path, const std::string& file,
+                       restart_limits rules = {}) {
+    mount_spec spec;
+    spec.path = path;
+    spec.plugin = file;
+    spec.supervision = rules;
+    return wait(parts_->core.mount(std::move(spec)));
+  }
+  mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
+  broker_core& core() { return parts_->core; }
+  event_log& events() { return parts_->services.events; }
+  schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
+
+  /// A request as Cap'n Proto text, answered as text; an error as "kind: what".
+  std::string handle(const std::string& request) { return text_of(start(request)); }
+  kj::Promise<std::string> start(const std::string& request) {
+    auto call = session().handleRequest();
+    capnp::TextCodec().decode(kj::StringPtr(request.c_str()), call.initRequest());
+    return call.send().then(
+        [](capnp::Response<schema::Session::HandleResults>&& answer) {
+          return std::string(capnp::TextCodec().encode(answer.getResponse()).cStr());
+        },
+        [](kj::Exception&& problem) {
+          const auto said = to_error(problem);
+          return to_string(said.kind()) + ": " + said.what();
+        });
+  }
+  std::string text_of(kj::Promise<std::string> answer) { return wait(kj::mv(answer)); }
+
+  /// The newest process of a file; null before its first start.
+  std::shared_ptr<fake_process> process(const std::string& file) { return processes_[file]; }
+  int starts(const std::string& file) { return starts_[file]; }
+
+  /// Ends the newest process of a file and lets the broker see it.
+  void crash(const std::string& file, int signal = SIGSEGV) {
+    process(file)->end(exit_status::signaled(signal, false));
+    settle();
+  }
+
+  /// Moves the clocks of supervision on and runs what is due.
+  void advance(std::chrono::milliseconds step) {
+    clock_.advance(step);
+    dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler()).advance_time(step);
+    settle();
+  }
+
+  /// Runs the loop until nothing moves any more.
+  void settle() {
+    for (int quiet = 0; quiet < settle_turns; ++quiet) {
+      io_.waitScope.poll();
+      kj::evalLater([] {}).wait(io_.waitScope);
+    }
+  }
+
+  template <class T>
+  T wait(kj::Promise<T> what) {
+    return what.wait(io_.waitScope);
+  }
+
+  void detach(kj::Promise<void> task) { parts_->loop.detach(kj::mv(task)); }
+  kj::WaitScope& wait_scope() { return io_.waitScope; }
+  kj::Timer& timer() { return io_.provider->getTimer(); }
+
+ private:
+  static constexpr int settle_turns = 50;
+
+  /// Starts programs in the loop instead of processes.
+  class test_spawner final : public hosted<spawner_actor::base> {
+   public:
+    test_spawner(caf::actor_config& config, reactor& loop, test_broker& owner)
+        : hosted(config, loop), owner_(owner) {}
+    ~test_spawner() noexcept override = default;
+    spawner_actor::behavior_type make_behavior() override {
+      return {[this](const spawn_request& order) { return owner_.spawn(order); }};
+    }
+
+   private:
+    test_broker& owner_;
+  };
+
+  struct parts {
+    explicit parts(test_broker& owner)
+        : loop(owner.system_, owner.io_),
+          asking(owner.system_.spawn<asker>(loop)),
+          random(0.0),
+          services{{"", owner.directory_.string(), ""},
+                   {},
+                   loop,
+                   owner.clock_,
+                   random,
+                   owner.store_,
+                   {},
+                   {},
+                   {}},
+          tree(*caf::actor_cast<asker*>(asking), loop, 1,
+               {{"spawner",
+                 [this, &owner] {
+                   services.spawner = owner.system_.spawn<test_spawner>(loop, owner);
+                   return caf::actor_cast<caf::actor>(services.spawner);
+                 }}}),
+          core(services, *caf::actor_cast<asker*>(asking), tree) {
+      facts.clients = [] { return 1U; };
+      facts.tree = [this] { return tree.describe(core); };
+      session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
+    }
+    reactor loop;
+    caf::actor asking;
+    fixed_random random;
+    broker_services services;
+    supervision_tree tree;
+    broker_core core;
+    broker_facts facts;
+    kj::Maybe<schema::Session::Client> session;
+  };
+
+  spawn_answer spawn(const spawn_request& order) {
+    const auto file = std::filesystem::path(order.process.executable).filename().string();
+    spawn_answer answer;
+    auto found = programs_.find(file);
+    if (found == programs_.end()) {
+      answer.failure = "no such program in this test";
+      answer.permanent = true;
+      return answer;
+    }
+    int link[2];
+    int out[2];
+    int err[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) == 0);
+    REQUIRE(::pipe2(out, O_CLOEXEC | O_NONBLOCK) == 0);
+    REQUIRE(::pipe2(err, O_CLOEXEC | O_NONBLOCK) == 0);
+    auto process = std::make_shared<fake_process>(++last_pid_, found->second.deaf);
+    auto stream = io_.lowLevelProvider->wrapUnixSocketFd(
+        kj::AutoCloseFd(link[1]), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
+    ::close(out[1]);
+    ::close(err[1]);
+    process->serving = std::make_shared<kj::Promise<void>>(found->second.run(kj::mv(stream))
+                                                               .then([] {}, [](kj::Exception&&) {})
+                                                               .eagerlyEvaluate(nullptr));
+    processes_[file] = process;
+    ++starts_[file];
+    answer.process = std::make_shared<spawned_process>();
+    answer.process->process = std::make_unique<process_handle>(process);
+    answer.process->link = unique_fd(link[0]);
+    answer.process->standard_output = unique_fd(out[0]);
+    answer.process->standard_error = unique_fd(err[0]);
+    return answer;
+  }
+
+  testing_config config_;
+  kj::AsyncIoContext io_;
+  caf::actor_system system_;
+  std::unique_ptr<sqlite_store> engine_;
+  inline_async_store store_;
+  manual_clock clock_;
+  std::filesystem::path directory_;
+  std::map<std::string, program> programs_;
+  std::map<std::string, std::shared_ptr<fake_process>> processes_;
+  std::map<std::string, int> starts_;
+  pid_t last_pid_ = 1000;
+  std::unique_ptr<parts> parts_;
+};
+
+}  // namespace bulkhead::test
