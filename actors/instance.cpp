@@ -85,8 +85,7 @@ instance_actor::behavior_type instance::make_behavior() {
   };
 }
 
-// -- start
-// ----------------------------------------------------------------------------------------------------------------------
+// -- start ---------------------------------------------------------------------------------------
 
 void instance::spawn() {
   this->request(spawner_, caf::infinite, spawn_request{settings_.process})
@@ -197,8 +196,7 @@ void instance::start_failed(const kj::Exception& error) {
   begin_end(end_cause::start_failed, std::move(why));
 }
 
-// -- output of the process
-// --------------------------------------------------------------------------------------------------------
+// -- output of the process -----------------------------------------------------------------------
 
 kj::Promise<void> instance::read_pipe(pipe_reader& pipe) {
   const auto slice_max =
@@ -247,8 +245,7 @@ void instance::read_last_words() {
   }
 }
 
-// -- the end
-// ----------------------------------------------------------------------------------------------------------------------
+// -- the end -------------------------------------------------------------------------------------
 
 kj::Promise<void> instance::watch_exit() {
   return exit_observer_->whenBecomesReadable().then([this] { exit_seen(); });
@@ -335,8 +332,7 @@ void instance::close_with(const std::string& verdict) {
           .then([this] { stop(caf::exit_reason::normal); }));
 }
 
-// -- stop
-// -------------------------------------------------------------------------------------------------------------------------
+// -- stop ----------------------------------------------------------------------------------------
 
 void instance::stop_in_order(const instance_stop& order) {
   if (stop_asked_) return;

@@ -38,8 +38,7 @@ kj::Promise<response> call(schema::Session::Client session, const request& what)
 
 }  // namespace
 
-// -- client
-// -------------------------------------------------------------------------------------------------------------------------
+// -- client --------------------------------------------------------------------------------------
 
 std::future<response> client::handle(request what) const {
   auto answer = std::make_shared<std::promise<response>>();
@@ -86,8 +85,7 @@ std::future<response> client::remove(std::string path) const {
   return handle({operation::remove, std::move(path), {}});
 }
 
-// -- typed
-// ------------------------------------------------------------------------------------------------------------------------------
+// -- typed ---------------------------------------------------------------------------------------
 
 class typed_access {
  public:
@@ -105,8 +103,7 @@ std::future<void> with_session(const client& caller,
   return done->get_future();
 }
 
-// -- subscription
-// -------------------------------------------------------------------------------------------------------------------
+// -- subscription --------------------------------------------------------------------------------
 
 subscription::~subscription() {
   if (auto thread = broker_.lock())
@@ -124,8 +121,7 @@ subscription& subscription::operator=(subscription&& other) noexcept {
   return *this;
 }
 
-// -- broker
-// -------------------------------------------------------------------------------------------------------------------------
+// -- broker --------------------------------------------------------------------------------------
 
 broker::broker(broker_config config)
     : thread_(std::make_shared<broker_thread>(std::move(config))) {}

@@ -12,6 +12,7 @@
 
 #include "broker/convert.hpp"
 #include "broker/mount_record.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/view.hpp"
 #include "schema/wire/error_text.hpp"
@@ -39,32 +40,9 @@ std::string make_uuid() {
                      hex.substr(16, 4), hex.substr(20));
 }
 
-bool is_file_name(std::string_view name) {
-  return !name.empty() && name[0] != '.' && name.size() <= 255 &&
-         std::all_of(name.begin(), name.end(), [](char byte) {
-           return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
-         });
-}
-
 [[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
                          std::string remedy = {}) {
   kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
-}
-
-void check_supervision(const std::string& path, const restart_limits& rules) {
-  constexpr std::chrono::hours period_max{24};
-  auto bad = [&path](const char* field, const char* why) {
-    refuse(error_kind::invalid_argument,
-           fmt::format("'{}' is not mounted: {} is out of range", path, field), why);
-  };
-  if (rules.period.count() <= 0 || rules.period > period_max)
-    bad("supervision.period", "it is 1 ms to 24 h");
-  if (rules.intensity > 1'000'000) bad("supervision.intensity", "it is at most 1000000");
-  if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
-    bad("supervision.backoff_first", "it is at most supervision.backoff_max");
-  if (rules.backoff_max > period_max) bad("supervision.backoff_max", "it is at most 24 h");
-  if (rules.backoff_stable.count() <= 0) bad("supervision.backoff_stable", "it is at least 1 ms");
 }
 
 }  // namespace
@@ -74,18 +52,11 @@ broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& p
   services_.save_entry = [this](mount_entry& entry) { return save(entry); };
 }
 
-// -- mount
-// --------------------------------------------------------------------------------------------------------------------------
+// -- mount ---------------------------------------------------------------------------------------
 
 void broker_core::check(mount_spec& spec) {
   const auto& limits = services_.limits;
-  std::string problem;
-  const auto path = normalise_mount_path(spec.path, problem);
-  if (!path)
-    refuse(error_kind::invalid_argument,
-           fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
-           "a path as in kv/ or team/kv/");
-  spec.path = *path;
+  check_mount_spec(spec, limits);
   if (stopping_) refuse(error_kind::broker_stopping, "the broker is stopping", {});
   if (routes_.size() >= limits.mounts_max)
     refuse(error_kind::overloaded, "no further mount is possible",
@@ -95,42 +66,7 @@ void broker_core::check(mount_spec& spec) {
            *taken == spec.path ? "there is a mount at this path"
                                : fmt::format("the mount '{}' overlaps with it", *taken),
            fmt::format("bulkhead unmount {}   |   choose another path", *taken));
-  if (spec.description.size() > limits.description_bytes_max)
-    refuse(error_kind::invalid_argument, "the description is too long",
-           fmt::format("{} bytes, the limit is {}", spec.description.size(),
-                       limits.description_bytes_max));
-  if (spec.options.size() > limits.options_max)
-    refuse(error_kind::invalid_argument, "there are too many options",
-           fmt::format("{}, the limit is {}", spec.options.size(), limits.options_max));
-  std::set<std::string> names;
-  for (const auto& each : spec.options) {
-    const auto name = wire::escape_line(each.name);
-    if (each.name.empty() || each.name.size() + each.value.size() > limits.option_bytes_max)
-      refuse(error_kind::invalid_argument, fmt::format("option '{}' is not usable", name),
-             fmt::format("a name is not empty, and name and value have at most {} bytes",
-                         limits.option_bytes_max));
-    if (!names.insert(each.name).second)
-      refuse(error_kind::invalid_argument, fmt::format("option '{}' is given twice", name), {});
-  }
-  check_supervision(spec.path, spec.supervision);
-  check_plugin(spec);
-}
-
-void broker_core::check_plugin(const mount_spec& spec) const {
-  const auto& directory = services_.config.plugin_directory;
-  const auto name = wire::escape_line(spec.plugin);
-  if (!is_file_name(spec.plugin))
-    refuse(error_kind::invalid_argument, fmt::format("'{}' is no plugin", name),
-           "a plugin is named by its file in the plugin directory, without a path");
-  struct stat info {};
-  const auto file = directory + "/" + spec.plugin;
-  if (::stat(file.c_str(), &info) != 0)
-    refuse(error_kind::not_found, fmt::format("there is no plugin '{}'", name),
-           fmt::format("the plugin directory {} has no such file", directory),
-           fmt::format("ls {}", directory));
-  if (!S_ISREG(info.st_mode) || ::access(file.c_str(), X_OK) != 0)
-    refuse(error_kind::invalid_argument, fmt::format("'{}' is no plugin", name),
-           fmt::format("{} is not an executable file", file), fmt::format("chmod +x {}", file));
+  check_plugin_file(services_.config.plugin_directory, spec.plugin);
 }
 
 std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
@@ -248,8 +184,7 @@ kj::Promise<void> broker_core::save(mount_entry& entry) {
       });
 }
 
-// -- unmount
-// ------------------------------------------------------------------------------------------------------------------------
+// -- unmount -------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::unmount(std::string path) {
   return kj::evalNow([&]() -> kj::Promise<void> {
@@ -293,8 +228,7 @@ kj::Promise<void> broker_core::stop_mounts() {
   return kj::joinPromises(stops.releaseAsArray());
 }
 
-// -- questions and orders
-// -------------------------------------------------------------------------------------------------------------
+// -- questions and orders ------------------------------------------------------------------------
 
 mount_route& broker_core::require(const std::string& path) {
   std::string problem;
@@ -359,8 +293,7 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
   });
 }
 
-// -- start
-// ----------------------------------------------------------------------------------------------------------------------------
+// -- start ---------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::load() {
   return load_page({}).then([this] { return sweep_views({}); });

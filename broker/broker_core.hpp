@@ -63,7 +63,6 @@ class broker_core {
  private:
   std::shared_ptr<mount_entry> make_entry(mount_spec spec);
   void check(mount_spec& spec);
-  void check_plugin(const mount_spec& spec) const;
   kj::Promise<void> start(const std::shared_ptr<mount_entry>& entry, bool mounting);
   kj::Promise<void> discard(std::string path, std::string reason);
   kj::Promise<mount_snapshot> keep(std::string path, mount_snapshot status);

@@ -115,8 +115,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
   };
 }
 
-// -- the core's actions
-// -----------------------------------------------------------------------------------------------------------
+// -- the core's actions --------------------------------------------------------------------------
 
 std::vector<action::report> mount_supervisor::step(const supervisor_event& what) {
   const auto result = core_.step(what, services_.clock.now());
@@ -242,8 +241,7 @@ void mount_supervisor::enter(const action::report& what) {
   }
 }
 
-// -- news of the instance
-// -----------------------------------------------------------------------------------------------------------
+// -- news of the instance ------------------------------------------------------------------------
 
 void mount_supervisor::ready(const instance_ready& news) {
   if (news.generation != instance_generation_ || instance_reported_end_) return;
@@ -307,8 +305,7 @@ void mount_supervisor::instance_down(const caf::down_msg& news) {
   ended(lost);
 }
 
-// -- requests
-// -----------------------------------------------------------------------------------------------------------------------
+// -- requests ------------------------------------------------------------------------------------
 
 caf::result<mount_snapshot> mount_supervisor::await_start() {
   if (!starting_) return snapshot();

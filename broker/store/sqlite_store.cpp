@@ -169,9 +169,9 @@ void sqlite_store::begin_group() {
 void sqlite_store::commit_group() {
   if (!in_group_) throw store_error(store_fault::internal, "no group of writes is open");
   if (group_lost_) {
-    store_error error(*group_lost_);
+    store_failure lost = *group_lost_;
     abandon_group();
-    throw error;
+    throw store_error(std::move(lost));
   }
   try {
     sqlite_query(sql_->commit).run();

@@ -29,7 +29,7 @@ struct options {
 std::string run_directory() {
   if (::geteuid() == 0) return "/run/bulkhead";
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  return runtime == nullptr ? fmt::format("/tmp/bulkhead-{}", ::geteuid())
+  return runtime == nullptr ? fmt::format("/run/user/{}/bulkhead", ::geteuid())
                             : fmt::format("{}/bulkhead", runtime);
 }
 

@@ -182,7 +182,9 @@ def function_length(files):
             match = opening.match(line) if number > end else None
             if not match:
                 continue
-            closing = match.group(1) + "}"
+            indent = match.group(1)
+            # The last line of a constructor's initialisers stands four columns in.
+            closing = (indent[4:] if line.lstrip().startswith(":") else indent) + "}"
             end = next((n for n, text in enumerate(file.lines[number:], number + 1)
                         if text.startswith(closing)), number)
             if end - number + 1 > function_lines_max:

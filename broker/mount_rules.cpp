@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mount_rules.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "broker/convert.hpp"
+#include "broker/router.hpp"
+#include "schema/wire/error_text.hpp"
+
+namespace bulkhead {
+namespace {
+
+constexpr std::size_t file_name_bytes_max = 255;  // NAME_MAX
+constexpr std::chrono::hours supervision_span_max{24};
+constexpr std::uint32_t intensity_max = 1'000'000;
+
+[[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
+                         std::string remedy = {}) {
+  kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
+}
+
+[[noreturn]] void invalid(std::string what, std::string why) {
+  refuse(error_kind::invalid_argument, std::move(what), std::move(why));
+}
+
+bool is_file_name(std::string_view name) {
+  return !name.empty() && name[0] != '.' && name.size() <= file_name_bytes_max &&
+         std::all_of(name.begin(), name.end(), [](char byte) {
+           return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                  (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+         });
+}
+
+void check_options(const std::vector<option>& options, const broker_limits& limits) {
+  if (options.size() > limits.options_max)
+    invalid("there are too many options",
+            fmt::format("{}, the limit is {} (options_max)", options.size(), limits.options_max));
+  std::set<std::string> names;
+  for (const auto& each : options) {
+    const auto name = wire::escape_line(each.name);
+    if (each.name.empty() || each.name.size() + each.value.size() > limits.option_bytes_max)
+      invalid(fmt::format("option '{}' is not usable", name),
+              fmt::format("a name is not empty, and name and value have at most {} bytes "
+                          "(option_bytes_max)",
+                          limits.option_bytes_max));
+    if (!names.insert(each.name).second)
+      invalid(fmt::format("option '{}' is given twice", name), "each name may be given once");
+  }
+}
+
+void check_supervision(const restart_limits& rules) {
+  const auto bad = [](const char* field, std::string why) {
+    invalid(fmt::format("supervision.{} is out of range", field), std::move(why));
+  };
+  if (rules.period.count() <= 0 || rules.period > supervision_span_max)
+    bad("period", "it is 1 ms to 24 h");
+  if (rules.intensity > intensity_max)
+    bad("intensity", fmt::format("it is at most {}", intensity_max));
+  if (rules.backoff_max.count() < 0 || rules.backoff_max > supervision_span_max)
+    bad("backoff_max", "it is at most 24 h");
+  if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
+    bad("backoff_first", "it is at most backoff_max");
+  if (rules.backoff_stable.count() <= 0) bad("backoff_stable", "it is at least 1 ms");
+}
+
+}  // namespace
+
+void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
+  std::string problem;
+  const auto path = normalise_mount_path(spec.path, problem);
+  if (!path)
+    refuse(error_kind::invalid_argument,
+           fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
+           "a path as in kv/ or team/kv/");
+  spec.path = *path;
+  if (spec.description.size() > limits.description_bytes_max)
+    invalid("the description is too long",
+            fmt::format("{} bytes, the limit is {} (description_bytes_max)",
+                        spec.description.size(), limits.description_bytes_max));
+  check_options(spec.options, limits);
+  check_supervision(spec.supervision);
+}
+
+void check_plugin_file(const std::string& directory, const std::string& plugin) {
+  const auto name = wire::escape_line(plugin);
+  if (!is_file_name(plugin))
+    invalid(fmt::format("'{}' is no plugin", name),
+            "a plugin is named by its file in the plugin directory, without a path");
+  struct stat info {};
+  const auto file = directory + "/" + plugin;
+  if (::stat(file.c_str(), &info) != 0)
+    refuse(error_kind::not_found, fmt::format("there is no plugin '{}'", name),
+           fmt::format("the plugin directory {} has no such file", directory),
+           fmt::format("ls {}", directory));
+  if (!S_ISREG(info.st_mode) || ::access(file.c_str(), X_OK) != 0)
+    refuse(error_kind::invalid_argument, fmt::format("'{}' is no plugin", name),
+           fmt::format("{} is not an executable file", file), fmt::format("chmod +x {}", file));
+}
+
+}  // namespace bulkhead

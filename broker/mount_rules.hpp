@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What may be mounted: the rules of a mount's specification, apart from the state of the broker.
+// They throw kj::Exception in the shape of schema/error.capnp, which names the field and the limit.
+
+#include <string>
+
+#include "broker/broker.hpp"
+#include "broker/limits.hpp"
+
+namespace bulkhead {
+
+/// Checks every field and puts `spec.path` into its normal form. Fails with invalid_argument.
+void check_mount_spec(mount_spec& spec, const broker_limits& limits);
+
+/// The plugin is a file name, and the directory holds an executable file of that name. Fails with
+/// invalid_argument or not_found. Looks at the file system.
+void check_plugin_file(const std::string& directory, const std::string& plugin);
+
+}  // namespace bulkhead
