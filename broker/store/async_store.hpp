@@ -25,7 +25,7 @@ class async_store {
   async_store() = default;
   async_store(const async_store&) = delete;
   async_store& operator=(const async_store&) = delete;
-  virtual ~async_store() noexcept(false) {}
+  virtual ~async_store() noexcept(false) = default;
 
   virtual kj::Promise<range_result> range(range_request request) = 0;
   virtual kj::Promise<txn_result> txn(txn_request request) = 0;
