@@ -23,3 +23,7 @@ bulkhead_unit_test(calc_test bulkhead-sdk)
 target_sources(calc_test PRIVATE ${PROJECT_SOURCE_DIR}/plugins/calc/calculator.cpp
                                  ${PROJECT_SOURCE_DIR}/plugins/calc/expression.cpp)
 bulkhead_target_schema(calc_test ${PROJECT_SOURCE_DIR}/plugins/calc/calc.capnp)
+
+bulkhead_unit_test(bad_plugin_test bulkhead-wire)
+target_compile_definitions(bad_plugin_test PRIVATE BAD_PLUGIN_DIR="${PROJECT_BINARY_DIR}/bad-plugins")
+add_dependencies(bad_plugin_test bad_plugin)
