@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes the tested code out of README.md, so that what it shows is what is built and run.
 
-Usage: blocks.py README NAME   prints the fence that follows `<!-- NAME -->`; of a console fence, the commands without "$ ".
+Usage: blocks.py README NAME
+Prints the fence that follows `<!-- NAME -->`; of a console fence, the commands without "$ ".
 
-Exits 1 when there is no such fence: a mark that was renamed must not make a test pass by testing nothing.
+Exits 1 when there is no such fence: a mark that was renamed must not make a test pass by testing
+nothing.
 """
 
 import re

@@ -10,7 +10,7 @@ import pathlib
 import re
 
 line_columns_max = 100
-wide_line_columns_max = 140  # contracts, CMake and prose
+wide_line_columns_max = 160  # contracts, CMake and prose
 function_lines_max = 70
 file_lines_max = 800
 readme_lines_min = 5
@@ -138,7 +138,7 @@ def licence_line(files):
 
 @rule
 def line_length(files):
-    """Code keeps to 100 columns; contracts, CMake, shell and prose to 140; a URL may be longer."""
+    """Code keeps to 100 columns; contracts, CMake, shell and prose to 160; a URL may be longer."""
     for file in files:
         most = line_columns_max if file.is_code or file.suffix == ".py" else wide_line_columns_max
         if file.path == "LICENSE" or file.suffix in {".txt", ".json"}:
@@ -169,26 +169,36 @@ def file_length(files):
             yield file.path, 1, f"{len(file.lines) - 1} lines, {file_lines_max} are allowed"
 
 
+def head_of(lines, index):
+    """The index of the line where the statement begins whose last line is lines[index]."""
+    depth = 0
+    while index >= 0:
+        code = re.sub(r'"(\\.|[^"\\])*"', "", lines[index])
+        depth += code.count(")") - code.count("(")
+        if depth <= 0:
+            return index
+        index -= 1
+    return 0
+
+
 @rule
 def function_length(files):
     """A function fits a screen: 70 lines at most. Catch2 test cases may be longer."""
-    exempt = "namespace|class|struct|enum|union|extern|TEST_CASE|TEMPLATE_TEST|SCENARIO|template"
-    opening = re.compile(rf"^( *)(?!{exempt})\S.*\)[^;=]*\{{$")
+    exempt = r"namespace|class|struct|enum|union|extern|template|TEST_CASE|TEMPLATE_TEST|\}"
+    opening = re.compile(r"^ *\S.*\)[^;=]*\{$")
     for file in files:
-        if not file.is_code:
-            continue
-        end = -1
-        for number, line in file.numbered():
-            match = opening.match(line) if number > end else None
-            if not match:
+        end = 0
+        for number, line in file.numbered() if file.is_code else ():
+            if number <= end or not opening.match(line):
                 continue
-            indent = match.group(1)
-            # The last line of a constructor's initialisers stands four columns in.
-            closing = (indent[4:] if line.lstrip().startswith(":") else indent) + "}"
+            head = file.lines[head_of(file.lines, number - 1)]
+            if re.match(rf"\s*({exempt})", head):
+                continue
+            closing = head[:len(head) - len(head.lstrip())] + "}"
             end = next((n for n, text in enumerate(file.lines[number:], number + 1)
                         if text.startswith(closing)), number)
-            if end - number + 1 > function_lines_max:
-                long = end - number + 1
+            long = end - number + 1
+            if long > function_lines_max:
                 yield file.path, number, f"{long} lines, {function_lines_max} are allowed"
 
 
