@@ -47,9 +47,10 @@ void mount_context::log_text(log_level level, const std::string& line) const {
     send_line(state_->host, log_level::WARN, remark).detach([](kj::Exception&&) {});
   }
   ++state_->lines_under_way;
-  auto ended = [state = state_] { --state->lines_under_way; };
+  // Two temporaries: a function that is passed by name would be kept by reference.
   send_line(state_->host, level, line)
-      .then(ended, [ended](kj::Exception&&) { ended(); })
+      .then([state = state_] { --state->lines_under_way; },
+            [state = state_](kj::Exception&&) { --state->lines_under_way; })
       .detach([](kj::Exception&&) {});
 }
 
