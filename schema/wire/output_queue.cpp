@@ -87,6 +87,7 @@ void output_queue::add(kj::ArrayPtr<const int> fds, frame_segments segments) {
 }
 
 void output_queue::add_small(frame_segments segments, kj::ArrayPtr<const kj::byte> table) {
+  ++pending_frames_;
   append(pending_, table);
   for (auto segment : segments) append(pending_, segment.asBytes());
   count_queued();
@@ -137,7 +138,8 @@ void output_queue::schedule(bool lazy) {
 void output_queue::wait_for_quiet(std::size_t seen, unsigned quiet, unsigned turns) {
   turns_.add(kj::evalLater([this, seen, quiet, turns]() {
     const unsigned quiet_now = pending_.size() == seen ? quiet + 1 : 0;
-    if (quiet_now >= quiet_turns || turns >= turns_max) {
+    const unsigned enough = pending_frames_ < busy_frames ? quiet_turns : busy_quiet_turns;
+    if (quiet_now >= enough || turns >= turns_max) {
       scheduled_ = false;
       flush();
     } else {
@@ -232,12 +234,14 @@ void output_queue::keep_pending() {
   backlog_bytes_ += pending_.size();
   backlog_.push_back({std::move(pending_), nullptr});
   pending_.clear();
+  pending_frames_ = 0;
   start_drain();
 }
 
 void output_queue::clear_pending() {
   const bool spare = pending_.capacity() > keep_capacity_bytes && pending_.size() < 1024;
   pending_.clear();
+  pending_frames_ = 0;
   if (spare) pending_.shrink_to_fit();
 }
 

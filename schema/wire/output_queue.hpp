@@ -4,10 +4,13 @@
 // the message to the socket, and what the socket does not take at once waits here, counted.
 //
 // When to write. Cap'n Proto answers one frame with several, a few turns of the event loop apart,
-// so a batch is over when nothing was added for `quiet_turns` rounds of the loop; `turns_max`
-// rounds or `batch_bytes` bytes end it in any case. A round costs 0.1 us when the loop is idle, so
-// a lone call is not held up. (kj::evalLast would be exact, but never runs while anything keeps
-// re-arming itself.)
+// so a batch is over when nothing was added for `quiet_turns` rounds of the loop, and for
+// `busy_quiet_turns` once it has `busy_frames` frames, which says that many calls are under way;
+// `turns_max` rounds or `batch_bytes` bytes end it in any case. A round costs 0.1 us when the loop
+// is idle, so a lone call is not held up. Measured behind a proxy, one core: 4 rounds for all take
+// 50 us for a lone call and carry 64,000 calls/s with 64 outstanding; 8 for all, 52 us and 84,000;
+// 4 and 8, 50 us and 75,000; 2 and 8, 50 us and 64,000. (kj::evalLast would be exact, but never
+// runs while anything keeps re-arming itself.)
 //
 // Holding back. A lone Finish or Release wakes the peer for nothing. With `hold_back_us` and a
 // timer it does not start a batch, but rides with the next frame, or leaves alone after that time.
@@ -39,7 +42,9 @@ namespace bulkhead::wire {
 class output_queue final : private kj::TaskSet::ErrorHandler {
  public:
   static constexpr unsigned quiet_turns = 4;
-  static constexpr unsigned turns_max = 64;
+  static constexpr unsigned busy_quiet_turns = 8;
+  static constexpr std::size_t busy_frames = 3;
+  static constexpr unsigned turns_max = 256;
   static constexpr std::size_t batch_bytes = 64 * 1024;
   static constexpr std::size_t copy_bytes_max = 4096;  ///< bigger frames are not copied
   static constexpr std::size_t held_bytes_max = 2048;  ///< more Finishes than this do not wait
@@ -95,7 +100,8 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   stream_meter& meter_;
   kj::Function<void(kj::Exception)> failed_;
   std::vector<kj::byte> pending_;  // small frames of this batch
-  std::deque<chunk> backlog_;      // what the socket did not take, oldest first
+  std::size_t pending_frames_ = 0;
+  std::deque<chunk> backlog_;  // what the socket did not take, oldest first
   std::size_t backlog_bytes_ = 0;
   bool scheduled_ = false;
   bool timer_armed_ = false;

@@ -109,10 +109,11 @@ text as_json(const results& found) {
   for (const auto& one : found.cells) cells.push_back(json_cell(one));
   std::vector<text> recoveries;
   for (const auto& one : found.recoveries) {
-    recoveries.push_back(fmt::format(
-        R"({{"cores":{},"kills":{},"p50_ms":{:.3f},"p99_ms":{:.3f},"max_ms":{:.3f},"calls_failed":{}}})",
-        one.cores, one.ms.size(), percentile(one.ms, 50), percentile(one.ms, 99),
-        percentile(one.ms, 100), one.calls_failed));
+    recoveries.push_back(
+        fmt::format(R"({{"cores":{},"kills":{},"p50_ms":{:.3f},"p99_ms":{:.3f},"max_ms":{:.3f},)"
+                    R"("calls_failed":{}}})",
+                    one.cores, one.ms.size(), percentile(one.ms, 50), percentile(one.ms, 99),
+                    percentile(one.ms, 100), one.calls_failed));
   }
   std::vector<text> idle;
   for (const auto& [process, bytes] : found.idle_pss_bytes) {
@@ -124,11 +125,11 @@ text as_json(const results& found) {
         R"({{"what":"{}","value":{:.3f},"limit":{},"unit":"{}","at_least":{},"met":{}}})", one.what,
         one.value, one.limit, one.unit, one.at_least, one.met()));
   }
-  return fmt::format(
-      R"({{"rounds":{},"outstanding":{},"cells":[{}],"recovery":[{}],"idle_pss_bytes":{{{}}},"bars":[{}]}})"
-      "\n",
-      found.rounds, found.lanes, fmt::join(cells, ","), fmt::join(recoveries, ","),
-      fmt::join(idle, ","), fmt::join(met, ","));
+  return fmt::format(R"({{"rounds":{},"outstanding":{},"cells":[{}],"recovery":[{}],)"
+                     R"("idle_pss_bytes":{{{}}},"bars":[{}]}})"
+                     "\n",
+                     found.rounds, found.lanes, fmt::join(cells, ","), fmt::join(recoveries, ","),
+                     fmt::join(idle, ","), fmt::join(met, ","));
 }
 
 }  // namespace bulkhead::bench
