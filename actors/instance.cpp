@@ -381,6 +381,9 @@ void instance::on_loop_exit() {
   exit_observer_ = nullptr;
   protocol_ = nullptr;
   process_ = nullptr;  // kills what still runs
+  // The parent holds this actor and this actor its parent: one of them has to let go.
+  parent_ = instance_parent();
+  spawner_ = spawner_actor();
 }
 
 }  // namespace bulkhead

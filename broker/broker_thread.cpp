@@ -195,8 +195,6 @@ void broker_thread::main(broker_config config, std::promise<void>& started) {
     up = true;
   } catch (const kj::Exception& problem) {
     started.set_exception(std::make_exception_ptr(to_error(problem)));
-  } catch (const error& problem) {
-    started.set_exception(std::make_exception_ptr(problem));
   }
   if (up) {
     auto gave_up = parts.root_ended.addBranch().then([&parts] {

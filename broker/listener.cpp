@@ -27,8 +27,9 @@ std::string errno_text(int number) {
 }
 
 [[noreturn]] void fail(const std::string& path, const char* step, int number) {
-  throw error(error_kind::invalid_argument, fmt::format("cannot listen on {}", path),
-              fmt::format("{}: {}", step, errno_text(number)), "choose another path with --socket");
+  kj::throwFatalException(exception(
+      error_kind::invalid_argument, fmt::format("cannot listen on {}", path),
+      fmt::format("{}: {}", step, errno_text(number)), "choose another path with --socket"));
 }
 
 identity peer_of(kj::AsyncIoStream& stream) {
@@ -74,9 +75,9 @@ void listener::lock() {
     if (fd < 0) fail(path_, "its lock file cannot be opened", errno);
     lock_ = kj::AutoCloseFd(fd);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
-      throw error(error_kind::already_exists, fmt::format("another broker listens on {}", path_),
-                  fmt::format("it holds {}", file),
-                  "stop it, or choose another path with --socket");
+      kj::throwFatalException(exception(
+          error_kind::already_exists, fmt::format("another broker listens on {}", path_),
+          fmt::format("it holds {}", file), "stop it, or choose another path with --socket"));
     // The broker before this one may have removed the file between our open and our lock.
     struct stat ours {};
     struct stat there {};
@@ -89,17 +90,18 @@ kj::AutoCloseFd listener::bind() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.size() >= sizeof address.sun_path)
-    throw error(
+    kj::throwFatalException(exception(
         error_kind::invalid_argument, fmt::format("cannot listen on {}", path_),
         fmt::format("the path of a unix socket has at most {} bytes", sizeof address.sun_path - 1),
-        "choose a shorter path with --socket");
+        "choose a shorter path with --socket"));
   std::memcpy(static_cast<char*>(address.sun_path), path_.c_str(), path_.size() + 1);
   struct stat there {};
   if (::lstat(path_.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode))
-      throw error(error_kind::invalid_argument, fmt::format("cannot listen on {}", path_),
-                  "there is a file of that name that is no socket",
-                  "remove it, or choose another path with --socket");
+      kj::throwFatalException(exception(error_kind::invalid_argument,
+                                        fmt::format("cannot listen on {}", path_),
+                                        "there is a file of that name that is no socket",
+                                        "remove it, or choose another path with --socket"));
     ::unlink(path_.c_str());  // stale: we hold its lock
   }
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

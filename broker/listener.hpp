@@ -30,7 +30,7 @@ class listener final : private kj::TaskSet::ErrorHandler {
  public:
   using greet = std::function<schema::Gateway::Client(identity)>;
 
-  /// Binds and listens. Throws `error`: invalid_argument (path too long, no such directory, not a
+  /// Binds and listens. Throws kinds invalid_argument (path too long, no such directory, not a
   /// socket), already_exists (another broker listens there). `greet` makes the bootstrap capability
   /// of each connection.
   listener(reactor& loop, std::string path, std::uint32_t clients_max, std::uint64_t flow_words_max,

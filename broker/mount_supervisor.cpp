@@ -383,6 +383,7 @@ void mount_supervisor::on_task_failed(kj::Exception&& error) {
 void mount_supervisor::on_loop_exit() {
   // Should this actor fail, its instance must not live on unsupervised.
   if (!instance_reported_end_) anon_send_exit(instance_, caf::exit_reason::user_shutdown);
+  instance_ = instance_actor();
   offer_ = nullptr;
   waiters_.clear();
 }

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The embedding API with real threads and processes: a broker in the process of a service, used from several threads, twice.
+// argv is Catch2's; the plugin directory comes from the environment variable BULKHEAD_TEST_PLUGINS.
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "broker/broker.hpp"
+#include "broker/typed.hpp"
+
+using namespace bulkhead;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+/// A directory that goes with the test.
+struct scratch {
+  scratch() {
+    std::string name = (std::filesystem::temp_directory_path() / "bulkhead-test-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~scratch() { std::filesystem::remove_all(path); }
+  scratch(const scratch&) = delete;
+  scratch& operator=(const scratch&) = delete;
+  std::filesystem::path path;
+};
+
+broker_config config_in(const scratch& where) {
+  const char* plugins = std::getenv("BULKHEAD_TEST_PLUGINS");
+  REQUIRE(plugins != nullptr);
+  return {(where.path / "state").string(), plugins, ""};
+}
+
+error_kind kind_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const error& problem) {
+    return problem.kind();
+  }
+  return error_kind::unknown;
+}
+
+mount_spec kv_mount() {
+  mount_spec spec;
+  spec.path = "kv/";
+  spec.plugin = "kv";
+  return spec;
+}
+
+}  // namespace
+
+TEST_CASE("a broker in the process mounts, serves, survives a kill, and a later one finds the data") {
+  const scratch where;
+  {
+    broker first(config_in(where));
+    std::promise<broker_event> crash;
+    auto watching = first.observe([&crash](const broker_event& each) {
+      if (each.name == "crashed") crash.set_value(each);
+    });
+    CHECK(first.mount(kv_mount()).state == mount_state::ready);
+    auto client = first.connect();
+    client.write("kv/app", {{"user", "ada"}}).get();
+    first.kill("kv/", SIGKILL);
+    CHECK(crash.get_future().get().mount == "kv/");
+    const auto found = client.read("kv/app").get();
+    REQUIRE(find(found.fields, "user") != nullptr);
+    CHECK(*find(found.fields, "user")->text() == "ada");
+    CHECK(first.status("kv").restarts == 1);
+    first.stop();
+    CHECK(kind_of([&] { client.read("kv/app").get(); }) == error_kind::broker_stopping);
+    CHECK(kind_of([&] { first.mounts(); }) == error_kind::broker_stopping);
+  }
+  broker second(config_in(where));
+  const auto found = second.connect().read("kv/app").get();
+  CHECK(*find(found.fields, "user")->text() == "ada");
+  second.unmount("kv/");
+  CHECK(second.mounts().empty());
+  CHECK(kind_of([&] { second.connect().read("kv/app").get(); }) == error_kind::not_found);
+}
+
+TEST_CASE("two brokers cannot share a state directory") {
+  const scratch where;
+  broker first(config_in(where));
+  CHECK(kind_of([&] { broker second(config_in(where)); }) == error_kind::storage);
+}
+
+TEST_CASE("bad configurations are refused by name") {
+  const scratch where;
+  auto no_plugins = config_in(where);
+  no_plugins.plugin_directory = (where.path / "nowhere").string();
+  CHECK(kind_of([&] { broker refused(no_plugins); }) == error_kind::invalid_argument);
+  auto long_socket = config_in(where);
+  long_socket.socket_path = (where.path / std::string(200, 'x')).string();
+  CHECK(kind_of([&] { broker refused(long_socket); }) == error_kind::invalid_argument);
+}
+
+TEST_CASE("many threads use one client, with futures and callbacks, while the plugin is killed") {
+  const scratch where;
+  broker subject(config_in(where));
+  auto spec = kv_mount();
+  spec.supervision.intensity = 1000;
+  spec.supervision.backoff_first = spec.supervision.backoff_max = std::chrono::milliseconds(1);
+  subject.mount(spec);
+  auto client = subject.connect();
+  std::atomic<int> served = 0;
+  std::atomic<int> crashed = 0;
+  std::vector<std::thread> threads;
+  for (int worker = 0; worker < 4; ++worker)
+    threads.emplace_back([&, worker] {
+      for (int i = 0; i < 50; ++i) {
+        const auto key = "kv/w" + std::to_string(worker);
+        try {
+          client.write(key, {{"n", i}}).get();
+          ++served;
+        } catch (const error& problem) {
+          if (problem.kind() == error_kind::plugin_crashed) ++crashed;
+        }
+      }
+    });
+  for (int i = 0; i < 5; ++i) {
+    const auto kind = kind_of([&] { subject.kill("kv/", SIGKILL); });
+    CHECK((kind == error_kind::unknown || kind == error_kind::failed_precondition));
+    subject.status("kv/");
+  }
+  for (auto& each : threads) each.join();
+  CHECK(served + crashed == 200);
+  CHECK(served > 0);
+  std::promise<bool> told;
+  client.handle({operation::list, "kv/", {}}, [&told](std::future<response> answer) {
+    told.set_value(!answer.get().keys.empty());
+  });
+  CHECK(told.get_future().get());
+}
+
+TEST_CASE("typed work runs on the broker's thread, and its failure arrives as an error") {
+  const scratch where;
+  broker subject(config_in(where));
+  subject.mount(kv_mount());
+  auto client = subject.connect();
+  std::string name;
+  with_session(client, [&name](schema::Session::Client session) {
+    return session.whoamiRequest().send().then(
+        [&name](capnp::Response<schema::Session::WhoamiResults>&& who) {
+          name = who.getIdentity().getName().cStr();
+        });
+  }).get();
+  CHECK(name.substr(0, 4) == "uid:");
+  CHECK(kind_of([&] {
+          with_session(client, [](schema::Session::Client session) {
+            auto request = session.mountRequest();
+            request.setPath("nowhere/");
+            return request.send().ignoreResult();
+          }).get();
+        }) == error_kind::not_found);
+}
