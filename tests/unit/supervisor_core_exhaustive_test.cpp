@@ -47,6 +47,7 @@ struct witness {
   std::set<std::string> operator_started;               // live and started by request
   std::map<std::string, std::vector<instant>> counted;  // restarts that count, by window
   std::set<std::uint64_t> timers;
+  std::uint64_t cancelled = 0;      // the timer that was cancelled last
   std::set<std::string> killed;     // live and killed
   std::set<std::string> abandoned;  // killed, and given up while the supervisor stops
   bool stop_seen = false;
@@ -203,6 +204,7 @@ void world::account(const supervisor_action& one, const supervisor_event& cause)
     require(seen.timers.insert(arm->id).second, "a timer armed twice");
   } else if (const auto* cancel = std::get_if<action::cancel_timer>(&one)) {
     require(seen.timers.erase(cancel->id) == 1, "a timer cancelled that was not armed");
+    seen.cancelled = cancel->id;
   } else if (const auto* forget = std::get_if<action::forget_child>(&one)) {
     require(seen.live.count(forget->id) == 0, "a child forgotten while an instance lives");
     seen.types.erase(forget->id);
@@ -248,7 +250,8 @@ void world::step(const supervisor_event& what) {
   const auto expectation = expect(what);
   const auto phase_before = core.phase();
   const bool was_asked = seen.asked_to_end.count(subject) == 1;
-  if (const auto* e = std::get_if<event::timer>(&what)) seen.timers.erase(e->id);
+  bool void_timer = false;
+  if (const auto* e = std::get_if<event::timer>(&what)) void_timer = seen.timers.erase(e->id) == 0;
   if (!subject.empty() && concerns_live) {
     seen.live.erase(subject);
     seen.asked_to_end.erase(subject);
@@ -267,6 +270,7 @@ void world::step(const supervisor_event& what) {
       e != nullptr && result.answer == verdict::ok) {
     seen.types[e->spec.id] = e->spec.restart;
   }
+  require(!void_timer || result.actions.empty(), "a timer that was cancelled had an effect");
   if (result.answer != verdict::ok) {
     require(result.actions.empty() || phase_before == supervisor_phase::booting,
             "a refused request had an effect");
@@ -378,7 +382,7 @@ std::vector<supervisor_event> events_for(const world& w, const std::vector<std::
     if (status->state == child_state::quarantined) all.emplace_back(event::reset_child{id});
   }
   for (const auto timer : w.seen.timers) all.emplace_back(event::timer{timer});
-  if (senseless) all.emplace_back(event::timer{0});
+  if (senseless) all.emplace_back(event::timer{w.seen.cancelled});
   all.emplace_back(event::stop{"enough", std::nullopt});
   if (senseless) all.emplace_back(event::stop{"enough", w.now + 1s});
   return all;
