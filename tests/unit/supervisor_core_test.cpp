@@ -180,16 +180,6 @@ TEST_CASE("A14 when the third first child fails, the others are stopped in rever
   CHECK(b.finish->reason == "child c did not start: no luck");
 }
 
-TEST_CASE("A16 the defaults are OTP's") {
-  const supervisor_policy policy;
-  CHECK(policy.intensity == 1);
-  CHECK(policy.period == 5s);
-  CHECK(policy.when_spent == give_up::escalate);
-  const child_spec spec;
-  CHECK(spec.restart == restart_type::permanent);
-  CHECK(spec.shutdown == shutdown_rule::within(5s));
-}
-
 TEST_CASE("A18 A19 a wrong spec is refused by the field that is wrong, and nothing changes") {
   bench b{otp()};
   b.boot({});
@@ -213,23 +203,6 @@ TEST_CASE("A18 A19 a wrong spec is refused by the field that is wrong, and nothi
   zero.id = std::string(512, 'x');
   zero.shutdown.timeout = 0ms;
   CHECK(check(zero).empty());
-}
-
-TEST_CASE("A22 a wrong policy is refused by the field that is wrong") {
-  const auto error_of = [](auto change) {
-    supervisor_policy policy;
-    change(policy);
-    return check(policy);
-  };
-  CHECK(error_of([](auto&) {}).empty());
-  CHECK(error_of([](auto& p) { p.period = 0ms; }).find("period is 0 ms") == 0);
-  CHECK(error_of([](auto& p) { p.period = 1ms; }).empty());
-  CHECK(error_of([](auto& p) { p.period = supervision_duration_max + 1ms; }).find("period") == 0);
-  CHECK(error_of([](auto& p) { p.intensity = 0; }).empty());
-  CHECK(error_of([](auto& p) { p.intensity = restart_intensity_max; }).empty());
-  CHECK(error_of([](auto& p) { p.intensity = restart_intensity_max + 1; }).find("intensity") == 0);
-  CHECK(error_of([](auto& p) { p.kill_wait = -1ms; }).find("kill_wait") == 0);
-  CHECK(error_of([](auto& p) { p.backoff.factor = 0; }).find("backoff factor") == 0);
 }
 
 TEST_CASE("A25 first children start one after another, each when the one before is ready") {
@@ -799,13 +772,4 @@ TEST_CASE("a hundred thousand children are added and stopped in a moment") {
     b.core.step(event::exited{fmt::format("c{}", i), 1, exit_kind::shutdown, ""}, b.now);
   }
   CHECK(b.core.phase() == supervisor_phase::finished);
-}
-
-TEST_CASE("durations read well") {
-  CHECK(duration_text(0ms) == "0 ms");
-  CHECK(duration_text(400ms) == "400 ms");
-  CHECK(duration_text(1500ms) == "1.5 s");
-  CHECK(duration_text(30s) == "30 s");
-  CHECK(duration_text(120s) == "2 min");
-  CHECK(duration_text(90s) == "1 min 30 s");
 }
