@@ -1,0 +1,26 @@
+# System tests: real processes, sockets and SQLite, driven from outside by Python (its standard library is all they need).
+# The same programs run in every build; under sanitizers with smaller counts and longer deadlines. See harness.py.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+set(system_test_arguments
+  --bulkheadd "$<TARGET_FILE:bulkheadd>" --bulkhead "$<TARGET_FILE:bulkhead>"
+  --plugins "${PROJECT_BINARY_DIR}/plugin-dir" --bad-plugins "${PROJECT_BINARY_DIR}/bad-plugins")
+if(BULKHEAD_SANITIZE)
+  list(APPEND system_test_arguments --scale small --sanitized)
+endif()
+
+# bulkhead_system_test(NAME SECONDS): tests/system/NAME_test.py, which must end within SECONDS (four times that under sanitizers).
+function(bulkhead_system_test name seconds)
+  if(BULKHEAD_SANITIZE)
+    math(EXPR seconds "${seconds} * 4")
+  endif()
+  add_test(NAME system-${name}
+           COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/system/${name}_test.py" ${system_test_arguments})
+  set_tests_properties(system-${name} PROPERTIES LABELS system TIMEOUT ${seconds})
+endfunction()
+
+bulkhead_system_test(misuse_start 180)
+bulkhead_system_test(misuse_call 240)
+bulkhead_system_test(stop 180)
+bulkhead_system_test(durability 600)
+bulkhead_system_test(churn 600)
+set_tests_properties(system-churn system-durability PROPERTIES RUN_SERIAL ON)
