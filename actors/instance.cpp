@@ -349,7 +349,13 @@ void instance::stop_in_order(const instance_stop& order) {
 }
 
 kj::Promise<void> instance::stop_steps(instance_stop order) {
-  auto request = KJ_ASSERT_NONNULL(plugin_).shutdownRequest();
+  auto& plugin = KJ_ASSERT_NONNULL(plugin_);
+  if (!order.unmount_uuid.empty()) {
+    auto forget = plugin.unmountRequest();
+    forget.setUuid(order.unmount_uuid.c_str());
+    run(forget.send().ignoreResult().catch_([](kj::Exception&&) {}));
+  }
+  auto request = plugin.shutdownRequest();
   request.setGraceMs(static_cast<std::uint32_t>(order.grace.count()));
   run(request.send().ignoreResult().catch_([](kj::Exception&&) {}));
   return loop()

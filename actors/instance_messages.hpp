@@ -50,6 +50,7 @@ struct instance_end {
 /// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait`
 /// SIGKILL to the group.
 struct instance_stop {
+  std::string unmount_uuid;  // when not empty, the mount is going away: the plugin is told so first
   std::chrono::milliseconds grace{2'000};
   std::chrono::milliseconds term_wait{1'000};
 };

@@ -121,7 +121,7 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
     return discard(path, "its first start failed").then([path, why, lines]() -> mount_snapshot {
       refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
              lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),
-             "run the plugin's file by hand to see what it says");
+             "correct the plugin, its file or its options, and mount it again");
     });
   }
   auto entry = require(path).entry;
@@ -198,7 +198,7 @@ kj::Promise<void> broker_core::unmount(std::string path) {
     entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
                                   "an operator removed the mount"));
     return ask_
-        .ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "unmounted"})
+        .ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "unmounted", true})
         .ignoreResult()
         .then([this, path] { return parent_.remove(path); })
         .then([this, path] {

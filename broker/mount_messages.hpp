@@ -33,6 +33,7 @@ struct mount_signal {
 struct mount_stop {
   std::chrono::milliseconds drain_max{0};
   std::string reason;
+  bool forget = false;  // the mount is going away for good: the plugin is told
 };
 
 /// INTERNAL: a timer of the supervision core is due.

@@ -202,6 +202,7 @@ void mount_supervisor::perform_stop(const action::stop_child& what) {
   instance_stop order;
   order.grace = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_grace_ms;
   order.term_wait = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_term_ms;
+  if (forget_) order.unmount_uuid = entry_->uuid;
   this->send(instance_, order);
 }
 
@@ -326,6 +327,7 @@ caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order
   if (leaving_) return waiter;
   leaving_ = true;
   stop_reason_ = order.reason;
+  forget_ = order.forget;
   run(entry_->slot->drained(order.drain_max.count() * kj::MILLISECONDS).then([this] {
     this->send(this, mount_drained{});
   }));

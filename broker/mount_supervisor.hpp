@@ -74,6 +74,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::vector<start_waiter> waiters_;
   bool starting_ = false;
   bool leaving_ = false;  // being removed: the slot is not ours to switch any more
+  bool forget_ = false;   // ... for good
   std::string stop_reason_;
   std::vector<start_waiter> stop_waiters_;
   bool reserving_ = false;

@@ -12,8 +12,14 @@ using test::test_broker;
 
 namespace {
 
+int unmounts_told = 0;
+
 struct echo {
   explicit echo(sdk::mount_context mount) : mount_(std::move(mount)) {}
+  kj::Promise<void> unmount() {
+    ++unmounts_told;
+    return kj::READY_NOW;
+  }
   sdk::fields read(const sdk::request& what) { return {{"saw", what.capture("rest")}}; }
   kj::Promise<sdk::response> hang(const sdk::request&) {
     return kj::Promise<sdk::response>(kj::NEVER_DONE);
@@ -168,8 +174,10 @@ TEST_CASE(
   request.setPath("echo/");
   auto backend = request.send().getMount().backendRequest().send().getBackend();
   auto process = tb.process("echo");
+  unmounts_told = 0;
   auto unmounting = tb.core().unmount("echo").eagerlyEvaluate(nullptr);
   tb.settle();
+  CHECK(unmounts_told == 1);
   process->end(exit_status::exited(0));  // what a plugin does after `shutdown`
   tb.wait(kj::mv(unmounting));
   CHECK(process->reaped);
@@ -225,4 +233,91 @@ TEST_CASE("the tree shows supervisors, mounts and instances") {
   CHECK(mounts.getName() == "mounts");
   CHECK(mounts.getChildren()[0].getName() == "echo/");
   CHECK(mounts.getChildren()[0].getChildren()[0].getKind() == "instance");
+}
+
+TEST_CASE("sessions, mounts and the parts of a mount are refused at their limits, and not below") {
+  test_broker tb;
+  tb.plugin("echo", make_echo());
+  auto& limits = tb.core().services().limits;
+  limits.mounts_max = 2;
+  limits.options_max = 1;
+  limits.option_bytes_max = 10;
+  limits.description_bytes_max = 3;
+  const auto try_mount = [&tb](const std::string& path, std::vector<option> options,
+                               std::string text) {
+    mount_spec spec{path, "echo", std::move(options), std::move(text), {}, {}};
+    auto problem = kj::runCatchingExceptions([&] { tb.wait(tb.core().mount(spec)); });
+    KJ_IF_MAYBE (why, problem) return to_error(*why).kind();
+    return error_kind::unknown;
+  };
+  CHECK(try_mount("a", {}, "long") == error_kind::invalid_argument);
+  CHECK(try_mount("a", {{"x", "1"}, {"y", "1"}}, "") == error_kind::invalid_argument);
+  CHECK(try_mount("a", {{"x", std::string(10, 'v')}}, "") == error_kind::invalid_argument);
+  CHECK(try_mount("a", {}, "abc") == error_kind::unknown);  // mounted
+  CHECK(try_mount("b", {}, "") == error_kind::unknown);
+  CHECK(try_mount("c", {}, "") == error_kind::overloaded);
+
+  broker_facts facts;
+  limits.client_sessions_max = 2;
+  auto gateway = make_gateway(tb.core(), facts, {static_cast<std::uint32_t>(::geteuid()), 1});
+  const auto login = [&] {
+    auto request = gateway.loginRequest();
+    request.initCredential().setPeer();
+    return request.send().wait(tb.wait_scope());
+  };
+  auto first = login();
+  {
+    auto second = login();
+    auto problem = kj::runCatchingExceptions([&] { login(); });
+    CHECK(to_error(KJ_ASSERT_NONNULL(problem)).kind() == error_kind::overloaded);
+  }
+  tb.settle();
+  auto third = login();  // the second is gone: there is room
+}
+
+TEST_CASE("another user's process, and a credential of another kind, get no session") {
+  test_broker tb;
+  broker_facts facts;
+  auto gateway = make_gateway(tb.core(), facts, {static_cast<std::uint32_t>(::geteuid()) + 1, 1});
+  auto request = gateway.loginRequest();
+  request.initCredential().setPeer();
+  auto problem = kj::runCatchingExceptions([&] { request.send().wait(tb.wait_scope()); });
+  CHECK(to_error(KJ_ASSERT_NONNULL(problem)).kind() == error_kind::permission_denied);
+  auto other = gateway.loginRequest();
+  other.initCredential().setToken("t");
+  problem = kj::runCatchingExceptions([&] { other.send().wait(tb.wait_scope()); });
+  CHECK(to_error(KJ_ASSERT_NONNULL(problem)).kind() == error_kind::unsupported);
+}
+
+TEST_CASE("a plugin that is deaf to a stop is killed when its time is up") {
+  test_broker tb;
+  auto deaf = make_echo();
+  tb.plugin("deaf",
+            program{[deaf](kj::Own<kj::AsyncIoStream> link) { return deaf.serve_on(kj::mv(link)); },
+                    true});
+  tb.core().services().limits.stop_grace_ms = 1ms;
+  tb.core().services().limits.stop_term_ms = 1ms;
+  tb.mount("deaf", "deaf");
+  auto process = tb.process("deaf");
+  tb.wait(tb.core().unmount("deaf"));
+  CHECK(process->signals.front() == SIGTERM);
+  CHECK(process->reaped);
+  CHECK(process->peek() == exit_status::signaled(SIGKILL, false));
+}
+
+TEST_CASE("generations grow over restarts of the broker's state and are taken in blocks") {
+  test_broker tb;
+  tb.plugin("echo", make_echo());
+  restart_limits rules;
+  rules.intensity = 1'000'000;
+  rules.backoff_first = rules.backoff_max = 0ms;
+  tb.mount("echo", "echo", rules);
+  for (std::uint64_t i = 0; i < generation_block + 5; ++i) {
+    tb.crash("echo", SIGKILL);
+    tb.advance(1ms);
+  }
+  const auto& entry = *tb.core().require("echo").entry;
+  CHECK(entry.generations_used == generation_block + 6);
+  CHECK(entry.generations_reserved >= entry.generations_used);
+  CHECK(tb.status("echo").status.state == mount_state::ready);
 }

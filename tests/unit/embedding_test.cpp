@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The embedding API with real threads and processes: a broker in the process of a service, used from several threads, twice.
-// argv is Catch2's; the plugin directory comes from the environment variable BULKHEAD_TEST_PLUGINS.
+// The embedding API with real threads and processes: a broker in the process of a service, used
+// from several threads, twice. argv is Catch2's; the plugin directory comes from the environment
+// variable BULKHEAD_TEST_PLUGINS.
 
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -53,7 +54,8 @@ mount_spec kv_mount() {
 
 }  // namespace
 
-TEST_CASE("a broker in the process mounts, serves, survives a kill, and a later one finds the data") {
+TEST_CASE(
+    "a broker in the process mounts, serves, survives a kill, and a later one finds the data") {
   const scratch where;
   {
     broker first(config_in(where));
