@@ -272,6 +272,7 @@ TEST_CASE("many calls at once travel in few writes, with held-back Finishes amon
   echo(backend, "x").wait(on.io.waitScope);
   const auto before = both.client->meter().writes;
   std::vector<capnp::RemotePromise<schema::Backend::HandleResults>> calls;
+  calls.reserve(64);
   for (int i = 0; i < 64; ++i) calls.push_back(echo(backend, "x", 64));
   for (auto& call : calls) CHECK(echoed_bytes(call.wait(on.io.waitScope)) == 64);
   CHECK(both.client->meter().writes - before <= 3);

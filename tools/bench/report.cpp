@@ -20,6 +20,7 @@ void add(text& to, fmt::format_string<Args...> format, Args&&... args) {
 
 text cpu_text(const std::map<text, std::vector<double>>& table) {
   std::vector<text> parts;
+  parts.reserve(table.size());
   for (const auto& [process, rounds] : table) {
     parts.push_back(fmt::format("{} {:.1f}", process, percentile(rounds, 50)));
   }
@@ -61,6 +62,7 @@ text json_summary(const std::vector<double>& rounds) {
 
 text json_cpu(const std::map<text, std::vector<double>>& table) {
   std::vector<text> parts;
+  parts.reserve(table.size());
   for (const auto& [process, rounds] : table) {
     parts.push_back(fmt::format(R"("{}":{:.3f})", process, percentile(rounds, 50)));
   }
