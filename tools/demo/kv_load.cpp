@@ -22,10 +22,19 @@ lane::call kv_load::caller() {
   return [this](std::uint64_t number) -> kj::Promise<void> {
     const auto written = number - number % calls_per_write;
     if (number == written || acknowledged_.empty()) return write(number);
-    return holds(*acknowledged_.rbegin()).then([](bool held) {
-      KJ_REQUIRE(held, "a write that was acknowledged could not be read");
-    });
+    return read_newest();
   };
+}
+
+lane::call kv_load::reader() {
+  return [this](std::uint64_t) { return read_newest(); };
+}
+
+kj::Promise<void> kv_load::read_newest() {
+  KJ_REQUIRE(!acknowledged_.empty(), "no write was acknowledged before the kill");
+  return holds(*acknowledged_.rbegin()).then([](bool held) {
+    KJ_REQUIRE(held, "a write that was acknowledged could not be read");
+  });
 }
 
 kj::Promise<void> kv_load::write(std::uint64_t number) {

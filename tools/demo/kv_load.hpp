@@ -21,6 +21,8 @@ class kv_load {
 
   /// The call of the lane.
   lane::call caller();
+  /// A call that only reads what was written last.
+  lane::call reader();
 
   std::uint64_t acknowledged() const { return acknowledged_.size(); }
   /// Reads back every acknowledged write; the number of those that are not there or hold something
@@ -29,6 +31,7 @@ class kv_load {
 
  private:
   kj::Promise<void> write(std::uint64_t number);
+  kj::Promise<void> read_newest();
   /// Whether the secret of that write holds its number.
   kj::Promise<bool> holds(std::uint64_t number);
 

@@ -36,13 +36,13 @@ kj::Promise<void> lane::stop() {
 }
 
 void lane::burst(std::uint64_t count) {
-  for (; count > 0; --count) tasks_.add(issue());
+  for (; count > 0; --count) tasks_.add(issue(make_));
 }
 
 kj::Promise<void> lane::tick() {
   if (stopped_) return kj::READY_NOW;
   if (in_flight_ < in_flight_max) {
-    tasks_.add(issue());
+    tasks_.add(issue(make_));
   } else {
     ++report_.withheld;
   }
@@ -50,10 +50,10 @@ kj::Promise<void> lane::tick() {
   return timer_.atTime(next_).then([this] { return tick(); });
 }
 
-kj::Promise<void> lane::issue() {
+kj::Promise<void> lane::issue(const call& make) {
   const auto start = kj::systemPreciseMonotonicClock().now();
   ++in_flight_;
-  return make_(report_.calls++)
+  return make(report_.calls++)
       .then(
           [this, start] {
             --in_flight_;
@@ -72,12 +72,14 @@ kj::Promise<void> lane::issue() {
           });
 }
 
-kj::Promise<void> lane::until_served() {
-  return issue().catch_([this](kj::Exception&& exception) -> kj::Promise<void> {
-    if (wire::parse_error(exception).kind != schema::ErrorKind::PLUGIN_CRASHED)
-      return kj::mv(exception);
-    return until_served();
-  });
+kj::Promise<void> lane::until_served(call make) {
+  auto first = issue(make);
+  return first.catch_(
+      [this, make = std::move(make)](kj::Exception&& exception) -> kj::Promise<void> {
+        if (wire::parse_error(exception).kind != schema::ErrorKind::PLUGIN_CRASHED)
+          return kj::mv(exception);
+        return until_served(make);
+      });
 }
 
 }  // namespace bulkhead::demo

@@ -48,9 +48,9 @@ class lane final : private kj::TaskSet::ErrorHandler {
   kj::Promise<void> stop();
   /// Makes `count` calls at once, on top of the steady ones.
   void burst(std::uint64_t count);
-  /// Makes a call at once, and another one as long as they end as plugin_crashed. Done when one is
-  /// served; fails as it fails.
-  kj::Promise<void> until_served();
+  /// Makes a call by `make` at once, and another one as long as they end as plugin_crashed; they
+  /// are counted with the others. Done when one is served; fails as it fails.
+  kj::Promise<void> until_served(call make);
 
   const lane_report& report() const { return report_; }
 
@@ -58,7 +58,7 @@ class lane final : private kj::TaskSet::ErrorHandler {
   void taskFailed(kj::Exception&& exception) override;
   kj::Promise<void> tick();
   /// One call, counted. Fails as the call does.
-  kj::Promise<void> issue();
+  kj::Promise<void> issue(const call& make);
 
   kj::Timer& timer_;
   kj::Duration interval_;

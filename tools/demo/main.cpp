@@ -36,9 +36,15 @@ int main(int argc, char** argv) {
   }
   auto io = kj::setupAsyncIo();
   try {
-    bulkhead::client::client broker(
-        bulkhead::client::unix_connector(*io.lowLevelProvider, address));
-    return demo::tell_story(broker, io.provider->getTimer(), io.waitScope, options) ? 0 : 1;
+    const auto connect = [&] {
+      return bulkhead::client::unix_connector(*io.lowLevelProvider, address);
+    };
+    bulkhead::client::client broker(connect());
+    // The operator has a connection of its own: the kill is not to wait behind the load.
+    bulkhead::client::client as_operator(connect());
+    return demo::tell_story(broker, as_operator, io.provider->getTimer(), io.waitScope, options)
+               ? 0
+               : 1;
   } catch (const kj::Exception& exception) {
     const auto error = bulkhead::wire::parse_error(exception);
     fmt::print(stderr, "error: {}\n", error.what);

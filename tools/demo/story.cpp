@@ -15,7 +15,7 @@ namespace bulkhead::demo {
 namespace {
 
 // Calls made in the turn of the kill, so that it surely finds some in flight.
-constexpr std::uint64_t burst_calls = 64;
+constexpr std::uint64_t burst_calls = 32;
 
 template <class... Args>
 void tell(fmt::format_string<Args...> format, Args&&... args) {
@@ -59,8 +59,9 @@ std::string cause_of(schema::CrashReport::Reader report) {
 
 class story {
  public:
-  story(client::client& broker, kj::Timer& timer, kj::WaitScope& loop, const story_options& options)
-      : broker_(broker),
+  story(client::client& broker, client::client& as_operator, kj::Timer& timer, kj::WaitScope& loop,
+        const story_options& options)
+      : operator_(as_operator),
         timer_(timer),
         loop_(loop),
         options_(options),
@@ -90,11 +91,13 @@ class story {
   void kill() {
     kv_.burst(burst_calls);
     const auto start = kj::systemPreciseMonotonicClock().now();
-    auto request = broker_.admin().killRequest();
+    auto request = operator_.admin().killRequest();
     request.setPath(options_.kv_path);
     request.setSignal(SIGKILL);
     auto killed = request.send().wait(loop_);
-    timer_.timeoutAfter(options_.served_ms_max * kj::MILLISECONDS, kv_.until_served()).wait(loop_);
+    timer_
+        .timeoutAfter(options_.served_ms_max * kj::MILLISECONDS, kv_.until_served(writes_.reader()))
+        .wait(loop_);
     const auto took = kj::systemPreciseMonotonicClock().now() - start;
     tell("SIGKILL to pid {}, generation {} of {}", killed.getPid(), killed.getGeneration(),
          options_.kv_path);
@@ -103,7 +106,7 @@ class story {
   }
 
   void tell_crash_report() {
-    auto request = broker_.admin().statusRequest();
+    auto request = operator_.admin().statusRequest();
     request.setPath(options_.kv_path);
     auto answer = request.send().wait(loop_);
     const auto status = answer.getStatus();
@@ -145,7 +148,7 @@ class story {
     return missing == 0 && writes_.acknowledged() > 0;
   }
 
-  client::client& broker_;
+  client::client& operator_;
   kj::Timer& timer_;
   kj::WaitScope& loop_;
   const story_options& options_;
@@ -156,9 +159,9 @@ class story {
 
 }  // namespace
 
-bool tell_story(client::client& broker, kj::Timer& timer, kj::WaitScope& loop,
-                const story_options& options) {
-  return story(broker, timer, loop, options).run();
+bool tell_story(client::client& broker, client::client& as_operator, kj::Timer& timer,
+                kj::WaitScope& loop, const story_options& options) {
+  return story(broker, as_operator, timer, loop, options).run();
 }
 
 }  // namespace bulkhead::demo
