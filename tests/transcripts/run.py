@@ -42,7 +42,7 @@ normal_forms = [
     (r"\b[0-9.]+ (?:B|KiB|MiB)\b", "SIZE"),
     (r'"((?:pid|unix_ms|at_unix_ms|uptime_ms|bytes_in|bytes_out|oldest_call_ms|backoff_ms))":-?\d+',
      r'"\1":N'),
-    (r"  +", "  "),
+    (r"(?<=\S)  +", "  "),
 ]
 
 

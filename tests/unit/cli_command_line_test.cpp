@@ -45,7 +45,7 @@ TEST_CASE("wrong usage says what is wrong and what to do") {
       {{"mounts", "-q"}, "unknown flag '-q'", "bulkhead help mounts"},
       {{"mount", "kv/"},
        "mount: PLUGIN is missing",
-       "bulkhead mount PATH PLUGIN [--option K=V]... [--restart TYPE] [--description TEXT]"},
+       "bulkhead mount PATH PLUGIN [--option K=V]... [FLAGS]"},
       {{"tree", "x"}, "tree: 'x' is too much", "bulkhead tree"},
       {{"mounts", "-o", "xml"}, "'xml' is no value for --output", "one of: table, json"},
       {{"mount", "a/", "b", "--restart", "often"},

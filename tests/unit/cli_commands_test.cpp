@@ -69,6 +69,15 @@ TEST_CASE("mount passes on everything, and shows the mount") {
   CHECK(f.run("mount x/ kv --option nonsense") == exit_code::usage);
 }
 
+TEST_CASE("mount says how often to restart only when asked to, and leaves the rest to the broker") {
+  fixture f;
+  f.text("mount a/ kv --intensity 9 --period 5s");
+  CHECK(f.broker.state.calls.back() ==
+        "mount a/ kv 0 (intensity = 9, periodMs = 5000, backoffFirstMs = 100, "
+        "backoffMaxMs = 30000, backoffStableMs = 60000)");
+  CHECK(f.run("mount a/ kv --intensity many") == exit_code::usage);
+}
+
 TEST_CASE("mounts are a table, and one record in JSON") {
   fixture f;
   f.broker.state.mounts["kv/"] = MountState::BACKOFF;

@@ -219,7 +219,9 @@ class fake_admin final : public schema::Admin::Server {
     for (auto option : spec.getOptions()) {
       call += std::string(" ") + option.getName().cStr() + "=" + option.getValue().cStr();
     }
-    state_.calls.push_back(call + " " + std::to_string(static_cast<int>(spec.getRestart())));
+    call += " " + std::to_string(static_cast<int>(spec.getRestart()));
+    if (spec.hasSupervision()) call += kj::str(" ", spec.getSupervision()).cStr();
+    state_.calls.push_back(call);
     state_.mounts[spec.getPath()] = schema::MountState::READY;
     fill(context.getResults().initStatus(), spec.getPath());
     return kj::READY_NOW;

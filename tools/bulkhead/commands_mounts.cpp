@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/status_text.hpp"
@@ -12,6 +15,30 @@ schema::RestartType restart_type(const std::string& text) {
   if (text == "transient") return schema::RestartType::TRANSIENT;
   if (text == "temporary") return schema::RestartType::TEMPORARY;
   return schema::RestartType::PERMANENT;
+}
+
+/// The flags that change how often the mount may be restarted; without any the broker's defaults
+/// stand.
+void set_supervision(schema::MountSpec::Builder spec, const invocation& command) {
+  bool any = false;
+  for (const char* flag : {"intensity", "period", "backoff-first", "backoff-max", "backoff-stable"})
+    any = any || command.has(flag);
+  if (!any) return;
+  constexpr std::uint64_t intensity_max = 1'000'000;
+  auto rules = spec.initSupervision();
+  if (command.has("intensity"))
+    rules.setIntensity(static_cast<std::uint32_t>(
+        parse_count("intensity", command.value("intensity"), 0, intensity_max)));
+  const auto ms = [&](const char* flag, std::uint32_t otherwise) {
+    if (!command.has(flag)) return otherwise;
+    const auto span = parse_duration_ms(command.value(flag));
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    return static_cast<std::uint32_t>(std::min(span, most));
+  };
+  rules.setPeriodMs(ms("period", rules.getPeriodMs()));
+  rules.setBackoffFirstMs(ms("backoff-first", rules.getBackoffFirstMs()));
+  rules.setBackoffMaxMs(ms("backoff-max", rules.getBackoffMaxMs()));
+  rules.setBackoffStableMs(ms("backoff-stable", rules.getBackoffStableMs()));
 }
 
 void show_mount(environment& in, schema::MountStatus::Reader mount) {
@@ -48,6 +75,7 @@ exit_code run_mount(environment& in, const invocation& command) {
   spec.setPlugin(command.arguments[1].c_str());
   spec.setDescription(command.value("description").c_str());
   spec.setRestart(restart_type(command.value("restart")));
+  set_supervision(spec, command);
   const auto options = command.values("option");
   auto list = spec.initOptions(static_cast<capnp::uint>(options.size()));
   for (capnp::uint i = 0; i < list.size(); ++i) {

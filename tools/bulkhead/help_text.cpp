@@ -8,6 +8,8 @@
 namespace bulkhead::cli {
 namespace {
 
+constexpr std::size_t synopsis_flags_max = 3;  // of more only the first is spelt out
+
 constexpr std::string_view exit_codes =
     "Exit codes:\n"
     "  0 done                          5 the broker cannot be reached\n"
@@ -43,11 +45,13 @@ std::string synopsis(const command_spec& command) {
     text += fmt::format(" {}{}{}{}", argument.optional ? "[" : "", argument.name,
                         argument.optional ? "]" : "", argument.repeated ? "..." : "");
   }
+  const bool many = command.flags.size() > synopsis_flags_max;
   for (const auto& flag : command.flags) {
     const std::string shown =
         flag.letter != '\0' ? fmt::format("-{}", flag.letter) : fmt::format("--{}", flag.name);
     text += fmt::format(" [{}{}{}]{}", shown, flag.value.empty() ? "" : " ", flag.value,
                         flag.repeated ? "..." : "");
+    if (many) return text + " [FLAGS]";
   }
   return text;
 }
