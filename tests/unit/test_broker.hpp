@@ -202,7 +202,7 @@ class test_broker {
   kj::Timer& timer() { return io_.provider->getTimer(); }
 
  private:
-  static constexpr int settle_turns = 50;
+  static constexpr int settle_turns = 20;
 
   /// Starts programs in the loop instead of processes.
   class test_spawner final : public hosted<spawner_actor::base> {
