@@ -72,7 +72,7 @@ class hosted : public Base, private kj::TaskSet::ErrorHandler {
     stop(caf::make_error(caf::sec::runtime_error, std::string(error.getDescription().cStr())));
   }
 
-  /// Ends the actor through its mailbox.
+  /// Ends the actor through its mailbox. Not with exit_reason::normal, which CAF ignores.
   void stop(caf::error reason) {
     this->send_exit(caf::strong_actor_ptr{this->ctrl()}, std::move(reason));
   }

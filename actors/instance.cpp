@@ -329,7 +329,7 @@ void instance::close_with(const std::string& verdict) {
   // tell them something else.
   auto told = link_.get() == nullptr ? kj::Promise<void>(kj::READY_NOW) : link_->on_disconnect();
   run(told.exclusiveJoin(loop().timer().afterDelay(duration(settings_.limits.status_wait)))
-          .then([this] { stop(caf::exit_reason::normal); }));
+          .then([this] { stop(caf::exit_reason::user_shutdown); }));
 }
 
 // -- stop ----------------------------------------------------------------------------------------

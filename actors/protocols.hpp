@@ -116,8 +116,8 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_query>::with<mount_snapshot>,
     // Sends a signal to the process.
     caf::replies_to<mount_signal>::with<mount_signalled>,
-    // Drains, stops the instance, and ends the actor with exit reason `normal`; the answer comes
-    // before the end.
+    // Drains, stops the instance, and ends the actor with exit reason `user_shutdown`; the answer
+    // comes before the end.
     caf::replies_to<mount_stop>::with<mount_snapshot>,
     // INTERNAL
     caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>>;

@@ -105,6 +105,7 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
     entry->accessor = fmt::format("{}_{}", entry->spec.plugin, random_hex(4));
     entry->created_unix_ms = unix_ms_now();
     entry->generations_reserved = generation_block;
+    entry->acknowledged = false;
     const auto path = entry->spec.path;
     return start(entry, true)
         .then([this, path] {
@@ -129,6 +130,7 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
       [this, path, status = kj::mv(status)]() mutable -> kj::Promise<mount_snapshot> {
         auto& route = require(path);
         route.mounting = false;
+        route.entry->acknowledged = true;
         services_.events.record(path, status.status.generation, "mounted",
                                 fmt::format("plugin {}", route.entry->spec.plugin));
         return kj::mv(status);
@@ -149,6 +151,7 @@ kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
       exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
   return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
       .ignoreResult()
+      .catch_([](kj::Exception&&) {})  // it has ended already
       .then([this, path] { return parent_.remove(path); })
       .then([this, path] {
         return delete_view(services_.store, require(path).entry->uuid).ignoreResult();
@@ -198,7 +201,8 @@ kj::Promise<void> broker_core::unmount(std::string path) {
     entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
                                   "an operator removed the mount"));
     return ask_
-        .ask<mount_snapshot>(route.actor, mount_stop{services_.limits.drain_ms_max, "unmounted", true})
+        .ask<mount_snapshot>(route.actor,
+                             mount_stop{services_.limits.drain_ms_max, "unmounted", true})
         .ignoreResult()
         .then([this, path] { return parent_.remove(path); })
         .then([this, path] {

@@ -49,6 +49,7 @@ struct mount_entry {
   std::string uuid;
   std::string accessor;
   std::int64_t created_unix_ms = 0;
+  bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   std::uint64_t generations_reserved = 0;
   kj::Own<bulkhead::slot> slot;

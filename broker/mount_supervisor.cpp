@@ -141,7 +141,7 @@ void mount_supervisor::perform(const supervisor_action& what) {
     for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
     stop_waiters_.clear();
     answer_waiters("the mount is being removed");
-    stop(caf::exit_reason::normal);
+    stop(caf::exit_reason::user_shutdown);
   }
   // cancel_timer: a late timer changes nothing. booted, forget_child: the one child stays.
 }
@@ -283,8 +283,10 @@ std::string mount_supervisor::ended(const instance_ended& news) {
   if (crash)
     services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
   const auto sentence = describe_end(report);
+  const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
+  if (no_start && !entry_->acknowledged) give_up_mounting(sentence);
   const auto reports =
-      news.end.during_start || news.end.cause == end_cause::start_failed
+      no_start
           ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
           : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
   report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
@@ -293,8 +295,15 @@ std::string mount_supervisor::ended(const instance_ended& news) {
     entry_->crashes.push_back(std::move(report));
     if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();
   }
-  if (news.end.during_start || news.end.cause == end_cause::start_failed) answer_waiters(sentence);
+  if (no_start) answer_waiters(sentence);
   return text;
+}
+
+/// The mount was never acknowledged: whoever asked for it hears why, and nothing is tried again.
+void mount_supervisor::give_up_mounting(const std::string& why) {
+  leaving_ = true;
+  answer_waiters(why);
+  step(event::stop{"its first start failed", {}});
 }
 
 void mount_supervisor::instance_down(const caf::down_msg& news) {

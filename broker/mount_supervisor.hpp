@@ -53,6 +53,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void enter(const action::report& what);
   void ready(const instance_ready& news);
   std::string ended(const instance_ended& news);
+  void give_up_mounting(const std::string& why);
   void instance_down(const caf::down_msg& news);
   crash_report make_report(const instance_ended& news) const;
 

@@ -26,7 +26,8 @@ class Load:
     """Writes and mounts until the broker is gone, remembering what was acknowledged."""
 
     def __init__(self, broker, values, mounted, seed):
-        self.values, self.mounted = values, mounted  # key: (acknowledged, tried); path: True, False, None
+        self.values = values  # key: (the value acknowledged, the value tried)
+        self.mounted = mounted  # path: True, False, or None while a change is under way
         self.random = random.Random(seed)
         self.writes = self.changes = 0
         self.scripts = [harness.Script(broker), harness.Script(broker)]

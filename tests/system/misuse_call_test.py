@@ -214,7 +214,8 @@ class Misuse(unittest.TestCase):
         self.assertEqual(self.provoke("calls-host-forever").code, 0)
         calls = self.neighbour.calls
         time.sleep(1)
-        # Its 64 calls stand before each of the neighbour's in the store's queue: slower, but served.
+        # Its 64 calls stand before each of the neighbour's in the store's queue: slower, but
+        # served.
         self.assertGreaterEqual(self.neighbour.calls - calls, 2)
         self.assertEqual(self.broker.ok("status", self.path).json["mount"]["state"], "ready")
 
