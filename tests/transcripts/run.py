@@ -4,8 +4,8 @@
 
 A transcript is a text file. A line `> COMMAND` is typed; the lines below it are what it prints, up
 to the next one; `. MORE` goes on with the command before it. A line `? WORDS :: TEXT` waits until
-`bulkhead WORDS` prints TEXT, for what takes its own time (a restart). Lines before the first command
-are remarks.
+`bulkhead WORDS` prints TEXT, for what takes its own time (a restart). Lines before the first
+command are remarks.
 
 Each transcript runs twice against a broker of its own: from a pipe, and on a pseudo-terminal as a
 person would type it. Both must print the same; only the prompt, the echo, and the `stdin:N: `
