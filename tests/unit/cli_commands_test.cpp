@@ -277,6 +277,7 @@ TEST_CASE("a script stops at a command that says no by its exit code") {
   fixture f;
   f.broker.state.mounts["kv/"] = MountState::QUARANTINED;
   CHECK(f.script("status kv/\ntree\n") == exit_code::not_running);
+  CHECK(f.notes == "stdin:1: the command ended with 3\n");
   CHECK(f.out.find("root") == std::string::npos);
 }
 

@@ -46,6 +46,7 @@ line_result run_line(environment& in, const std::string& line, const std::string
     if (result.open) return result;
     explain(in, command, error);
     report(in, error, prefix);
+    result.reported = true;
   }
   return result;
 }
@@ -70,6 +71,10 @@ exit_code run_script(environment& in, const next_line& next, bool keep_going) {
     if (result.ends_session) return first;
     if (result.code == exit_code::done) continue;
     if (first == exit_code::done) first = result.code;
+    if (!result.reported) {
+      in.out.note(
+          fmt::format("{}the command ended with {}", prefix, static_cast<int>(result.code)));
+    }
     if (!keep_going || result.code == exit_code::interrupted) return result.code;
   }
   if (line.empty()) return first;

@@ -21,7 +21,8 @@ namespace bulkhead::cli {
 struct line_result {
   exit_code code = exit_code::done;
   bool ends_session = false;
-  bool open = false;  ///< the line is incomplete; nothing was run
+  bool open = false;      ///< the line is incomplete; nothing was run
+  bool reported = false;  ///< an error was written
 };
 
 /// Runs one line; `prefix` stands before its error, as in "stdin:3: ". Does not throw `failure`.
