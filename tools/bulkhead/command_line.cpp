@@ -134,7 +134,8 @@ bool read_number(std::string_view text, std::uint64_t& number) {
 
 std::string invocation::value(std::string_view flag, std::string otherwise) const {
   const auto found = flags.find(flag);
-  return found == flags.end() ? std::move(otherwise) : found->second.back();
+  if (found == flags.end()) return otherwise;
+  return found->second.back();
 }
 
 std::vector<std::string> invocation::values(std::string_view flag) const {
