@@ -11,6 +11,7 @@
 #include <set>
 
 #include "broker/convert.hpp"
+#include "broker/fair_store.hpp"
 #include "broker/mount_record.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
@@ -80,6 +81,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
+  entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
   entry->spec = std::move(spec);
   return entry;
 }

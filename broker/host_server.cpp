@@ -14,7 +14,7 @@ class host_server final : public schema::Host::Server {
       : services_(services),
         entry_(std::move(entry)),
         generation_(generation),
-        view_(make_view(services.store, entry_->uuid)) {}
+        view_(make_view(entry_->storage, entry_->uuid)) {}
 
   kj::Promise<void> view(ViewContext context) override {
     context.getResults().setView(view_);

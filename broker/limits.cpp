@@ -45,6 +45,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
       {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
        "the rest waits in the pipe, and then in the plugin"},
+      {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
+       "further ones wait behind those of the same mount"},
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},

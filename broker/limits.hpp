@@ -29,6 +29,7 @@ struct broker_limits {
   std::chrono::milliseconds stop_term_ms{1'000};
   std::uint32_t schema_nodes_max = 4096;
   std::uint32_t plugin_text_bytes_max = 256;
+  std::uint32_t view_calls_in_store_max = 8;
   std::uint32_t log_line_bytes_max = 4096;
   std::uint32_t log_lines_kept = 1000;
   std::uint32_t log_bytes_per_s_max = 1U << 20U;

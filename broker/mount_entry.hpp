@@ -22,6 +22,7 @@
 #include "broker/crash_report.hpp"
 #include "broker/mount_log.hpp"
 #include "broker/slot.hpp"
+#include "broker/store/async_store.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
@@ -53,6 +54,7 @@ struct mount_entry {
   std::uint64_t generations_used = 0;
   std::uint64_t generations_reserved = 0;
   kj::Own<bulkhead::slot> slot;
+  std::shared_ptr<async_store> storage;  // its share of the store
   std::shared_ptr<mount_log> log;
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last

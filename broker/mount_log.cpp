@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mount_log.hpp"
 
+#include <deque>
+
 #include "broker/event_log.hpp"
 
 namespace bulkhead {
@@ -57,10 +59,13 @@ std::vector<mount_log::entry> mount_log::lines(std::uint64_t after, std::size_t 
 }
 
 std::vector<std::string> mount_log::last_lines(std::uint64_t generation, std::size_t count) const {
-  std::vector<std::string> result;
-  for (const auto& each : lines_.newest(count))
-    if (each.value.generation == generation) result.push_back(each.value.text);
-  return result;
+  std::deque<std::string> result;
+  for (auto& each : lines_.newest(lines_.size())) {
+    if (each.value.generation != generation) continue;
+    result.push_back(std::move(each.value.text));
+    if (result.size() > count) result.pop_front();
+  }
+  return {result.begin(), result.end()};
 }
 
 }  // namespace bulkhead

@@ -379,7 +379,9 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   if (pid_ != 0)
     result.uptime_ms = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(now - ready_since_).count());
-  result.restarts_in_window = child.restarts_in_window;
+  // The window also holds the one restart too many, which was not made.
+  result.restarts_in_window =
+      std::min<std::size_t>(child.restarts_in_window, entry_->spec.supervision.intensity);
   result.backoff_left = child.backoff_left;
   result.oldest_call = std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();

@@ -68,6 +68,8 @@ struct slot::call_record {
 
 struct slot::shared_result final : kj::Refcounted {
   explicit shared_result(call_result content) : content(kj::mv(content)) {}
+  // KJ asks for it by this name.
+  // NOLINTNEXTLINE(readability-identifier-naming)
   kj::Own<shared_result> addRef() { return kj::addRef(*this); }
   call_result content;
 };

@@ -58,7 +58,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   /// `path` is the mount's, for error texts. `timer` must outlive the slot and all its
   /// capabilities.
   slot(kj::Timer& timer, std::string path, slot_limits limits);
-  ~slot() noexcept(false);
+  ~slot() noexcept(false) override;
 
   /// The stable capability of the request style.
   schema::Backend::Client backend();

@@ -25,21 +25,26 @@ struct value {
   using list = std::vector<value>;
   using map = std::vector<field>;
 
-  value() = default;
-  value(bool content) : content(content) {}               // NOLINT(google-explicit-constructor)
-  value(int content) : content(std::int64_t{content}) {}  // NOLINT(google-explicit-constructor)
-  value(std::int64_t content) : content(content) {}       // NOLINT(google-explicit-constructor)
-  value(double content) : content(content) {}             // NOLINT(google-explicit-constructor)
-  value(const char* content)
-      : content(std::string(content)) {}  // NOLINT(google-explicit-constructor)
-  value(std::string content)
-      : content(std::move(content)) {}                   // NOLINT(google-explicit-constructor)
-  value(bytes content) : content(std::move(content)) {}  // NOLINT(google-explicit-constructor)
-  value(list content) : content(std::move(content)) {}   // NOLINT(google-explicit-constructor)
-  value(map content) : content(std::move(content)) {}    // NOLINT(google-explicit-constructor)
+  // Defined where `field` is complete. Implicit, so that fields read as {{"user", "ada"}, {"n",
+  // 1}}.
+  value();
+  value(bool content);          // NOLINT(google-explicit-constructor)
+  value(int content);           // NOLINT(google-explicit-constructor)
+  value(std::int64_t content);  // NOLINT(google-explicit-constructor)
+  value(double content);        // NOLINT(google-explicit-constructor)
+  value(const char* content);   // NOLINT(google-explicit-constructor)
+  value(std::string content);   // NOLINT(google-explicit-constructor)
+  value(bytes content);         // NOLINT(google-explicit-constructor)
+  value(list content);          // NOLINT(google-explicit-constructor)
+  value(map content);           // NOLINT(google-explicit-constructor)
+  value(const value& other);
+  value(value&& other) noexcept;
+  value& operator=(const value& other);
+  value& operator=(value&& other) noexcept;
+  ~value();
 
   /// The text, or null when it is something else.
-  const std::string* text() const { return std::get_if<std::string>(&content); }
+  const std::string* text() const;
 
   std::variant<std::monostate, bool, std::int64_t, double, std::string, bytes, list, map> content;
   bool secret = false;

@@ -102,7 +102,8 @@ void add_expect(txn_request& request, const std::string& key, schema::Expect::Re
 
 class view_server final : public schema::View::Server {
  public:
-  view_server(async_store& store, std::string prefix) : store_(store), prefix_(std::move(prefix)) {}
+  view_server(async_store& store, std::string prefix, std::shared_ptr<void> owner)
+      : store_(store), owner_(std::move(owner)), prefix_(std::move(prefix)) {}
 
   kj::Promise<void> get(GetContext context) override {
     range_request request;
@@ -211,6 +212,7 @@ class view_server final : public schema::View::Server {
   }
 
   async_store& store_;
+  std::shared_ptr<void> owner_;  // of the store, where it has one
   const std::string prefix_;
 };
 
@@ -251,7 +253,12 @@ std::string view_prefix(std::string_view uuid) {
 }
 
 schema::View::Client make_view(async_store& store, std::string_view uuid) {
-  return kj::heap<view_server>(store, view_prefix(uuid));
+  return kj::heap<view_server>(store, view_prefix(uuid), nullptr);
+}
+
+schema::View::Client make_view(std::shared_ptr<async_store> store, std::string_view uuid) {
+  auto& used = *store;
+  return kj::heap<view_server>(used, view_prefix(uuid), std::move(store));
 }
 
 kj::Promise<std::uint64_t> delete_view(async_store& store, std::string_view uuid) {

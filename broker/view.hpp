@@ -13,6 +13,7 @@
 
 #include <kj/async.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ std::string view_prefix(std::string_view uuid);
 
 /// The view of a mount. The store must outlive every reference to it.
 schema::View::Client make_view(async_store& store, std::string_view uuid);
+/// The same, keeping the store as long as it is used.
+schema::View::Client make_view(std::shared_ptr<async_store> store, std::string_view uuid);
 
 /// Removes everything in the view, a bounded number of keys at a time, and answers how many keys it
 /// removed. If it fails or is dropped, some keys are gone and the rest is there: call it again. The

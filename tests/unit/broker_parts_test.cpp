@@ -8,6 +8,7 @@
 #include "broker/convert.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
+#include "broker/fair_store.hpp"
 #include "broker/limits.hpp"
 #include "broker/mount_record.hpp"
 #include "broker/router.hpp"
@@ -128,4 +129,66 @@ TEST_CASE("every limit has a name of its own, a unit and an outcome") {
     CHECK_FALSE(each.outcome.empty());
     CHECK(each.value > 0);
   }
+}
+
+namespace {
+
+/// A store whose answers the test gives by hand.
+class held_store final : public async_store {
+ public:
+  kj::Promise<range_result> range(range_request request) override {
+    asked.push_back(request.keys.begin);
+    auto answer = kj::newPromiseAndFulfiller<range_result>();
+    answers.push_back(kj::mv(answer.fulfiller));
+    return kj::mv(answer.promise);
+  }
+  kj::Promise<txn_result> txn(txn_request) override { return txn_result{}; }
+  kj::Promise<lease_info> grant(std::uint64_t) override { return lease_info{}; }
+  kj::Promise<lease_info> keep_alive(std::uint64_t) override { return lease_info{}; }
+  kj::Promise<std::uint64_t> revoke(std::uint64_t) override { return std::uint64_t{0}; }
+  kj::Promise<changes_result> changes_since(changes_request) override { return changes_result{}; }
+  kj::Promise<changes_result> await_changes(changes_request) override { return changes_result{}; }
+  kj::Promise<void> compact(std::uint64_t) override { return kj::READY_NOW; }
+  kj::Promise<store_status> status() override { return store_status{}; }
+  kj::Promise<void> backup(std::string) override { return kj::READY_NOW; }
+
+  std::vector<std::string> asked;
+  std::vector<kj::Own<kj::PromiseFulfiller<range_result>>> answers;
+};
+
+}  // namespace
+
+TEST_CASE("a share lets view_calls_in_store_max operations in, the others wait in their order") {
+  kj::EventLoop loop;
+  kj::WaitScope scope(loop);
+  held_store whole;
+  fair_store share(whole, 2);
+  const auto ask = [&share](const char* key) {
+    range_request request;
+    request.keys = key_range::one(key);
+    return share.range(request).ignoreResult().eagerlyEvaluate(nullptr);
+  };
+  const auto turn = [&scope] {
+    for (int i = 0; i < 10; ++i) kj::evalLater([] {}).wait(scope);
+  };
+  auto a = ask("a");
+  auto b = ask("b");
+  auto c = ask("c");
+  auto d = ask("d");
+  auto e = ask("e");
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a", "b"});
+  c = nullptr;  // gave up while it waited
+  whole.answers[0]->fulfill(range_result{});
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a", "b", "d"});
+  b = nullptr;  // gave up while it was in the store: its place is free
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a", "b", "d", "e"});
+  whole.answers[2]->reject(KJ_EXCEPTION(FAILED, "no"));
+  whole.answers[3]->fulfill(range_result{});
+  turn();
+  auto f = ask("f");
+  turn();
+  CHECK(whole.asked.size() == 5);
 }
