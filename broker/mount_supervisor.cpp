@@ -290,7 +290,7 @@ std::string mount_supervisor::ended(const instance_ended& news) {
           ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
           : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
   report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
-  const auto text = crash_text(report);
+  auto text = crash_text(report);
   if (crash) {
     entry_->crashes.push_back(std::move(report));
     if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();

@@ -80,7 +80,7 @@ namespace detail {
 template <class R>
 kj::Promise<response> as_promise(R&& result) {
   if constexpr (requires { result.then([](auto&&) {}); }) {
-    return result.then([](auto&& done) { return response(std::move(done)); });
+    return result.then([](auto&& done) { return response(std::forward<decltype(done)>(done)); });
   } else {
     return response(std::forward<R>(result));
   }

@@ -33,8 +33,14 @@ using bytes = std::vector<unsigned char>;
 /// Named values in the order in which they were added; names are unique.
 class fields {
  public:
-  fields() = default;
+  // Defined where `named_value` is complete.
+  fields();
   fields(std::initializer_list<named_value> entries);
+  fields(const fields& other);
+  fields(fields&& other) noexcept;
+  fields& operator=(const fields& other);
+  fields& operator=(fields&& other) noexcept;
+  ~fields();
 
   /// Adds a value, or replaces the one of that name. Returns *this, for chains.
   fields& set(std::string name, value what);
@@ -45,7 +51,7 @@ class fields {
   bool erase(std::string_view name);
 
   bool empty() const { return entries_.empty(); }
-  std::size_t size() const { return entries_.size(); }
+  std::size_t size() const;
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 

@@ -111,6 +111,7 @@ TEST_CASE("many threads use one client, with futures and callbacks, while the pl
   std::atomic<int> served = 0;
   std::atomic<int> crashed = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int worker = 0; worker < 4; ++worker)
     threads.emplace_back([&, worker] {
       for (int i = 0; i < 50; ++i) {
