@@ -13,7 +13,9 @@ fields& fields::operator=(const fields& other) = default;
 fields& fields::operator=(fields&& other) noexcept = default;
 fields::~fields() = default;
 
-std::size_t fields::size() const { return entries_.size(); }
+std::size_t fields::size() const {
+  return entries_.size();
+}
 
 fields::fields(std::initializer_list<named_value> entries) {
   for (const auto& entry : entries) set(entry.name, entry.what);
