@@ -258,10 +258,11 @@ kj::Promise<kj::Exception> instance::link_lost(kj::Exception cause) {
   const auto said = wire::parse_error(cause, wire::plugin_hops_at_broker);
   if (said.kind == schema::ErrorKind::PROTOCOL_VIOLATION) {
     begin_end(end_cause::violation, said.why.empty() ? said.what : said.why);
-  } else if (phase_ != phase::ending) {
+  } else if (phase_ != phase::ending && !stop_asked_) {
     // The usual case: the process is dying and its status is a moment away.
     run(loop().timer().afterDelay(duration(settings_.limits.status_wait)).then([this] {
-      begin_end(end_cause::link_closed, "it closed its link and lived on");
+      // One that was asked to stop may close its link first: the stop has limits of its own.
+      if (!stop_asked_) begin_end(end_cause::link_closed, "it closed its link and lived on");
     }));
   }
   return kj::mv(closing.promise);
@@ -388,6 +389,7 @@ void instance::on_loop_exit() {
   protocol_ = nullptr;
   process_ = nullptr;  // kills what still runs
   // The parent holds this actor and this actor its parent: one of them has to let go.
+  closing_ = nullptr;
   parent_ = instance_parent();
   spawner_ = spawner_actor();
 }

@@ -88,6 +88,8 @@ class admin_server final : public schema::Admin::Server {
 
   kj::Promise<void> mounts(MountsContext context) override {
     return core_.query_all().then([this, context](std::vector<mount_snapshot>&& all) mutable {
+      // A mount may have gone while the others answered.
+      std::erase_if(all, [this](auto& each) { return !core_.knows(each.status.path); });
       auto list = context.getResults().initMounts(static_cast<unsigned>(all.size()));
       for (unsigned i = 0; i < list.size(); ++i) write(all[i], list[i]);
     });

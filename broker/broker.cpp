@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/broker.hpp"
 
+#include <kj/debug.h>
+
 #include "broker/broker_core.hpp"
 #include "broker/broker_thread.hpp"
 #include "broker/convert.hpp"
@@ -59,7 +61,11 @@ void client::handle(request what, std::function<void(std::future<response>)> don
         return call(with.session, what).then([tell](response&& result) {
           std::promise<response> answer;
           answer.set_value(std::move(result));
-          (*tell)(answer.get_future());
+          try {
+            (*tell)(answer.get_future());
+          } catch (const std::exception& problem) {
+            KJ_LOG(ERROR, "a callback failed", problem.what());
+          }
         });
       },
       [tell](const error& problem) {

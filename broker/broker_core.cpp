@@ -50,7 +50,9 @@ std::string make_uuid() {
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
     : services_(services), ask_(ask), parent_(parent) {
-  services_.save_entry = [this](mount_entry& entry) { return save(entry); };
+  services_.save_entry = [this](mount_entry& entry, std::uint64_t generations_reserved) {
+    return save(entry, generations_reserved);
+  };
 }
 
 // -- mount ---------------------------------------------------------------------------------------
@@ -113,7 +115,13 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
         .then([this, path] {
           return ask_.ask<mount_snapshot>(require(path).actor, mount_await_start{});
         })
-        .then([this, path](mount_snapshot&& status) { return keep(path, kj::mv(status)); });
+        .then([this, path](mount_snapshot&& status) { return keep(path, kj::mv(status)); },
+              [this, path](kj::Exception&& problem) {
+                return discard(path, "its actor has failed")
+                    .then([problem = kj::mv(problem)]() mutable -> kj::Promise<mount_snapshot> {
+                      kj::throwFatalException(kj::mv(problem));
+                    });
+              });
   });
 }
 
@@ -149,6 +157,7 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
 kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
   auto& route = require(path);
   route.leaving = true;
+  route.entry->closed = true;
   route.entry->slot->refuse(
       exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
   return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
@@ -167,7 +176,8 @@ kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
 kj::Promise<void> broker_core::save_new(mount_entry& entry) {
   txn_request request;
   request.compares.push_back(txn_compare::absent(mount_key(entry.spec.path)));
-  request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
+  request.then.push_back(
+      txn_op::put(mount_key(entry.spec.path), encode_record(entry, entry.generations_reserved)));
   return services_.store.txn(std::move(request))
       .then([path = entry.spec.path](txn_result&& result) {
         if (!result.succeeded)
@@ -176,12 +186,13 @@ kj::Promise<void> broker_core::save_new(mount_entry& entry) {
       });
 }
 
-kj::Promise<void> broker_core::save(mount_entry& entry) {
+kj::Promise<void> broker_core::save(mount_entry& entry, std::uint64_t generations_reserved) {
   auto* route = routes_.exact(entry.spec.path);
   if (route != nullptr && route->mounting) return kj::READY_NOW;  // written when it is acknowledged
   txn_request request;
   request.compares.push_back(txn_compare::present(mount_key(entry.spec.path)));
-  request.then.push_back(txn_op::put(mount_key(entry.spec.path), encode_record(entry)));
+  request.then.push_back(
+      txn_op::put(mount_key(entry.spec.path), encode_record(entry, generations_reserved)));
   return services_.store.txn(std::move(request))
       .then([path = entry.spec.path](txn_result&& result) {
         if (!result.succeeded)
@@ -200,24 +211,38 @@ kj::Promise<void> broker_core::unmount(std::string path) {
              route.mounting ? "it is being mounted" : "it is being unmounted");
     route.leaving = true;
     auto entry = route.entry;
+    entry->closed = true;
     entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
                                   "an operator removed the mount"));
     return ask_
         .ask<mount_snapshot>(route.actor,
                              mount_stop{services_.limits.drain_ms_max, "unmounted", true})
         .ignoreResult()
+        .catch_([](kj::Exception&&) {})  // its actor has ended already
         .then([this, path] { return parent_.remove(path); })
-        .then([this, path] {
-          txn_request request;
-          request.then.push_back(txn_op::erase(mount_key(path)));
-          return services_.store.txn(std::move(request)).ignoreResult();
-        })
-        .then([this, entry] { return delete_view(services_.store, entry->uuid).ignoreResult(); })
+        .then([this, path] { return forget(path); })
         .then([this, path, entry] {
           routes_.erase(path);
           services_.events.record(path, entry->generations_used, "unmounted",
                                   "an operator removed the mount");
+        })
+        .catch_([this, path](kj::Exception&& problem) {
+          // The mount stays closed; the operator can repeat the unmount.
+          if (auto* again = routes_.exact(path)) again->leaving = false;
+          kj::throwFatalException(kj::mv(problem));
         });
+  });
+}
+
+/// Erases the record, then the view. A view that stays is swept at the next start.
+kj::Promise<void> broker_core::forget(const std::string& path) {
+  const auto uuid = require(path).entry->uuid;
+  txn_request request;
+  request.then.push_back(txn_op::erase(mount_key(path)));
+  return services_.store.txn(std::move(request)).then([this, uuid](txn_result&&) {
+    return delete_view(services_.store, uuid).ignoreResult().catch_([](kj::Exception&& problem) {
+      KJ_LOG(WARNING, "a view is left to be swept", problem.getDescription());
+    });
   });
 }
 
@@ -244,6 +269,16 @@ mount_route& broker_core::require(const std::string& path) {
     refuse(error_kind::not_found, fmt::format("there is no mount '{}'", wire::escape_line(path)),
            problem, "bulkhead mounts");
   return *route;
+}
+
+mount_route& broker_core::require_settled(const std::string& path) {
+  auto& route = require(path);
+  if (route.mounting || route.leaving)
+    refuse(error_kind::failed_precondition,
+           fmt::format("'{}' is being {}", route.entry->spec.path,
+                       route.mounting ? "mounted" : "unmounted"),
+           "wait until that has ended");
+  return route;
 }
 
 route_table<mount_route>::match broker_core::find(std::string_view path) {

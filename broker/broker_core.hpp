@@ -59,6 +59,7 @@ class broker_core {
 
   broker_services& services() { return services_; }
   std::size_t mount_count() const { return routes_.size(); }
+  bool knows(const std::string& path) { return routes_.exact(path) != nullptr; }
 
  private:
   std::shared_ptr<mount_entry> make_entry(mount_spec spec);
@@ -67,7 +68,9 @@ class broker_core {
   kj::Promise<void> discard(std::string path, std::string reason);
   kj::Promise<mount_snapshot> keep(std::string path, mount_snapshot status);
   kj::Promise<void> save_new(mount_entry& entry);
-  kj::Promise<void> save(mount_entry& entry);
+  kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
+  kj::Promise<void> forget(const std::string& path);
+  mount_route& require_settled(const std::string& path);
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep_views(std::string after);
   void restore(const std::string& key, const std::string& record);

@@ -214,8 +214,9 @@ void broker_thread::main(broker_config config, std::promise<void>& started) {
 }
 
 void broker_thread::run(task work, kj::Function<void(const error&)> failed) {
-  const std::lock_guard guard(mutex_);
+  std::unique_lock guard(mutex_);
   if (running_ == nullptr) {
+    guard.unlock();  // what hears of it may call again
     failed(error(error_kind::broker_stopping, "the broker has stopped", {}, {}));
     return;
   }

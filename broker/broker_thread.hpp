@@ -62,9 +62,8 @@ class broker_thread {
 
   void main(broker_config config, std::promise<void>& started);
 
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards the next
   machinery* running_ = nullptr;
-  bool stop_asked_ = false;
   std::mutex join_mutex_;
   std::thread thread_;
 };

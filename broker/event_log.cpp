@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/event_log.hpp"
 
+#include <kj/debug.h>
+
 #include <chrono>
 
 namespace bulkhead {
@@ -18,7 +20,13 @@ void event_log::record(std::string mount, std::uint64_t generation, std::string 
   events_.push(newest);
   // A copy: an observer may end its own subscription.
   const auto observers = observers_;
-  for (const auto& [id, callback] : observers) callback(newest);
+  for (const auto& [id, callback] : observers) {
+    try {
+      callback(newest);
+    } catch (const std::exception& problem) {
+      KJ_LOG(ERROR, "an observer of events failed", problem.what());
+    }
+  }
 }
 
 std::vector<broker_event> event_log::after(std::uint64_t after, std::size_t limit) const {

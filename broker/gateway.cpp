@@ -42,9 +42,12 @@ class mount_server final : public schema::Mount::Server {
 
  private:
   kj::Promise<void> face() {
+    if (entry_->closed)
+      return exception(error_kind::unmounted, fmt::format("'{}' was unmounted", entry_->spec.path));
     if (entry_->face != nullptr) return kj::READY_NOW;
     const auto& limits = core_.services().limits;
     auto waiter = kj::newPromiseAndFulfiller<void>();
+    std::erase_if(entry_->waiting_for_face, [](auto& each) { return !each->isWaiting(); });
     entry_->waiting_for_face.push_back(kj::mv(waiter.fulfiller));
     auto limit =
         core_.services()

@@ -120,7 +120,8 @@ kj::Promise<void> listener::accept_loop() {
   return receiver_->accept()
       .then(
           [this](kj::Own<kj::AsyncIoStream>&& stream) -> kj::Promise<void> {
-            serve(kj::mv(stream));
+            KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] { serve(kj::mv(stream)); }))
+              taskFailed(kj::mv(*problem));
             return kj::READY_NOW;
           },
           [this](kj::Exception&& problem) -> kj::Promise<void> {

@@ -5,7 +5,7 @@
 // clients hold. It outlives the actor, so that a restart of the actor keeps the slot. Threads: the
 // reactor's only. Who writes what:
 //   spec, uuid, accessor    fixed when the entry is made
-//   slot                    switched by the mount's actor alone
+//   slot                    switched by the mount's actor, until `closed`
 //   log                     appended to by the mount's instances and the actor
 //   face                    replaced by the mount's actor when an instance is ready
 //   crashes, generations    the mount's actor
@@ -50,6 +50,7 @@ struct mount_entry {
   std::string uuid;
   std::string accessor;
   std::int64_t created_unix_ms = 0;
+  bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   std::uint64_t generations_reserved = 0;

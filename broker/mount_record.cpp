@@ -17,13 +17,13 @@ std::string mount_key(std::string_view path) {
   return key;
 }
 
-std::string encode_record(const mount_entry& entry) {
+std::string encode_record(const mount_entry& entry, std::uint64_t generations_reserved) {
   capnp::MallocMessageBuilder message;
   auto record = message.initRoot<schema::MountRecord>();
   write_spec(entry.spec, record.initSpec());
   record.setUuid(entry.uuid.c_str());
   record.setAccessor(entry.accessor.c_str());
-  record.setGenerationsReserved(entry.generations_reserved);
+  record.setGenerationsReserved(generations_reserved);
   record.setCreatedUnixMs(entry.created_unix_ms);
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();

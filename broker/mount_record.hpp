@@ -15,7 +15,7 @@ inline constexpr std::string_view mounts_prefix = "mounts/";
 
 std::string mount_key(std::string_view path);
 
-std::string encode_record(const mount_entry& entry);
+std::string encode_record(const mount_entry& entry, std::uint64_t generations_reserved);
 
 /// Fills spec, uuid, accessor, creation and generations. False when the bytes are no record.
 bool decode_record(const std::string& record, mount_entry& entry);

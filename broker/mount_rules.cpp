@@ -78,6 +78,8 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
            fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
            "a path as in kv/ or team/kv/");
   spec.path = *path;
+  if (spec.restart > restart_rule::temporary)
+    invalid("the restart type is unknown", "it is permanent, transient or temporary");
   if (spec.description.size() > limits.description_bytes_max)
     invalid("the description is too long",
             fmt::format("{} bytes, the limit is {} (description_bytes_max)",

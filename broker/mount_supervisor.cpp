@@ -75,19 +75,14 @@ mount_supervisor::~mount_supervisor() noexcept = default;
 
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
-  child_spec child;
-  child.id = instance_id;
-  child.restart = static_cast<restart_type>(entry_->spec.restart);
-  child.first_generation = entry_->generations_used + 1;
-  child.shutdown = shutdown_rule::infinity();  // instance_stop carries the limits
-  step(event::add{child});
+  know_child();
   step(event::start{});
   return {
       [this](const instance_ready& news) { ready(news); },
       [this](const instance_ended& news) { return ended(news); },
       [this](const mount_await_start&) { return await_start(); },
       [this](const mount_restart&) {
-        starting_ = true;
+        know_child();
         step(event::restart_child{instance_id});
         return await_start();
       },
@@ -108,7 +103,15 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       },
       [this](const mount_stop& order) { return begin_stop(order); },
       [this](const mount_tick& tick) { step(event::timer{tick.timer}); },
-      [this](const mount_launch& order) { start_instance(order.generation); },
+      [this](const mount_launch& order) {
+        // The store took its time: the core may have been told to stop meanwhile.
+        const auto child = core_.status(instance_id, services_.clock.now());
+        if (child && child->state == child_state::starting && child->generation == order.generation)
+          start_instance(order.generation);
+        else
+          step(event::exited{instance_id, order.generation, exit_kind::shutdown,
+                             "stopped before it started"});
+      },
       [this](const mount_drained&) {
         step(event::stop{stop_reason_, {}});
       },
@@ -117,12 +120,29 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
 
 // -- the core's actions --------------------------------------------------------------------------
 
+/// Makes the core know its one child: at the start, and again when a temporary one was forgotten.
+void mount_supervisor::know_child() {
+  if (core_.status(instance_id, services_.clock.now())) return;
+  child_spec child;
+  child.id = instance_id;
+  child.restart = static_cast<restart_type>(entry_->spec.restart);
+  child.first_generation = entry_->generations_used + 1;
+  child.shutdown = shutdown_rule::infinity();  // instance_stop carries the limits
+  step(event::add{child});
+}
+
 std::vector<action::report> mount_supervisor::step(const supervisor_event& what) {
   const auto result = core_.step(what, services_.clock.now());
   std::vector<action::report> reports;
   for (const auto& each : result.actions) {
     if (const auto* report = std::get_if<action::report>(&each)) reports.push_back(*report);
     perform(each);
+  }
+  // Whoever waits for a start hears when none is under way any more, for whatever reason.
+  if (!starting_ && !waiters_.empty()) {
+    const auto child = core_.status(instance_id, services_.clock.now());
+    const bool up = child && child->state == child_state::ready;
+    answer_waiters(up || !child ? std::string() : child->reason);
   }
   return reports;
 }
@@ -143,7 +163,7 @@ void mount_supervisor::perform(const supervisor_action& what) {
     answer_waiters("the mount is being removed");
     stop(caf::exit_reason::user_shutdown);
   }
-  // cancel_timer: a late timer changes nothing. booted, forget_child: the one child stays.
+  // cancel_timer: a late timer changes nothing. forget_child: see know_child().
 }
 
 void mount_supervisor::perform_start(std::uint64_t generation) {
@@ -161,20 +181,22 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
   if (reserving_ && !launch_after) return;
   reserving_ = true;
   const auto before = entry_->generations_reserved;
-  entry_->generations_reserved = std::max(before, generation) + generation_block;
-  run(services_.save_entry(*entry_).then(
-      [this, generation, launch_after] {
-        reserving_ = false;
-        if (launch_after) this->send(this, mount_launch{generation});
-      },
-      [this, before, generation, launch_after](kj::Exception&& error) {
-        reserving_ = false;
-        entry_->generations_reserved = before;
-        if (!launch_after) return;  // there is time: the next start tries again
-        step(event::start_failed{
-            instance_id, generation,
-            fmt::format("no generation could be reserved: {}", to_error(error).what()), false});
-      }));
+  const auto wanted = std::max(before, generation) + generation_block;
+  run(services_.save_entry(*entry_, wanted)
+          .then(
+              [this, generation, launch_after, wanted] {
+                reserving_ = false;
+                entry_->generations_reserved = wanted;
+                if (launch_after) this->send(this, mount_launch{generation});
+              },
+              [this, generation, launch_after](kj::Exception&& error) {
+                reserving_ = false;
+                if (!launch_after) return;  // there is time: the next start tries again
+                step(event::start_failed{
+                    instance_id, generation,
+                    fmt::format("no generation could be reserved: {}", to_error(error).what()),
+                    false});
+              }));
 }
 
 void mount_supervisor::start_instance(std::uint64_t generation) {
@@ -211,7 +233,7 @@ void mount_supervisor::enter(const action::report& what) {
   const auto name = std::string(to_string(what.to));
   services_.events.record(path, what.generation, name, what.reason);
   starting_ = what.to == child_state::starting || what.to == child_state::stopping;
-  if (leaving_) return;
+  if (leaving_ || entry_->closed) return;
   auto& slot = *entry_->slot;
   switch (what.to) {
     case child_state::ready:
@@ -248,15 +270,16 @@ void mount_supervisor::ready(const instance_ready& news) {
   if (news.generation != instance_generation_ || instance_reported_end_) return;
   pid_ = news.pid;
   ready_since_ = services_.clock.now();
-  entry_->face = offer_->face;
-  for (auto& waiter : entry_->waiting_for_face) waiter->fulfill();
-  entry_->waiting_for_face.clear();
-  const auto reports = step(event::started{instance_id, news.generation});
-  const bool serves = std::any_of(reports.begin(), reports.end(), [](const action::report& each) {
-    return each.to == child_state::ready;
-  });
-  if (serves && !leaving_) entry_->slot->serve(kj::mv(offer_->backend), kj::mv(offer_->typed));
-  answer_waiters({});
+  const auto child = core_.status(instance_id, services_.clock.now());
+  // It may have become ready while it was told to stop.
+  if (child && child->state == child_state::starting) {
+    entry_->face = offer_->face;
+    if (!leaving_ && !entry_->closed)
+      entry_->slot->serve(kj::mv(offer_->backend), kj::mv(offer_->typed));
+    for (auto& waiter : entry_->waiting_for_face) waiter->fulfill();
+    entry_->waiting_for_face.clear();
+  }
+  step(event::started{instance_id, news.generation});
 }
 
 crash_report mount_supervisor::make_report(const instance_ended& news) const {
@@ -278,13 +301,13 @@ std::string mount_supervisor::ended(const instance_ended& news) {
   instance_reported_end_ = true;
   pid_ = 0;
   auto report = make_report(news);
-  if (!leaving_) entry_->slot->hold("its instance has just ended");
+  if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
   const bool crash = ended_by_itself(news.end);
   if (crash)
     services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
   const auto sentence = describe_end(report);
   const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
-  if (no_start && !entry_->acknowledged) give_up_mounting(sentence);
+  if (no_start && crash && !entry_->acknowledged) give_up_mounting(sentence);
   const auto reports =
       no_start
           ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
@@ -295,7 +318,7 @@ std::string mount_supervisor::ended(const instance_ended& news) {
     entry_->crashes.push_back(std::move(report));
     if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();
   }
-  if (no_start) answer_waiters(sentence);
+  if (no_start && crash) answer_waiters(sentence);
   return text;
 }
 
@@ -312,6 +335,8 @@ void mount_supervisor::instance_down(const caf::down_msg& news) {
   instance_ended lost{instance_generation_, {}};
   lost.end.cause = end_cause::unknown;
   lost.end.why = "the actor that owned it failed";
+  const auto child = core_.status(instance_id, services_.clock.now());
+  lost.end.during_start = child && child->state == child_state::starting;
   ended(lost);
 }
 
@@ -394,11 +419,16 @@ void mount_supervisor::on_task_failed(kj::Exception&& error) {
 }
 
 void mount_supervisor::on_loop_exit() {
-  // Should this actor fail, its instance must not live on unsupervised.
+  // Should this actor fail, its instance must not live on unsupervised, nor an asker wait for it.
   if (!instance_reported_end_) anon_send_exit(instance_, caf::exit_reason::user_shutdown);
+  answer_waiters("the mount's actor has ended");
+  for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
+  stop_waiters_.clear();
   instance_ = instance_actor();
   offer_ = nullptr;
-  waiters_.clear();
+  // The last reference to this actor may go on another thread: nothing of the reactor's is left
+  // then.
+  entry_ = nullptr;
 }
 
 }  // namespace bulkhead

@@ -44,6 +44,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void on_loop_exit() override;
   void on_task_failed(kj::Exception&& error) override;
 
+  void know_child();
   std::vector<action::report> step(const supervisor_event& what);
   void perform(const supervisor_action& what);
   void perform_start(std::uint64_t generation);

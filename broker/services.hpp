@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the parts of a broker share: one object, made and owned by broker_core, handed to each by
+// What the parts of a broker share: one object, made and owned by broker_thread, handed to each by
 // reference. Threads: the reactor's.
 
 #include <functional>
@@ -31,7 +31,8 @@ struct broker_services {
 
   /// Writes the mount's record with what `entry` says now. Fails with kind `storage`; with
   /// `not_found` when the record is gone.
-  std::function<kj::Promise<void>(mount_entry& entry)> save_entry;
+  std::function<kj::Promise<void>(mount_entry& entry, std::uint64_t generations_reserved)>
+      save_entry;
 };
 
 }  // namespace bulkhead

@@ -43,7 +43,6 @@ struct slot_limits {
   std::uint32_t calls_waiting_max = 1024;
   kj::Duration wait_max = 10 * kj::SECONDS;
   kj::Duration call_max = 90 * kj::SECONDS;
-  std::uint32_t error_text_bytes_max = 8192;
 };
 
 struct slot_counters {

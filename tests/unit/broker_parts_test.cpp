@@ -76,14 +76,14 @@ TEST_CASE("a mount's record reads back as it was written, and garbage is refused
   entry.accessor = "kv_1";
   entry.generations_reserved = 300;
   mount_entry read;
-  REQUIRE(decode_record(encode_record(entry), read));
+  REQUIRE(decode_record(encode_record(entry, 300), read));
   CHECK(read.spec.path == "kv/");
   CHECK(read.spec.options[0].value == "b");
   CHECK(read.spec.restart == restart_rule::transient);
   CHECK(read.spec.supervision.intensity == 7);
   CHECK(read.generations_used == 300);
   for (const auto& bad : {std::string(), std::string("short"), std::string(64, '\xff'),
-                          encode_record(entry).substr(0, 24)}) {
+                          encode_record(entry, 300).substr(0, 24)}) {
     mount_entry garbage;
     CHECK_FALSE(decode_record(bad, garbage));
   }
