@@ -12,7 +12,7 @@
 
 #include "schema/wire/error_text.hpp"
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 namespace {
 
 constexpr std::string_view unix_scheme = "unix:";
@@ -92,4 +92,4 @@ connector unix_connector(kj::LowLevelAsyncIoProvider& io, std::string_view addre
   };
 }
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

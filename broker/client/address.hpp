@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 
 /// Makes one connection. Throws kj::Exception in Bulkhead's shape when it cannot.
 using connector = kj::Function<kj::Own<kj::AsyncCapabilityStream>()>;
@@ -23,4 +23,4 @@ std::string socket_path(std::string_view address);
 /// A connector to the socket at `address`. `io` must outlive it.
 connector unix_connector(kj::LowLevelAsyncIoProvider& io, std::string_view address);
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

@@ -8,7 +8,7 @@
 #include "broker/client/stable_capability.hpp"
 #include "schema/wire/error_text.hpp"
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 namespace {
 
 kj::Exception lost(const kj::Exception& cause) {
@@ -289,4 +289,4 @@ capnp::Capability::Client client::typed_capability(std::string_view path) {
       forget_unmounted(*core_, path));
 }
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

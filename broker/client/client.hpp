@@ -26,7 +26,7 @@
 #include "schema/gateway.capnp.h"
 #include "schema/wire/connection.hpp"
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 
 class client {
  public:
@@ -74,4 +74,4 @@ class client {
   kj::Own<core> core_;
 };
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

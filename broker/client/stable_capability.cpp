@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 namespace {
 
 const int stable_brand = 0;  // its address tells these hooks from others
@@ -87,4 +87,4 @@ capnp::Capability::Client make_stable(kj::Own<capability_source> source) {
   return capnp::Capability::Client(kj::mv(hook));
 }
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

@@ -14,7 +14,7 @@
 #include <capnp/capability.h>
 #include <kj/refcount.h>
 
-namespace bulkhead::client {
+namespace bulkhead::remote {
 
 class capability_source : public kj::Refcounted {
  public:
@@ -28,4 +28,4 @@ class capability_source : public kj::Refcounted {
 /// A capability whose calls go to whatever `source` answers at the time. Shares ownership of it.
 capnp::Capability::Client make_stable(kj::Own<capability_source> source);
 
-}  // namespace bulkhead::client
+}  // namespace bulkhead::remote

@@ -20,7 +20,7 @@ struct no_files final : value_reader {
 struct fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   fake_broker broker{io};
-  bulkhead::client::client client{broker.connector()};
+  bulkhead::remote::client client{broker.connector()};
   no_files files;
   std::string out;
   std::string notes;

@@ -416,7 +416,7 @@ class fake_broker {
   fake_state state;
   bool listens = true;
 
-  client::connector connector() {
+  remote::connector connector() {
     return [this]() -> kj::Own<kj::AsyncCapabilityStream> {
       if (!listens) {
         kj::throwFatalException(error_of(schema::ErrorKind::BROKER_STOPPING,

@@ -14,7 +14,7 @@ namespace schema = bulkhead::schema;
 struct fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   fake_broker broker{io};
-  bulkhead::client::client client{broker.connector()};
+  bulkhead::remote::client client{broker.connector()};
 
   void settle() {
     for (int i = 0; i < 50; ++i) io.waitScope.poll();
@@ -126,7 +126,7 @@ TEST_CASE("a refused login is not remembered") {
 TEST_CASE("what a closed client handed out fails by name") {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   fake_broker broker{io};
-  auto client = kj::heap<bulkhead::client::client>(broker.connector());
+  auto client = kj::heap<bulkhead::remote::client>(broker.connector());
   auto host = client->typed<schema::Host>("host/");
   client = nullptr;
   CHECK_THROWS_WITH(host.nowRequest().send().wait(io.waitScope),
@@ -134,7 +134,7 @@ TEST_CASE("what a closed client handed out fails by name") {
 }
 
 TEST_CASE("an address is unix:PATH or a path, and nothing else") {
-  using bulkhead::client::socket_path;
+  using bulkhead::remote::socket_path;
   CHECK(socket_path("unix:/run/x.sock") == "/run/x.sock");
   CHECK(socket_path("/run/a:b.sock") == "/run/a:b.sock");
   CHECK_THROWS_WITH(socket_path("tcp:host:1"), Catch::Contains("scheme 'tcp' is not known"));
@@ -145,7 +145,7 @@ TEST_CASE("an address is unix:PATH or a path, and nothing else") {
 
 TEST_CASE("a socket that is not there is named with what to do") {
   auto io = kj::setupAsyncIo();
-  auto connect = bulkhead::client::unix_connector(*io.lowLevelProvider, "unix:/nowhere/x.sock");
+  auto connect = bulkhead::remote::unix_connector(*io.lowLevelProvider, "unix:/nowhere/x.sock");
   CHECK_THROWS_WITH(connect(), Catch::Contains("cannot reach the broker at unix:/nowhere/x.sock") &&
                                    Catch::Contains("No such file") &&
                                    Catch::Contains("start bulkheadd"));

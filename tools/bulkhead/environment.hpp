@@ -38,7 +38,7 @@ struct held_capability {
 
 class environment {
  public:
-  environment(client::client& broker, kj::WaitScope& scope, kj::Timer& timer, output& out,
+  environment(remote::client& broker, kj::WaitScope& scope, kj::Timer& timer, output& out,
               value_reader& values, std::function<kj::Promise<void>()> interrupted)
       : broker(broker),
         scope(scope),
@@ -47,7 +47,7 @@ class environment {
         values(values),
         interrupted(std::move(interrupted)) {}
 
-  client::client& broker;
+  remote::client& broker;
   kj::WaitScope& scope;
   kj::Timer& timer;
   output& out;

@@ -102,7 +102,7 @@ exit_code run(const std::vector<std::string>& words, output& out) {
   kj::UnixEventPort::captureSignal(SIGINT);
   auto io = kj::setupAsyncIo();
   const auto interrupted = [&]() { return io.unixEventPort.onSignal(SIGINT).ignoreResult(); };
-  client::client broker(client::unix_connector(*io.lowLevelProvider, chosen.address));
+  remote::client broker(remote::unix_connector(*io.lowLevelProvider, chosen.address));
   const bool is_script = command.command == nullptr && ::isatty(STDIN_FILENO) == 0;
   process_values values(command.command == nullptr);
   environment in(broker, io.waitScope, io.provider->getTimer(), out, values, interrupted);

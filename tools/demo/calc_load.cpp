@@ -49,7 +49,7 @@ class caller {
 
 }  // namespace
 
-lane::call calc_caller(client::client& broker, const std::string& path) {
+lane::call calc_caller(remote::client& broker, const std::string& path) {
   auto calls = std::make_shared<caller>(broker.typed<calc::Calculator>(path));
   return [calls](std::uint64_t number) { return (*calls)(number); };
 }

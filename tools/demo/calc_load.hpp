@@ -11,6 +11,6 @@
 namespace bulkhead::demo {
 
 /// The call of a lane on the typed interface of calc, mounted at `path`.
-lane::call calc_caller(client::client& broker, const std::string& path);
+lane::call calc_caller(remote::client& broker, const std::string& path);
 
 }  // namespace bulkhead::demo

@@ -16,7 +16,7 @@ std::string secret_of(std::uint64_t number) {
 
 }  // namespace
 
-kv_load::kv_load(client::client& broker, std::string path) : backend_(broker.backend(path)) {}
+kv_load::kv_load(remote::client& broker, std::string path) : backend_(broker.backend(path)) {}
 
 lane::call kv_load::caller() {
   return [this](std::uint64_t number) -> kj::Promise<void> {

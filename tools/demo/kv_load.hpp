@@ -17,7 +17,7 @@ namespace bulkhead::demo {
 class kv_load {
  public:
   /// `path` is that of the mount. `broker` must outlive this object, and this object the lane.
-  kv_load(client::client& broker, std::string path);
+  kv_load(remote::client& broker, std::string path);
 
   /// The call of the lane.
   lane::call caller();

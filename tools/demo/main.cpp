@@ -37,11 +37,11 @@ int main(int argc, char** argv) {
   auto io = kj::setupAsyncIo();
   try {
     const auto connect = [&] {
-      return bulkhead::client::unix_connector(*io.lowLevelProvider, address);
+      return bulkhead::remote::unix_connector(*io.lowLevelProvider, address);
     };
-    bulkhead::client::client broker(connect());
+    bulkhead::remote::client broker(connect());
     // The operator has a connection of its own: the kill is not to wait behind the load.
-    bulkhead::client::client as_operator(connect());
+    bulkhead::remote::client as_operator(connect());
     return demo::tell_story(broker, as_operator, io.provider->getTimer(), io.waitScope, options)
                ? 0
                : 1;

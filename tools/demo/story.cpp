@@ -59,7 +59,7 @@ std::string cause_of(schema::CrashReport::Reader report) {
 
 class story {
  public:
-  story(client::client& broker, client::client& as_operator, kj::Timer& timer, kj::WaitScope& loop,
+  story(remote::client& broker, remote::client& as_operator, kj::Timer& timer, kj::WaitScope& loop,
         const story_options& options)
       : operator_(as_operator),
         timer_(timer),
@@ -148,7 +148,7 @@ class story {
     return missing == 0 && writes_.acknowledged() > 0;
   }
 
-  client::client& operator_;
+  remote::client& operator_;
   kj::Timer& timer_;
   kj::WaitScope& loop_;
   const story_options& options_;
@@ -159,7 +159,7 @@ class story {
 
 }  // namespace
 
-bool tell_story(client::client& broker, client::client& as_operator, kj::Timer& timer,
+bool tell_story(remote::client& broker, remote::client& as_operator, kj::Timer& timer,
                 kj::WaitScope& loop, const story_options& options) {
   return story(broker, as_operator, timer, loop, options).run();
 }

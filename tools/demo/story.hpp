@@ -31,7 +31,7 @@ struct story_options {
 /// Runs and tells the story. True when all went as it should: calc/ lost no call, no acknowledged
 /// write is missing, kv/ serves again, and its callers were told the truth. Throws kj::Exception
 /// when the broker cannot be spoken to.
-bool tell_story(client::client& broker, client::client& as_operator, kj::Timer& timer,
+bool tell_story(remote::client& broker, remote::client& as_operator, kj::Timer& timer,
                 kj::WaitScope& loop, const story_options& options);
 
 }  // namespace bulkhead::demo
