@@ -135,6 +135,7 @@ struct world {
   expected expect(const supervisor_event& what);
   expected expect_end(const std::string& id, bool failed_start, exit_kind kind, bool permanent);
   void account(const supervisor_action& one, const supervisor_event& cause);
+  void check_outcome(const std::string& subject, expected expectation);
   void check_state();
 };
 
@@ -298,21 +299,23 @@ void world::step(const supervisor_event& what) {
                      ? supervisor_event{event::start{}}
                      : what);
   }
-  if (concerns_live && !subject.empty()) {
-    const auto status = core.status(subject, now);
-    if (expectation == expected::restart) {
-      require(status &&
-                  (status->state == child_state::starting || status->state == child_state::backoff),
-              "no restart although the window holds");
-    } else if (expectation == expected::give_up) {
-      if (seen.policy.when_spent == give_up::quarantine) {
-        require(status && status->state == child_state::quarantined, "no quarantine");
-      } else {
-        require(seen.stop_seen, "no escalation although the window is spent");
-      }
+  if (concerns_live && !subject.empty()) check_outcome(subject, expectation);
+  check_state();
+}
+
+void world::check_outcome(const std::string& subject, expected expectation) {
+  const auto status = core.status(subject, now);
+  if (expectation == expected::restart) {
+    require(
+        status && (status->state == child_state::starting || status->state == child_state::backoff),
+        "no restart although the window holds");
+  } else if (expectation == expected::give_up) {
+    if (seen.policy.when_spent == give_up::quarantine) {
+      require(status && status->state == child_state::quarantined, "no quarantine");
+    } else {
+      require(seen.stop_seen, "no escalation although the window is spent");
     }
   }
-  check_state();
 }
 
 void world::check_state() {

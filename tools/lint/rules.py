@@ -194,7 +194,9 @@ def function_length(files):
             head = file.lines[head_of(file.lines, number - 1)]
             if re.match(rf"\s*({exempt})", head):
                 continue
-            closing = head[:len(head) - len(head.lstrip())] + "}"
+            indent = head[:len(head) - len(head.lstrip())]
+            # A constructor's initialisers stand four columns in.
+            closing = (indent[4:] if head.lstrip().startswith(":") else indent) + "}"
             end = next((n for n, text in enumerate(file.lines[number:], number + 1)
                         if text.startswith(closing)), number)
             long = end - number + 1
