@@ -33,6 +33,14 @@ struct fixture {
     limits.calls_waiting_max = 2;
     subject = kj::refcounted<slot>(timer, "m/", limits);
   }
+  // A call that waits holds the capability that it was made on, and so the slot.
+  ~fixture() {
+    subject->refuse(wire::make_exception({schema::ErrorKind::UNMOUNTED, "over", {}, {}, {}}));
+    turn();
+  }
+  fixture(const fixture&) = delete;
+  fixture& operator=(const fixture&) = delete;
+
   kj::Promise<std::string> call(const char* path) {
     auto request = subject->backend().handleRequest();
     request.initRequest().setPath(path);
