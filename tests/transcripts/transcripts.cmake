@@ -10,4 +10,10 @@ if(TARGET bulkheadd AND TARGET bulkhead AND TARGET kv AND TARGET calc)
   add_test(NAME transcript-terminal
            COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/terminal_test.py" ${transcript_places})
   set_tests_properties(transcript-terminal PROPERTIES LABELS system TIMEOUT 300)
+  if(BULKHEAD_SANITIZE)
+    foreach(transcript mounts data calls crash usage terminal)
+      set_tests_properties(transcript-${transcript} PROPERTIES
+        ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_LIST_DIR}/lsan.supp:print_suppressions=0")
+    endforeach()
+  endif()
 endif()
