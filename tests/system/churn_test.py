@@ -63,7 +63,7 @@ class Churn(harness.SystemTest):
             self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
         self.assertEqual(neighbour.failures, [])
         self.assertEqual(len(harness.processes_of(self.broker.plugins)), 2)
-        self.broker.ok("write", "churn/x", "colour=green")
+        self.broker.ok("read", "churn/say/hello")
 
     def test_mounts_and_unmounts_leave_nothing_behind(self):
         script = harness.Script(self.broker)
