@@ -91,8 +91,9 @@ class broker:
     def __init__(self, bin_directory, plugin_directory, directory):
         self.bulkhead = str(bin_directory / "bulkhead")
         # What the sanitizers are told goes along; nothing else of the caller does.
-        told = {key: os.environ[key] for key in ("ASAN_OPTIONS", "LSAN_OPTIONS") if key in os.environ}
-        self.environment = {**told, "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TERM": "dumb",
+        self.environment = {key: os.environ[key] for key in ("ASAN_OPTIONS", "LSAN_OPTIONS")
+                            if key in os.environ}
+        self.environment |= {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "TERM": "dumb",
                             "NO_COLOR": "1", "HOME": str(directory),
                             "BULKHEAD_ADDRESS": f"unix:{directory}/s"}
         self.log = open(directory / "log", "w")
