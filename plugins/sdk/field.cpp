@@ -225,6 +225,7 @@ accepted_fields accept_fields(const std::vector<field>& declared, const fields& 
       result.others.set(entry.name, entry.what);
     } else {
       std::vector<std::string> names;
+      names.reserve(declared.size());
       for (const auto& f : declared) names.push_back(f.name());
       std::string list;
       for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;

@@ -7,33 +7,20 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <thread>
 
 #include "broker/broker.hpp"
 #include "broker/typed.hpp"
+#include "tests/unit/temporary_directory.hpp"
 
 using namespace bulkhead;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-/// A directory that goes with the test.
-struct scratch {
-  scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "bulkhead-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~scratch() { std::filesystem::remove_all(path); }
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-  std::filesystem::path path;
-};
-
-broker_config config_in(const scratch& where) {
+broker_config config_in(const test::temporary_directory& where) {
   const char* plugins = std::getenv("BULKHEAD_TEST_PLUGINS");
   REQUIRE(plugins != nullptr);
-  return {(where.path / "state").string(), plugins, ""};
+  return {where / "state", plugins, ""};
 }
 
 error_kind kind_of(const std::function<void()>& work) {
@@ -56,7 +43,7 @@ mount_spec kv_mount() {
 
 TEST_CASE(
     "a broker in the process mounts, serves, survives a kill, and a later one finds the data") {
-  const scratch where;
+  const test::temporary_directory where;
   {
     broker first(config_in(where));
     std::promise<broker_event> crash;
@@ -85,23 +72,23 @@ TEST_CASE(
 }
 
 TEST_CASE("two brokers cannot share a state directory") {
-  const scratch where;
+  const test::temporary_directory where;
   broker first(config_in(where));
   CHECK(kind_of([&] { broker second(config_in(where)); }) == error_kind::storage);
 }
 
 TEST_CASE("bad configurations are refused by name") {
-  const scratch where;
+  const test::temporary_directory where;
   auto no_plugins = config_in(where);
-  no_plugins.plugin_directory = (where.path / "nowhere").string();
+  no_plugins.plugin_directory = where / "nowhere";
   CHECK(kind_of([&] { broker refused(no_plugins); }) == error_kind::invalid_argument);
   auto long_socket = config_in(where);
-  long_socket.socket_path = (where.path / std::string(200, 'x')).string();
+  long_socket.socket_path = where / std::string(200, 'x');
   CHECK(kind_of([&] { broker refused(long_socket); }) == error_kind::invalid_argument);
 }
 
 TEST_CASE("many threads use one client, with futures and callbacks, while the plugin is killed") {
-  const scratch where;
+  const test::temporary_directory where;
   broker subject(config_in(where));
   auto spec = kv_mount();
   spec.supervision.intensity = 1000;
@@ -140,7 +127,7 @@ TEST_CASE("many threads use one client, with futures and callbacks, while the pl
 }
 
 TEST_CASE("typed work runs on the broker's thread, and its failure arrives as an error") {
-  const scratch where;
+  const test::temporary_directory where;
   broker subject(config_in(where));
   subject.mount(kv_mount());
   auto client = subject.connect();
