@@ -176,6 +176,18 @@ verdict supervisor_core::on(const event::reset_child& e) {
   return verdict::ok;
 }
 
+verdict supervisor_core::on(const event::adopt_instance& e) {
+  if (!accepts_requests()) return verdict::stopping;
+  child* c = find(e.id);
+  if (c == nullptr || c->state != child_state::ready) return verdict::not_found;
+  c->delays.ran(now_ - c->ready_at);
+  c->generation = e.generation;
+  c->next_generation = std::max(c->next_generation, e.generation + 1);
+  c->ready_at = now_;
+  enter(*c, child_state::ready, "replaced by a newer instance");
+  return verdict::ok;
+}
+
 verdict supervisor_core::on(const event::stop& e) {
   if (phase_ == supervisor_phase::finished) return verdict::stopping;
   if (e.deadline && deadline_timer_ == 0) {
@@ -487,6 +499,11 @@ void supervisor_core::disarm(child& c) {
   timer_owner_.erase(c.timer);
   out_.emplace_back(action::cancel_timer{c.timer});
   c.timer = 0;
+}
+
+std::uint64_t supervisor_core::take_generation(const std::string& id) {
+  child* c = find(id);
+  return c == nullptr ? 0 : c->next_generation++;
 }
 
 child_status supervisor_core::status_of(const child& c, instant now) const {

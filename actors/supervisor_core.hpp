@@ -93,6 +93,13 @@ struct erase_child {
 struct reset_child {
   std::string id;
 };
+/// Another instance, started beside the live one under a generation from `take_generation` and ready
+/// by now, takes its place. The one before it is no concern of the supervisor any more. Refused as
+/// `not_found` unless the child is ready.
+struct adopt_instance {
+  std::string id;
+  std::uint64_t generation = 0;
+};
 /// Ends all children, then the supervisor. At `deadline` everything that still lives is killed.
 struct stop {
   std::string reason;
@@ -104,7 +111,7 @@ struct stop {
 using supervisor_event =
     std::variant<event::start, event::started, event::start_failed, event::exited, event::timer,
                  event::add, event::start_child, event::restart_child, event::terminate_child,
-                 event::erase_child, event::reset_child, event::stop>;
+                 event::erase_child, event::reset_child, event::adopt_instance, event::stop>;
 
 /// What a request came to. Requests that are refused change nothing.
 enum class verdict : std::uint8_t {
@@ -198,6 +205,10 @@ class supervisor_core {
   /// Takes an event at `now`, which must not decrease from call to call.
   step_result step(const supervisor_event& what, instant now);
 
+  /// A generation for an instance that somebody else starts (see adopt_instance): no instance of
+  /// this child will have it. 0 when the child is not known.
+  std::uint64_t take_generation(const std::string& id);
+
   supervisor_status status(instant now) const;
   /// One child; empty when it is not known.
   std::optional<child_status> status(const std::string& id, instant now) const;
@@ -243,6 +254,7 @@ class supervisor_core {
   verdict on(const event::terminate_child& e);
   verdict on(const event::erase_child& e);
   verdict on(const event::reset_child& e);
+  verdict on(const event::adopt_instance& e);
   verdict on(const event::stop& e);
 
   child* find(const std::string& id);

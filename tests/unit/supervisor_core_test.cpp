@@ -729,6 +729,32 @@ TEST_CASE("reports about instances that are gone change nothing") {
   CHECK(b.status("a").restarts_in_window == 1);
 }
 
+TEST_CASE("an instance started beside the live one takes its place") {
+  bench b{mount(9)};
+  b.boot({"a"});
+  const auto green = b.core.take_generation("a");
+  CHECK(green == 2);
+  CHECK(b.send(event::adopt_instance{"a", green}).empty());
+  CHECK(b.answer == verdict::ok);
+  CHECK(b.generation("a") == 2);
+  // The one before it is nobody's concern any more; the new one is.
+  CHECK(b.send(event::exited{"a", 1, exit_kind::abnormal, "drained"}).empty());
+  CHECK(b.state("a") == child_state::ready);
+  CHECK(b.send(event::exited{"a", 2, exit_kind::abnormal, "crash"}) == texts{"start a#3"});
+  CHECK(b.status("a").restarts_in_window == 1);
+}
+
+TEST_CASE("an instance is not adopted while the child is not ready") {
+  bench b{mount(9)};
+  b.boot({"a"});
+  const auto green = b.core.take_generation("a");
+  b.crashes("a");
+  REQUIRE(b.generation("a") == green + 1);
+  CHECK(b.send(event::adopt_instance{"a", green}).empty());
+  CHECK(b.answer == verdict::not_found);
+  CHECK(b.core.take_generation("x") == 0);
+}
+
 TEST_CASE("generations go on from where the spec says") {
   bench b{mount()};
   b.boot({});
