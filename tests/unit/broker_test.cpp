@@ -48,6 +48,7 @@ program ends_at_once(test_broker& tb, const std::string& file, int code) {
 
 std::vector<std::string> names_of(const std::vector<broker_event>& events) {
   std::vector<std::string> names;
+  names.reserve(events.size());
   for (const auto& each : events) names.push_back(each.name);
   return names;
 }

@@ -110,7 +110,7 @@ struct scratch {
     std::filesystem::remove_all(path, ignored);
   }
   std::string file(const std::string& name, const std::string& content, mode_t mode) const {
-    const auto whole = path + "/" + name;
+    auto whole = path + "/" + name;
     std::ofstream{whole} << content;
     REQUIRE(::chmod(whole.c_str(), mode) == 0);
     return whole;

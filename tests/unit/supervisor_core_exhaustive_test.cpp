@@ -89,6 +89,9 @@ std::string describe(const supervisor_event& what) {
     std::string operator()(const event::reset_child& e) const {
       return fmt::format("reset {}", e.id);
     }
+    std::string operator()(const event::adopt_instance& e) const {
+      return fmt::format("adopt {}#{}", e.id, e.generation);
+    }
     std::string operator()(const event::stop&) const { return "stop"; }
   };
   return std::visit(printer{}, what);
@@ -506,6 +509,7 @@ TEST_CASE("long random sequences over five children keep the invariants, and eve
     auto policy = all[dice.bits() % all.size()];
     policy.intensity = dice.bits() % 4;
     std::vector<std::pair<std::string, restart_type>> children;
+    children.reserve(ids.size());
     for (const auto& id : ids) children.emplace_back(id, types.at(dice.bits() % 3));
     world w = prepared(policy, random, children, false);
     for (int i = 0; i < 60 && !w.seen.finished; ++i) {
