@@ -146,11 +146,11 @@ verdict supervisor_core::on(const event::terminate_child& e) {
   if (c == nullptr) return verdict::not_found;
   const bool waited = std::exchange(c->waits_for_turn, false);
   if (c->live) {
-    begin_stop(*c, sequel::none, "stopped by an operator");
+    begin_stop(*c, sequel::none, e.reason);
     return verdict::ok;
   }
   disarm(*c);
-  if (waited || c->state != child_state::stopped) settle(*c, "stopped by an operator");
+  if (waited || c->state != child_state::stopped) settle(*c, e.reason);
   return verdict::ok;
 }
 

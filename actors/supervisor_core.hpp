@@ -84,6 +84,7 @@ struct restart_child {
 /// Ends the instance in good order and leaves the child stopped. A temporary child is forgotten.
 struct terminate_child {
   std::string id;
+  std::string reason = "stopped by an operator";
 };
 /// OTP's delete_child: forgets a child that does not run.
 struct erase_child {
