@@ -38,10 +38,15 @@ namespace bulkhead {
 struct supervisor_options {
   std::string name = "supervisor";  // for people
   supervisor_policy policy;
-  std::vector<actor_child_spec> children;  // the first children, in start order
+  std::vector<actor_child_spec> children;  // the first children, in start order; of a dynamic
+                                           // supervisor its template alone
   std::shared_ptr<random_source> random;   // for jitter; null: none is added
   std::function<void(const action::report&)>
-      observer;         // every transition, on the supervisor's thread; may be empty
+      observer;  // every transition, on the supervisor's thread; may be empty
+  std::function<void(const std::string& supervisor, const action::problem&)>
+      problem_observer;  // every crash report, likewise (problem_text makes a line of it)
+  std::function<void(const action::finish&)>
+      finish_observer;  // why it ends and what went badly, likewise
   child_ticket ticket;  // where it is a child itself: it is ready when its first children are
   std::chrono::milliseconds stop_max{
       0};  // from the exit message to killing what is left; 0: the children's limits alone
