@@ -12,7 +12,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +19,7 @@
 
 #include "actors/backoff.hpp"
 #include "actors/clock.hpp"
+#include "actors/restart_window.hpp"
 
 namespace bulkhead {
 
@@ -125,16 +125,15 @@ enum class stop_order : std::uint8_t {
            // at once, the lowest first, when the one below is ready or down for good
 };
 
-/// The most restarts within a period that can be allowed: a window keeps that many instants.
+/// The most restarts within a period that can be allowed, apart from `restart_unlimited`: a window
+/// keeps that many instants.
 inline constexpr std::size_t restart_intensity_max = 10'000;
-/// An intensity that is never spent.
-inline constexpr std::size_t restart_unlimited = std::numeric_limits<std::size_t>::max();
 /// The longest duration in a spec or policy: ten thousand days, so that no sum of instants
 /// overflows.
 inline constexpr std::chrono::milliseconds supervision_duration_max = backoff_max_limit;
 
 struct supervisor_policy {
-  std::size_t intensity = 1;                // so many restarts are allowed ...
+  std::size_t intensity = 1;                // so many restarts are allowed (0: none) ...
   std::chrono::milliseconds period{5'000};  // ... in this time; above 0
   backoff_policy backoff;
   give_up when_spent = give_up::escalate;

@@ -165,7 +165,7 @@ class supervisor_core {
   void give_up_group(child& cause, std::string reason);
   void start_group(const std::string& reason);
   void cut_backoffs_short();
-  void leave_group(child& c, const std::string& reason);
+  void leave_group(child& c);
 
   // supervisor_turns.cpp
   void advance();
@@ -180,15 +180,22 @@ class supervisor_core {
   static rank rank_of(const child& c) { return {c.level, c.order}; }
 
   // supervisor_requests.cpp
+  void restart_running(child& c);
   void terminate(child& c);
-  void adopt_specs(const std::vector<child_spec>& specs, bool prune);
-  void renumber(const std::vector<child_spec>& specs);
+  void adopt_template(const child_spec& spec);
+  void adopt_spec(const child_spec& spec);
+  void prune(const std::vector<child_spec>& kept);
+  void renumber(const std::vector<child_spec>& first);
   void set_levels();
+  template <class Change>
+  void in_new_order(Change change);
+  std::vector<child_spec> all_specs() const;
+  bool waits_for_restart(const child& c) const;
+  bool was_dynamic(const std::string& id) const;
 
   void enter(child& c, child_state to, std::string reason, std::chrono::nanoseconds delay = {});
   void complain(const child& c, action::problem::context what, const std::string& reason);
-  void note_stop_error(const child& c, const std::string& reason);
-  void end_with_significant(bool significant);
+  void significant_ended();
   void arm(child& c, instant at);
   void disarm(child& c);
   child_status status_of(const child& c, instant now) const;
@@ -203,7 +210,8 @@ class supervisor_core {
   std::unordered_map<std::string, std::uint64_t> order_of_;       // id -> key in children_
   std::unordered_map<std::uint64_t, std::uint64_t> timer_owner_;  // timer -> key in children_
   std::set<rank> to_stop_;                                        // live, and to be stopped in turn
-  std::set<rank> to_start_;                                       // to be started in turn
+  std::set<rank> unasked_;            // of those, who has not been asked yet
+  std::set<rank> to_start_;           // to be started in turn
   std::set<rank> in_turn_;            // started in turn; the next waits for them
   std::set<std::uint64_t> backoffs_;  // causes in to_start_ whose backoff is not over, by order
   std::uint64_t last_order_ = 0;
