@@ -10,6 +10,7 @@ target_sources(supervisor_core_test PRIVATE
   unit/supervisor_admin_test.cpp
   unit/supervisor_restart_test.cpp
   unit/supervisor_retry_test.cpp
+  unit/supervisor_significant_test.cpp
   unit/supervisor_start_test.cpp
   unit/supervisor_stop_test.cpp
   unit/supervisor_strategy_test.cpp

@@ -61,7 +61,7 @@ TEST_CASE("F05 children that leave by themselves while the supervisor stops are 
   }
 }
 
-TEST_CASE("F07 F08 with stop order `together` all are asked at once, each under its own limit") {
+TEST_CASE("with stop order `together` all are asked at once, each under its own limit") {
   auto policy = otp();
   policy.order = stop_order::together;
   bench b{policy};
@@ -109,4 +109,106 @@ TEST_CASE("F13 the supervisor's deadline holds against children that may take lo
   CHECK(b.advance(1ns) == texts{"finish stopped"});  // b is stuck in the kernel
   CHECK(b.finish->killed == texts{"a", "b", "c"});
   CHECK(b.finish->abandoned == texts{"b"});
+}
+
+TEST_CASE("F04 dynamic children are stopped like static ones: in time, late, brutally") {
+  for (const auto& rule : {shutdown_rule::within(1s), shutdown_rule::brutal()}) {
+    bench b{group(restart_strategy::dynamic)};
+    b.add("w", restart_type::permanent, rule);
+    b.send(event::start{});
+    for (int i = 0; i < 10; ++i) {
+      b.send(event::add_dynamic{});
+      b.ready(b.id);
+    }
+    const bool brutal = rule.how == shutdown_rule::kind::brutal;
+    CHECK(b.send(event::stop{"enough", {}}).size() == 10);
+    if (!brutal) {
+      for (int i = 1; i <= 5; ++i) b.asked(fmt::format("w-{}", i));
+      CHECK(b.advance(1s).size() == 5);
+    }
+    for (int i = 1; i <= 10; ++i) b.ends(fmt::format("w-{}", i), exit_kind::killed);
+    REQUIRE(b.finish);
+    CHECK(b.finish->killed.size() == (brutal ? 0 : 5));
+  }
+}
+
+TEST_CASE("F06 however dynamic children answer the stop, the supervisor ends as it was asked") {
+  for (const auto type :
+       {restart_type::permanent, restart_type::transient, restart_type::temporary}) {
+    bench b{group(restart_strategy::dynamic)};
+    b.add("w", type);
+    b.send(event::start{});
+    for (int i = 0; i < 3; ++i) {
+      b.send(event::add_dynamic{});
+      b.ready(b.id);
+    }
+    b.send(event::stop{"enough", {}});
+    b.ends("w-1", exit_kind::normal);
+    b.ends("w-2", exit_kind::abnormal);
+    CHECK(b.asked("w-3") == texts{"finish stopped"});
+  }
+}
+
+TEST_CASE(
+    "F07 a level of a hundred children that do not stop takes as long as one (OTP: the sum)") {
+  auto policy = otp();
+  policy.order = stop_order::levels;
+  bench b{policy};
+  for (int i = 0; i < 100; ++i) {
+    b.add(fmt::format("c{}", i), restart_type::permanent, shutdown_rule::within(300ms));
+  }
+  auto above = spec_of("above");
+  above.after = {"c7"};
+  above.shutdown = shutdown_rule::within(50ms);
+  b.send(event::add{above});
+  b.send(event::start{});
+  for (int i = 0; i < 100; ++i) b.ready(fmt::format("c{}", i));
+  b.ready("above");
+  const auto before = b.now;
+  CHECK(b.send(event::stop{"enough", {}}) == texts{"stop above#1"});
+  CHECK(b.advance(50ms) == texts{"kill above#1"});
+  CHECK(b.ends("above", exit_kind::killed).size() == 100);
+  CHECK(b.advance(300ms).size() == 100);
+  for (int i = 0; i < 100; ++i) b.ends(fmt::format("c{}", i), exit_kind::killed);
+  REQUIRE(b.finish);
+  CHECK(b.finish->killed.size() == 101);
+  CHECK(b.now - before <= 400ms);
+}
+
+TEST_CASE(
+    "F08 dynamic children share no limit: two end in time, the slow one is killed at its own") {
+  bench b{group(restart_strategy::dynamic)};
+  b.add("w", restart_type::permanent, shutdown_rule::within(2s));
+  b.send(event::start{});
+  for (int i = 0; i < 3; ++i) {
+    b.send(event::add_dynamic{});
+    b.ready(b.id);
+  }
+  b.send(event::stop{"enough", {}});
+  b.advance(1s);
+  b.asked("w-1");
+  b.asked("w-2");
+  CHECK(b.advance(1s) == texts{"kill w-3#1"});
+  CHECK(b.ends("w-3", exit_kind::killed) == texts{"finish stopped"});
+  CHECK(b.finish->killed == texts{"w-3"});
+}
+
+TEST_CASE(
+    "F13 the deadline of the supervisor holds over levels, and the report names who was killed") {
+  auto policy = otp();
+  policy.order = stop_order::levels;
+  bench b{policy};
+  auto top = spec_of("top");
+  top.after = {"base"};
+  top.shutdown = shutdown_rule::infinity();
+  b.add("base");
+  b.send(event::add{top});
+  b.send(event::start{});
+  b.ready("base");
+  b.ready("top");
+  CHECK(b.send(event::stop{"enough", b.now + 1s}) == texts{"stop top#1"});
+  CHECK(b.advance(1s) == texts{"kill base#1", "kill top#1"});
+  b.ends("top", exit_kind::killed);
+  CHECK(b.ends("base", exit_kind::killed) == texts{"finish stopped"});
+  CHECK(b.finish->killed == texts{"base", "top"});
 }
