@@ -8,6 +8,8 @@ bulkhead_unit_test(supervision_test bulkhead-actors)
 bulkhead_unit_test(supervisor_core_test bulkhead-actors)
 target_sources(supervisor_core_test PRIVATE
   unit/supervisor_admin_test.cpp
+  unit/supervisor_reconfigure_test.cpp
+  unit/supervisor_reports_test.cpp
   unit/supervisor_restart_test.cpp
   unit/supervisor_retry_test.cpp
   unit/supervisor_significant_test.cpp
