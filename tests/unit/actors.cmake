@@ -18,5 +18,6 @@ target_sources(supervisor_core_test PRIVATE
   unit/supervisor_strategy_test.cpp
   unit/supervisor_window_test.cpp)
 bulkhead_unit_test(supervisor_core_exhaustive_test bulkhead-actors)
+bulkhead_unit_test(supervisor_groups_exhaustive_test bulkhead-actors)
 bulkhead_unit_test(log_lines_test bulkhead-actors)
 bulkhead_unit_test(supervisor_test bulkhead-actors)
