@@ -187,9 +187,9 @@ TEST_CASE(
   auto problem = kj::runCatchingExceptions([&] { call.send().wait(tb.wait_scope()); });
   CHECK(to_error(KJ_ASSERT_NONNULL(problem)).kind() == error_kind::unmounted);
   CHECK(tb.core().mount_count() == 0);
-  CHECK(names_of(tb.events().after(0, 100)) == std::vector<std::string>{"starting", "ready",
-                                                                        "mounted", "draining", "stopping",
-                                                                        "stopped", "unmounted"});
+  const std::vector<std::string> story = {"starting", "ready",   "mounted",  "draining",
+                                          "stopping", "stopped", "unmounted"};
+  CHECK(names_of(tb.events().after(0, 100)) == story);
 }
 
 TEST_CASE("a plugin without a typed interface refuses typed calls as unsupported") {

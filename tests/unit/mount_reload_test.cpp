@@ -43,6 +43,13 @@ program silent() {
   }};
 }
 
+program exits_at_once(test_broker& tb) {
+  return {[&tb](kj::Own<kj::AsyncIoStream> link) {
+    tb.detach(kj::evalLater([&tb] { tb.process("p")->end(exit_status::exited(9)); }));
+    return kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(link));
+  }};
+}
+
 struct fixture {
   fixture() { tb.plugin("p", make("1.0.0")); }
 
@@ -134,10 +141,7 @@ TEST_CASE_METHOD(fixture, "Z01 no call fails or waits while one instance takes o
 TEST_CASE_METHOD(fixture,
                  "Z02 P04 a new instance that does not start leaves the old one untouched") {
   mount();
-  tb.plugin("p", program{[this](kj::Own<kj::AsyncIoStream> link) {
-              tb.detach(kj::evalLater([this] { tb.process("p")->end(exit_status::exited(9)); }));
-              return kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(link));
-            }});
+  tb.plugin("p", exits_at_once(tb));
   const auto result = reload();
   CHECK(result.outcome == reload_outcome::failed);
   CHECK(result.reason.find("exited with status 9") != std::string::npos);
@@ -515,10 +519,7 @@ TEST_CASE_METHOD(fixture,
 TEST_CASE_METHOD(
     fixture, "a replacement that fails is tried again after a pause, and the old instance serves") {
   mount([](mount_spec& spec) { spec.life.lifetime_max = 1h; });
-  tb.plugin("p", program{[this](kj::Own<kj::AsyncIoStream> link) {
-              tb.detach(kj::evalLater([this] { tb.process("p")->end(exit_status::exited(9)); }));
-              return kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(link));
-            }});
+  tb.plugin("p", exits_at_once(tb));
   tb.advance(1h);
   CHECK(tb.starts("p") == 2);
   CHECK(version() == "1.0.0");
