@@ -11,15 +11,15 @@ kj::Exception failure(schema::ErrorKind kind, std::string what, std::string why,
   return wire::make_exception({kind, std::move(what), std::move(why), std::move(remedy), {}});
 }
 
-kj::Exception stopped() {
-  return failure(schema::ErrorKind::BROKER_STOPPING, "the broker is stopping", {});
-}
-
 bool in_good_order(const caf::error& end) {
   return !end || end == caf::exit_reason::user_shutdown;
 }
 
 }  // namespace
+
+kj::Exception asker::stopped() {
+  return failure(schema::ErrorKind::BROKER_STOPPING, "the broker is stopping", {});
+}
 
 caf::behavior asker::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { someone_ended(news); });
@@ -28,6 +28,7 @@ caf::behavior asker::make_behavior() {
 }
 
 kj::Promise<void> asker::ended(const caf::actor& whom) {
+  if (over_) return stopped();
   auto paf = kj::newPromiseAndFulfiller<void>();
   awaited_ends_[whom.address()] = kj::mv(paf.fulfiller);
   watch(caf::actor_cast<caf::strong_actor_ptr>(whom));
@@ -81,9 +82,12 @@ std::unique_ptr<asker::open_question> asker::take(std::uint64_t number) {
 }
 
 void asker::on_loop_exit() {
+  over_ = true;
   for (auto& [number, asked] : open_) asked->fail(stopped());
   open_.clear();
+  for (auto& [whom, waiting] : awaited_ends_) waiting->reject(stopped());
   awaited_ends_.clear();
+  watched_.clear();
 }
 
 }  // namespace bulkhead

@@ -66,6 +66,7 @@ class asker final : public hosted<caf::event_based_actor> {
     kj::Own<kj::PromiseFulfiller<Answer>> fulfiller;
   };
 
+  static kj::Exception stopped();
   void on_loop_exit() override;
   void watch(const caf::strong_actor_ptr& whom);
   void someone_ended(const caf::down_msg& news);
@@ -78,15 +79,16 @@ class asker final : public hosted<caf::event_based_actor> {
   std::set<caf::actor_addr> watched_;
   std::map<caf::actor_addr, kj::Own<kj::PromiseFulfiller<void>>> awaited_ends_;
   bool stopping_ = false;
+  bool over_ = false;  // it has ended itself: a question would never be answered
 };
 
 template <class Answer, class Handle, class Message>
 kj::Promise<Answer> asker::ask(const Handle& whom, Message message) {
+  if (over_) return stopped();
   auto paf = kj::newPromiseAndFulfiller<Answer>();
   const auto number = next_question_++;
-  open_.emplace(number,
-                std::make_unique<question<Answer>>(caf::actor_cast<caf::actor_addr>(whom),
-                                                   kj::mv(paf.fulfiller)));
+  open_.emplace(number, std::make_unique<question<Answer>>(caf::actor_cast<caf::actor_addr>(whom),
+                                                           kj::mv(paf.fulfiller)));
   this->request(whom, caf::infinite, std::move(message))
       .then(
           [this, number](const Answer& answer) {

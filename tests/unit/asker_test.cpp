@@ -131,9 +131,10 @@ TEST_CASE("after stopping() an actor that ends leaves its questions as broker_st
   CHECK(f.failure_of(kj::mv(open)).kind == schema::ErrorKind::BROKER_STOPPING);
 }
 
-TEST_CASE("questions that are open when the asker ends fail as broker_stopping") {
+TEST_CASE("questions that are open when the asker ends, or come later, fail as broker_stopping") {
   fixture f;
   auto open = f.ask(0);
   caf::anon_send_exit(f.asking, caf::exit_reason::user_shutdown);
   CHECK(f.failure_of(kj::mv(open)).kind == schema::ErrorKind::BROKER_STOPPING);
+  CHECK(f.failure_of(f.ask(1)).kind == schema::ErrorKind::BROKER_STOPPING);
 }
