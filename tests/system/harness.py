@@ -210,10 +210,11 @@ class Broker:
             command += [f"--{name}", str(value)]
         return command
 
-    def start(self):
+    def start(self, stderr=None):
+        """`stderr`: a descriptor in place of the log."""
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(self.popen(), stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+                                            stderr=stderr or log)
         until("the daemon listens", self.listens, 20)
         return self
 
@@ -304,6 +305,9 @@ class SystemTest(unittest.TestCase):
     def setUp(self):
         self.broker = Broker()
         self.addCleanup(self.broker.close)
+        self.start_broker()
+
+    def start_broker(self):
         self.broker.start()
 
     def assert_says(self, answer, code, *texts):
