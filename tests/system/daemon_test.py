@@ -4,7 +4,6 @@
 
 import fcntl
 import os
-import unittest
 
 import harness
 
