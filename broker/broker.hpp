@@ -187,7 +187,8 @@ struct broker_config {
 class broker_thread;
 
 /// A caller inside the process. Copyable; all copies speak through one session. Works until the
-/// broker stops, and fails with broker_stopping after that. Any thread.
+/// broker stops. Calls that are under way then, and later ones, end as broker_stopping at the
+/// latest when stop() returns: no future is left broken. Any thread.
 class client {
  public:
   /// Sends a request-style call. The future holds the response or an `error`.
@@ -208,7 +209,11 @@ class client {
   std::shared_ptr<broker_thread> broker_;
 };
 
-/// Ends the delivery of events when destroyed.
+class observer_gate;
+
+/// Ends the delivery of events when destroyed. The destructor waits for a callback that is under
+/// way; destroyed by that callback itself it does not, and the callback is the last. After it the
+/// callback may lose what it refers to.
 class subscription {
  public:
   subscription(subscription&&) noexcept = default;
@@ -219,10 +224,12 @@ class subscription {
 
  private:
   friend class broker;
-  subscription(std::weak_ptr<broker_thread> broker, std::uint64_t id)
-      : broker_(std::move(broker)), id_(id) {}
+  subscription(std::weak_ptr<broker_thread> broker, std::uint64_t id,
+               std::shared_ptr<observer_gate> gate)
+      : broker_(std::move(broker)), id_(id), gate_(std::move(gate)) {}
   std::weak_ptr<broker_thread> broker_;
   std::uint64_t id_ = 0;
+  std::shared_ptr<observer_gate> gate_;
 };
 
 class broker {

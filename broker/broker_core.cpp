@@ -192,10 +192,7 @@ kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
   route.entry->closed = true;
   route.entry->slot->refuse(
       exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
-  return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
-      .ignoreResult()
-      .catch_([](kj::Exception&&) {})  // it has ended already
-      .then([this, path] { return parent_.remove(path); })
+  return stop_actor(path, mount_stop{std::chrono::milliseconds{0}, reason})
       .then([this, path] {
         return delete_view(services_.store, require(path).entry->uuid).ignoreResult();
       })
@@ -246,12 +243,7 @@ kj::Promise<void> broker_core::unmount(std::string path) {
     entry->closed = true;
     entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
                                   "an operator removed the mount"));
-    return ask_
-        .ask<mount_snapshot>(route.actor,
-                             mount_stop{services_.limits.drain_ms_max, "unmounted", true})
-        .ignoreResult()
-        .catch_([](kj::Exception&&) {})  // its actor has ended already
-        .then([this, path] { return parent_.remove(path); })
+    return stop_actor(path, mount_stop{services_.limits.drain_ms_max, "unmounted", true})
         .then([this, path] { return forget(path); })
         .then([this, path, entry] {
           routes_.erase(path);
@@ -266,22 +258,37 @@ kj::Promise<void> broker_core::unmount(std::string path) {
   });
 }
 
+/// Ends the mount's actor, if it has one, and its place with the supervisor.
+kj::Promise<void> broker_core::stop_actor(const std::string& path, mount_stop order) {
+  auto& route = require(path);
+  if (!route.unusable.empty()) return kj::READY_NOW;
+  return ask_.ask<mount_snapshot>(route.actor, std::move(order))
+      .ignoreResult()
+      .catch_([](kj::Exception&&) {})  // it has ended already
+      .then([this, path] { return parent_.remove(path); });
+}
+
 /// Erases the record, then the view. A view that stays is swept at the next start.
 kj::Promise<void> broker_core::forget(const std::string& path) {
   const auto uuid = require(path).entry->uuid;
   txn_request request;
   request.then.push_back(txn_op::erase(mount_key(path)));
-  return services_.store.txn(std::move(request)).then([this, uuid](txn_result&&) {
-    return delete_view(services_.store, uuid).ignoreResult().catch_([](kj::Exception&& problem) {
-      KJ_LOG(WARNING, "a view is left to be swept", problem.getDescription());
-    });
-  });
+  return services_.store.txn(std::move(request))
+      .then([this, uuid](txn_result&&) -> kj::Promise<void> {
+        if (uuid.empty()) return kj::READY_NOW;  // nobody knows which view was its
+        return delete_view(services_.store, uuid)
+            .ignoreResult()
+            .catch_([](kj::Exception&& problem) {
+              KJ_LOG(WARNING, "a view is left to be swept", problem.getDescription());
+            });
+      });
 }
 
 kj::Promise<void> broker_core::stop_mounts() {
   stopping_ = true;
   auto stops = kj::Vector<kj::Promise<void>>();
   for (auto& [path, route] : routes_) {
+    if (!route.unusable.empty()) continue;
     route.entry->slot->refuse(exception(error_kind::broker_stopping, "the broker is stopping", {}));
     stops.add(ask_.ask<mount_snapshot>(
                       route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
@@ -303,6 +310,15 @@ mount_route& broker_core::require(const std::string& path) {
   return *route;
 }
 
+mount_route& broker_core::require_usable(const std::string& path) {
+  auto& route = require(path);
+  if (!route.unusable.empty())
+    refuse(error_kind::failed_precondition,
+           fmt::format("'{}' cannot be started", route.entry->spec.path), route.unusable,
+           fmt::format("bulkhead unmount {}, and mount it anew", route.entry->spec.path));
+  return route;
+}
+
 mount_route& broker_core::require_settled(const std::string& path) {
   auto& route = require(path);
   if (route.mounting || route.leaving)
@@ -322,16 +338,25 @@ route_table<mount_route>::match broker_core::find(std::string_view path) {
 }
 
 kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_query{}); });
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> { return query(require(path)); });
+}
+
+kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
+  if (route.unusable.empty()) return ask_.ask<mount_snapshot>(route.actor, mount_query{});
+  mount_snapshot shelved;
+  shelved.status.path = route.entry->spec.path;
+  shelved.status.uuid = route.entry->uuid;
+  shelved.status.state = mount_state::quarantined;
+  shelved.status.reason = route.unusable;
+  return shelved;
 }
 
 kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
   auto answers = kj::Vector<kj::Promise<kj::Maybe<mount_snapshot>>>();
   for (auto& [path, route] : routes_)
-    answers.add(
-        ask_.ask<mount_snapshot>(route.actor, mount_query{})
-            .then([](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
-                  [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
+    answers.add(query(route).then(
+        [](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
+        [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
   return kj::joinPromises(answers.releaseAsArray())
       .then([](kj::Array<kj::Maybe<mount_snapshot>>&& all) {
         std::vector<mount_snapshot> result;
@@ -343,11 +368,12 @@ kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
 
 kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
   return kj::evalNow(
-      [&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_restart{}); });
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_restart{}); });
 }
 
 kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_reset{}); });
+  return kj::evalNow(
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_reset{}); });
 }
 
 kj::Promise<mount_snapshot> broker_core::stop(const std::string& path) {
@@ -428,7 +454,7 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
     if (number < 1 || number > 64)
       refuse(error_kind::invalid_argument, fmt::format("{} is no signal", number),
              "signals are 1 to 64");
-    auto& route = require(path);
+    auto& route = require_usable(path);
     return ask_.ask<mount_signalled>(route.actor, mount_signal{number})
         .then([path = route.entry->spec.path](mount_signalled&& sent) {
           if (sent.pid == 0)
@@ -442,7 +468,11 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
 // -- start ---------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::load() {
-  return load_page({}).then([this] { return sweep_views({}); });
+  return load_page({}).then([this]() -> kj::Promise<void> {
+    // What cannot be told from somebody's data is not deleted.
+    if (!views_are_known_) return kj::READY_NOW;
+    return sweep_views({});
+  });
 }
 
 kj::Promise<void> broker_core::load_page(std::string after) {
@@ -460,12 +490,8 @@ kj::Promise<void> broker_core::load_page(std::string after) {
 void broker_core::restore(const std::string& key, const std::string& record) {
   mount_entry stored;
   const auto path = key.substr(mounts_prefix.size());
-  std::string problem;
-  if (!decode_record(record, stored) || stored.spec.path != path || routes_.overlap(path)) {
-    // One bad record must not keep the others down.
-    services_.events.record(path, 0, "unreadable",
-                            "its record in the store makes no sense; it is not mounted");
-    KJ_LOG(ERROR, "a mount's record in the store makes no sense; it is not mounted", path);
+  if (const auto problem = read_record(path, record, stored); !problem.empty()) {
+    shelve(path, stored.uuid, problem);
     return;
   }
   auto entry = make_entry(std::move(stored.spec));
@@ -475,6 +501,44 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   entry->generations_reserved = stored.generations_reserved;
   entry->generations_used = stored.generations_used;
   services_.reactor.detach(start(entry, false));
+}
+
+/// Fills `stored` as far as the record can be read. Empty, or why it cannot be used.
+std::string broker_core::read_record(const std::string& path, const std::string& record,
+                                     mount_entry& stored) {
+  if (!decode_record(record, stored)) return "its record in the store makes no sense";
+  if (stored.spec.path != path) return "its record in the store is that of another mount";
+  auto refused =
+      kj::runCatchingExceptions([&] { check_mount_spec(stored.spec, services_.limits); });
+  KJ_IF_MAYBE (problem, refused) {
+    const auto said = to_error(*problem);
+    return fmt::format("its record in the store is refused: {}: {}", said.what(), said.why());
+  }
+  if (auto taken = routes_.overlap(path))
+    return fmt::format("the mount '{}' overlaps with it", *taken);
+  return {};
+}
+
+/// Keeps what cannot be mounted, in sight where its path allows that.
+void broker_core::shelve(const std::string& path, const std::string& uuid,
+                         const std::string& reason) {
+  const auto shown = wire::escape_line(path);
+  services_.events.record(shown, 0, "unreadable", reason);
+  KJ_LOG(ERROR, "a mount is kept, and not mounted", shown, reason);
+  if (uuid.empty())
+    views_are_known_ = false;
+  else
+    shelved_views_.insert(uuid);
+  std::string problem;
+  if (normalise_mount_path(path, problem) != path || routes_.overlap(path)) return;
+  mount_spec spec;
+  spec.path = path;
+  auto entry = make_entry(std::move(spec));
+  entry->uuid = uuid;
+  entry->slot->refuse(exception(error_kind::quarantined,
+                                fmt::format("mount '{}' is quarantined", path), reason,
+                                fmt::format("bulkhead unmount {}, and mount it anew", path)));
+  routes_.insert(path, mount_route{entry, {}, false, false, reason});
 }
 
 /// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to
@@ -491,9 +555,9 @@ kj::Promise<void> broker_core::sweep_views(std::string after) {
         const auto& key = page.rows.front().key;
         const auto uuid =
             key.substr(views_root.size(), key.find('/', views_root.size()) - views_root.size());
-        const bool known = std::any_of(routes_.begin(), routes_.end(), [&uuid](auto& each) {
-          return each.second.entry->uuid == uuid;
-        });
+        const auto is_its = [&uuid](auto& each) { return each.second.entry->uuid == uuid; };
+        const bool known =
+            shelved_views_.contains(uuid) || std::any_of(routes_.begin(), routes_.end(), is_its);
         // '0' follows '/': the next key that can be another mount's.
         auto next = std::string(views_root) + uuid + "0";
         auto done = known ? kj::Promise<void>(kj::READY_NOW)

@@ -11,10 +11,15 @@
 // stop, erase the record, delete the view, answer; a broker that dies behind the erased record
 // sweeps the view at its next start. So after a crash at any point the mount is there or gone, with
 // its data.
+//
+// A record that cannot be used (damaged, or against a limit that was lowered) keeps nobody else
+// down and is not thrown away: the path stays taken, shown as quarantined with the reason, and its
+// view is kept, until an operator unmounts it.
 
 #include <kj/async.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +36,7 @@ struct mount_route {
   mount_actor actor;
   bool mounting = false;
   bool leaving = false;
+  std::string unusable{};  // when not empty: why its record cannot be used; there is no actor then
 };
 
 /// How many mounts one order reloads at the same time.
@@ -91,15 +97,22 @@ class broker_core {
   kj::Promise<void> save_new(mount_entry& entry);
   kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
   kj::Promise<void> forget(const std::string& path);
+  kj::Promise<mount_snapshot> query(const mount_route& route);
+  mount_route& require_usable(const std::string& path);
   mount_route& require_settled(const std::string& path);
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep_views(std::string after);
   void restore(const std::string& key, const std::string& record);
+  std::string read_record(const std::string& path, const std::string& record, mount_entry& stored);
+  void shelve(const std::string& path, const std::string& uuid, const std::string& reason);
+  kj::Promise<void> stop_actor(const std::string& path, mount_stop order);
 
   broker_services& services_;
   asker& ask_;
   mounts_parent& parent_;
   route_table<mount_route> routes_;
+  std::set<std::string> shelved_views_;  // uuids
+  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

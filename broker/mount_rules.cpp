@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/supervision.hpp"
 #include "broker/convert.hpp"
 #include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
@@ -17,7 +18,6 @@ namespace {
 
 constexpr std::size_t file_name_bytes_max = 255;  // NAME_MAX
 constexpr std::chrono::hours supervision_span_max{24};
-constexpr std::uint32_t intensity_max = 1'000'000;
 constexpr std::chrono::hours rule_span_max{24};
 constexpr std::chrono::hours lifetime_max{24 * 366};
 
@@ -61,8 +61,8 @@ void check_supervision(const restart_limits& rules) {
   };
   if (rules.period.count() <= 0 || rules.period > supervision_span_max)
     bad("period", "it is 1 ms to 24 h");
-  if (rules.intensity > intensity_max)
-    bad("intensity", fmt::format("it is at most {}", intensity_max));
+  if (rules.intensity > restart_intensity_max)
+    bad("intensity", fmt::format("it is at most {}", restart_intensity_max));
   if (rules.backoff_max.count() < 0 || rules.backoff_max > supervision_span_max)
     bad("backoff_max", "it is at most 24 h");
   if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)

@@ -315,7 +315,7 @@ TEST_CASE("generations grow over restarts of the broker's state and are taken in
   test_broker tb;
   tb.plugin("echo", make_echo());
   restart_limits rules;
-  rules.intensity = 1'000'000;
+  rules.intensity = 10'000;
   rules.backoff_first = rules.backoff_max = 0ms;
   tb.mount("echo", "echo", rules);
   for (std::uint64_t i = 0; i < generation_block + 5; ++i) {
