@@ -5,6 +5,7 @@ bulkhead_unit_test(broker_parts_test bulkhead-broker)
 bulkhead_unit_test(slot_test bulkhead-broker)
 bulkhead_unit_test(broker_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_reload_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
+bulkhead_unit_test(mount_simulation_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(broker_restore_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(embedding_test bulkhead-broker)
 set_tests_properties(embedding_test PROPERTIES

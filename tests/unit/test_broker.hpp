@@ -205,6 +205,13 @@ class test_broker {
   /// The newest process of a file; null before its first start.
   std::shared_ptr<fake_process> process(const std::string& file) { return processes_[file]; }
   int starts(const std::string& file) { return starts_[file]; }
+  /// Those of all files that have not ended.
+  std::vector<std::shared_ptr<fake_process>> living() {
+    std::vector<std::shared_ptr<fake_process>> result;
+    for (const auto& each : all_processes_)
+      if (auto process = each.lock(); process && !process->peek()) result.push_back(process);
+    return result;
+  }
 
   /// Ends the newest process of a file and lets the broker see it.
   void crash(const std::string& file, int signal = SIGSEGV) {
@@ -331,6 +338,7 @@ class test_broker {
             .then(exits, [exits](kj::Exception&&) { exits(); })
             .eagerlyEvaluate(nullptr));
     processes_[file] = process;
+    all_processes_.push_back(process);
     ++starts_[file];
     answer.process = std::make_shared<spawned_process>();
     answer.process->process = std::make_unique<process_handle>(process);
@@ -350,6 +358,7 @@ class test_broker {
   std::filesystem::path directory_;
   std::map<std::string, program> programs_;
   std::map<std::string, std::shared_ptr<fake_process>> processes_;
+  std::vector<std::weak_ptr<fake_process>> all_processes_;
   std::map<std::string, int> starts_;
   pid_t last_pid_ = 1000;
   std::unique_ptr<parts> parts_;
