@@ -191,8 +191,9 @@ TEST_CASE("C16 ten times as many temporary children end in no more than fifty ti
     REQUIRE(f.count() == child_count{1, 0, 0, 0});
     return time;
   };
-  const auto small = std::min({cost(300), cost(300), cost(300)});
-  CHECK(cost(3'000) <= 50 * small);
+  // The least of several runs: who else uses the machine is no part of it.
+  const auto small = std::min({cost(1'000), cost(1'000), cost(1'000)});
+  CHECK(std::min(cost(10'000), cost(10'000)) <= 50 * small);
 }
 
 TEST_CASE("F09 a child that cuts its link to the supervisor is ended all the same") {
