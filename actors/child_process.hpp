@@ -34,7 +34,8 @@ class child_process {
   child_process() = default;
   child_process(const child_process&) = delete;
   child_process& operator=(const child_process&) = delete;
-  /// Kills and reaps what still runs, waiting for at most `reap_wait_ms_max`.
+  /// Kills what still runs, with its group, and never waits for it: what does not end at once is
+  /// reaped by a thread of its own, for at most `reap_wait_ms_max`.
   virtual ~child_process() = default;
 
   /// For people: logs and status. Never signal by it.
@@ -59,9 +60,9 @@ class child_process {
   virtual std::optional<exit_status> reap() = 0;
 };
 
-/// How long the destructor of a child process waits for the end of what it killed. Beyond that (a
-/// process stuck in the kernel) it leaves a zombie behind.
-inline constexpr int reap_wait_ms_max = 1000;
+/// How long what a destructor killed is waited for. Beyond that (a process stuck in the kernel) a
+/// zombie stays behind until this process ends.
+inline constexpr int reap_wait_ms_max = 60'000;
 
 /// A handle on process `pid`, which must be an unreaped child of this process that leads its own
 /// process group.

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <system_error>
+#include <thread>
 
 #include "actors/child_process.hpp"
 
@@ -19,8 +21,9 @@ class posix_child final : public child_process {
   posix_child& operator=(const posix_child&) = delete;
 
   ~posix_child() override {
-    if (end_) return;
-    end_all();
+    if (end_ || last_wait_) return;
+    signal_group(SIGKILL);
+    if (!reap()) reap_later(std::make_unique<posix_child>(pid_, std::move(pidfd_)));
   }
 
   pid_t pid() const override { return pid_; }
@@ -48,6 +51,26 @@ class posix_child final : public child_process {
   }
 
  private:
+  /// Waits for the end of a process that was killed and reaps it, on a thread that ends with that.
+  static void reap_later(std::unique_ptr<posix_child> killed) noexcept {
+    killed->last_wait_ = true;
+    try {
+      std::thread([child = std::move(killed)] { child->await_end(); }).detach();
+    } catch (const std::system_error&) {
+      return;  // no thread is to be had: a zombie stays
+    }
+  }
+
+  void await_end() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);  // the process's signals are not for this thread
+    pollfd ended{pidfd_.get(), POLLIN, 0};
+    while (::poll(&ended, 1, reap_wait_ms_max) < 0 && errno == EINTR) {
+    }
+    reap();
+  }
+
   /// `keep`: WNOWAIT to leave the process unreaped, else 0.
   std::optional<exit_status> wait(int keep) {
     siginfo_t info{};
@@ -60,16 +83,9 @@ class posix_child final : public child_process {
     return exit_status_from(info);
   }
 
-  void end_all() {
-    signal_group(SIGKILL);
-    pollfd ended{pidfd_.get(), POLLIN, 0};
-    while (::poll(&ended, 1, reap_wait_ms_max) < 0 && errno == EINTR) {
-    }
-    reap();
-  }
-
   pid_t pid_;
   unique_fd pidfd_;
+  bool last_wait_ = false;          // its destructor has nothing left to try
   std::optional<exit_status> end_;  // set once reaped, by us or by somebody else
 };
 

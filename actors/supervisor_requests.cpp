@@ -161,12 +161,11 @@ verdict supervisor_core::on(const event::terminate_child& e) {
     // OTP: to terminate a dynamic child that is gone already is no error.
     return is_dynamic() && was_dynamic(e.id) ? verdict::ok : unknown(e.id);
   }
-  terminate(*c);
+  terminate(*c, e.reason);
   return verdict::ok;
 }
 
-void supervisor_core::terminate(child& c) {
-  const std::string reason = "stopped by an operator";
+void supervisor_core::terminate(child& c, const std::string& reason) {
   if (c.live && c.after_stop == sequel::forget) return;
   leave_group(c);
   c.parked = true;

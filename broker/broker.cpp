@@ -6,6 +6,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/broker_thread.hpp"
 #include "broker/convert.hpp"
+#include "broker/observer_gate.hpp"
 #include "broker/typed.hpp"
 
 namespace bulkhead {
@@ -112,6 +113,7 @@ std::future<void> with_session(const client& caller,
 // -- subscription --------------------------------------------------------------------------------
 
 subscription::~subscription() {
+  if (gate_ != nullptr) gate_->close();
   if (auto thread = broker_.lock())
     thread->run(
         [id = id_](broker_thread::parts& with) -> kj::Promise<void> {
@@ -124,6 +126,7 @@ subscription::~subscription() {
 subscription& subscription::operator=(subscription&& other) noexcept {
   std::swap(broker_, other.broker_);
   std::swap(id_, other.id_);
+  std::swap(gate_, other.gate_);
   return *this;
 }
 
@@ -170,6 +173,25 @@ mount_status broker::restart(const std::string& path) {
       .status;
 }
 
+reload_result broker::reload(const std::string& path, reload_request how) {
+  return thread_
+      ->wait<std::vector<reload_result>>(
+          [&](broker_thread::parts& with) { return with.core.reload(path, how); })
+      .front();
+}
+
+mount_status broker::stop_mount(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.stop(path); })
+      .status;
+}
+
+mount_status broker::start_mount(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.start(path); })
+      .status;
+}
+
 void broker::kill(const std::string& path, int signal) {
   thread_->wait<mount_signalled>(
       [&](broker_thread::parts& with) { return with.core.signal(path, signal); });
@@ -180,11 +202,12 @@ client broker::connect() const {
 }
 
 subscription broker::observe(std::function<void(const broker_event&)> observer) const {
+  auto gate = std::make_shared<observer_gate>(std::move(observer));
   const auto id =
       thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
-        return with.events.observe(observer);
+        return with.events.observe([gate](const broker_event& event) { gate->tell(event); });
       });
-  return {thread_, id};
+  return {thread_, id, std::move(gate)};
 }
 
 }  // namespace bulkhead

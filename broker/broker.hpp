@@ -59,6 +59,45 @@ struct restart_limits {
   std::chrono::milliseconds backoff_stable{60'000};  // a run this long starts the sequence anew
 };
 
+enum class start_mode : std::uint8_t {
+  eager,  // with the mount, and with the broker
+  lazy,   // with the first call
+};
+
+enum class handover : std::uint8_t {
+  overlap,     // a reload starts the new instance while the old one serves, unless the plugin says
+               // that it must be alone
+  stop_first,  // it stops the old one before it starts the new one
+};
+
+/// When an instance is started, watched, stopped and replaced, apart from crashes. A zero turns a
+/// rule off.
+struct life_rules {
+  start_mode start = start_mode::eager;
+  std::chrono::milliseconds idle_stop{0};  // stopped after so long without a call; the next call
+                                           // starts it again
+  std::chrono::milliseconds ping_every{10'000};  // asked whether its event loop turns ...
+  std::chrono::milliseconds ping_wait{20'000};   // ... and killed when it has not answered by then
+  std::chrono::milliseconds call_age_max{0};     // killed when a call in flight is older
+  std::chrono::milliseconds lifetime_max{0};     // replaced, as by reload, after so long ready
+  std::uint64_t calls_max = 0;                   // ... after so many calls
+  bulkhead::handover handover = bulkhead::handover::overlap;
+  std::chrono::milliseconds start_max{0};  // from start to ready; 0: start_ms_max
+};
+
+/// What callers may ask of a mount. Zeros of the first four mean the broker's limit.
+struct call_rules {
+  std::uint32_t in_flight_max = 0;
+  std::uint32_t waiting_max = 0;
+  std::chrono::milliseconds wait_max{0};
+  std::chrono::milliseconds call_max{0};
+  std::uint32_t breaker_failures = 10;  // so many calls in a row without an answer in time open the
+                                        // breaker; 0: none
+  std::chrono::milliseconds breaker_open{15'000};       // it refuses calls for this long, then lets
+                                                        // one through
+  std::chrono::milliseconds breaker_open_max{300'000};  // what a failing probe doubles it up to
+};
+
 struct mount_spec {
   std::string path;    // as in "kv/"; a missing trailing slash is added
   std::string plugin;  // a file in the plugin directory
@@ -66,6 +105,9 @@ struct mount_spec {
   std::string description{};
   restart_rule restart = restart_rule::permanent;
   restart_limits supervision{};
+  life_rules life{};
+  call_rules calls{};
+  std::string group{};  // the group supervisor that it joins; empty: none
 };
 
 struct mount_status {
@@ -82,6 +124,32 @@ struct mount_status {
   std::uint32_t calls_waiting = 0;
   std::uint64_t calls_total = 0;
   std::uint64_t calls_failed = 0;
+};
+
+/// Which calls a mount lets through; see call_rules.
+enum class breaker_state : std::uint8_t { closed, open, half_open };
+
+struct reload_request {
+  std::string version{};        // when not empty: what the new instance must call itself
+  unsigned canary_percent = 0;  // so many of a hundred calls go to it first ...
+  std::chrono::milliseconds canary{10'000};  // ... for this long; 0 %: no trial
+};
+
+enum class reload_outcome : std::uint8_t {
+  replaced,   // the new instance was started beside the old one and took over
+  restarted,  // the old one was stopped first, or there was none
+  failed,     // the old one serves on
+};
+
+struct reload_result {
+  std::string path;
+  reload_outcome outcome = reload_outcome::failed;
+  std::string reason;  // with `failed`
+  std::uint64_t generation_before = 0;
+  std::uint64_t generation_after = 0;
+  std::string version_before;
+  std::string version_after;
+  std::chrono::milliseconds took{0};  // until the new instance served
 };
 
 /// A transition: of a mount, or of the broker itself (then `mount` is empty).
@@ -119,7 +187,8 @@ struct broker_config {
 class broker_thread;
 
 /// A caller inside the process. Copyable; all copies speak through one session. Works until the
-/// broker stops, and fails with broker_stopping after that. Any thread.
+/// broker stops. Calls that are under way then, and later ones, end as broker_stopping at the
+/// latest when stop() returns: no future is left broken. Any thread.
 class client {
  public:
   /// Sends a request-style call. The future holds the response or an `error`.
@@ -140,7 +209,11 @@ class client {
   std::shared_ptr<broker_thread> broker_;
 };
 
-/// Ends the delivery of events when destroyed.
+class observer_gate;
+
+/// Ends the delivery of events when destroyed. The destructor waits for a callback that is under
+/// way; destroyed by that callback itself it does not, and the callback is the last. After it the
+/// callback may lose what it refers to.
 class subscription {
  public:
   subscription(subscription&&) noexcept = default;
@@ -151,10 +224,12 @@ class subscription {
 
  private:
   friend class broker;
-  subscription(std::weak_ptr<broker_thread> broker, std::uint64_t id)
-      : broker_(std::move(broker)), id_(id) {}
+  subscription(std::weak_ptr<broker_thread> broker, std::uint64_t id,
+               std::shared_ptr<observer_gate> gate)
+      : broker_(std::move(broker)), id_(id), gate_(std::move(gate)) {}
   std::weak_ptr<broker_thread> broker_;
   std::uint64_t id_ = 0;
+  std::shared_ptr<observer_gate> gate_;
 };
 
 class broker {
@@ -181,6 +256,12 @@ class broker {
   mount_status status(const std::string& path) const;
   /// Stops the instance in good order and starts another; leaves quarantine too.
   mount_status restart(const std::string& path);
+  /// Replaces the mount's instance without a failed call; when the new one does not come up the old
+  /// one serves on, and the result says why. Throws `error` only when there is nothing to reload.
+  reload_result reload(const std::string& path, reload_request how = {});
+  /// Stops the instance and leaves the mount stopped until start_mount, restart, or another broker.
+  mount_status stop_mount(const std::string& path);
+  mount_status start_mount(const std::string& path);
   /// Sends a signal to the mount's process.
   void kill(const std::string& path, int signal);
 

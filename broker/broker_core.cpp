@@ -46,6 +46,41 @@ std::string make_uuid() {
   kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
 }
 
+kj::Duration duration(std::chrono::milliseconds span) {
+  return span.count() * kj::MILLISECONDS;
+}
+
+/// What the mount says, and the broker's limits where it says nothing.
+slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
+  const auto either = [](auto own, auto otherwise) {
+    return own == decltype(own){} ? otherwise : own;
+  };
+  slot_limits rules;
+  rules.calls_in_flight_max = either(calls.in_flight_max, limits.calls_in_flight_max);
+  rules.calls_waiting_max = either(calls.waiting_max, limits.calls_waiting_max);
+  rules.wait_max = duration(either(calls.wait_max, limits.slot_wait_ms_max));
+  rules.call_max = duration(either(calls.call_max, limits.call_ms_max));
+  rules.breaker.failures_max = calls.breaker_failures;
+  rules.breaker.open = calls.breaker_open;
+  rules.breaker.open_max = calls.breaker_open_max;
+  return rules;
+}
+
+void check_reload(const reload_request& how) {
+  constexpr std::chrono::hours canary_max{24};
+  if (how.canary_percent > 99)
+    refuse(error_kind::invalid_argument, "canary_percent is out of range", "it is 0 to 99");
+  if (how.canary.count() < 1 || how.canary > canary_max)
+    refuse(error_kind::invalid_argument, "canary is out of range", "it is 1 ms to 24 h");
+}
+
+reload_result failed_reload(const std::string& path, const kj::Exception& problem) {
+  reload_result result;
+  result.path = path;
+  result.reason = to_error(problem).what();
+  return result;
+}
+
 }  // namespace
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
@@ -74,13 +109,9 @@ void broker_core::check(mount_spec& spec) {
 
 std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   const auto& limits = services_.limits;
-  slot_limits slot_rules;
-  slot_rules.calls_in_flight_max = limits.calls_in_flight_max;
-  slot_rules.calls_waiting_max = limits.calls_waiting_max;
-  slot_rules.wait_max = limits.slot_wait_ms_max.count() * kj::MILLISECONDS;
-  slot_rules.call_max = limits.call_ms_max.count() * kj::MILLISECONDS;
   auto entry = std::make_shared<mount_entry>();
-  entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
+  entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path,
+                                               slot_rules(spec.calls, limits));
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
@@ -126,7 +157,8 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
 }
 
 kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot status) {
-  if (!status.start_failure.empty() || status.status.state != mount_state::ready) {
+  if (!status.start_failure.empty() ||
+      (status.status.state != mount_state::ready && !status.asleep)) {
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
     const auto lines = require(path).entry->log->last_lines(status.status.generation, 1);
     return discard(path, "its first start failed").then([path, why, lines]() -> mount_snapshot {
@@ -160,10 +192,7 @@ kj::Promise<void> broker_core::discard(std::string path, std::string reason) {
   route.entry->closed = true;
   route.entry->slot->refuse(
       exception(error_kind::unmounted, fmt::format("'{}' is not mounted", path), reason));
-  return ask_.ask<mount_snapshot>(route.actor, mount_stop{std::chrono::milliseconds{0}, reason})
-      .ignoreResult()
-      .catch_([](kj::Exception&&) {})  // it has ended already
-      .then([this, path] { return parent_.remove(path); })
+  return stop_actor(path, mount_stop{std::chrono::milliseconds{0}, reason})
       .then([this, path] {
         return delete_view(services_.store, require(path).entry->uuid).ignoreResult();
       })
@@ -214,12 +243,7 @@ kj::Promise<void> broker_core::unmount(std::string path) {
     entry->closed = true;
     entry->slot->refuse(exception(error_kind::unmounted, fmt::format("'{}' was unmounted", path),
                                   "an operator removed the mount"));
-    return ask_
-        .ask<mount_snapshot>(route.actor,
-                             mount_stop{services_.limits.drain_ms_max, "unmounted", true})
-        .ignoreResult()
-        .catch_([](kj::Exception&&) {})  // its actor has ended already
-        .then([this, path] { return parent_.remove(path); })
+    return stop_actor(path, mount_stop{services_.limits.drain_ms_max, "unmounted", true})
         .then([this, path] { return forget(path); })
         .then([this, path, entry] {
           routes_.erase(path);
@@ -234,22 +258,37 @@ kj::Promise<void> broker_core::unmount(std::string path) {
   });
 }
 
+/// Ends the mount's actor, if it has one, and its place with the supervisor.
+kj::Promise<void> broker_core::stop_actor(const std::string& path, mount_stop order) {
+  auto& route = require(path);
+  if (!route.unusable.empty()) return kj::READY_NOW;
+  return ask_.ask<mount_snapshot>(route.actor, std::move(order))
+      .ignoreResult()
+      .catch_([](kj::Exception&&) {})  // it has ended already
+      .then([this, path] { return parent_.remove(path); });
+}
+
 /// Erases the record, then the view. A view that stays is swept at the next start.
 kj::Promise<void> broker_core::forget(const std::string& path) {
   const auto uuid = require(path).entry->uuid;
   txn_request request;
   request.then.push_back(txn_op::erase(mount_key(path)));
-  return services_.store.txn(std::move(request)).then([this, uuid](txn_result&&) {
-    return delete_view(services_.store, uuid).ignoreResult().catch_([](kj::Exception&& problem) {
-      KJ_LOG(WARNING, "a view is left to be swept", problem.getDescription());
-    });
-  });
+  return services_.store.txn(std::move(request))
+      .then([this, uuid](txn_result&&) -> kj::Promise<void> {
+        if (uuid.empty()) return kj::READY_NOW;  // nobody knows which view was its
+        return delete_view(services_.store, uuid)
+            .ignoreResult()
+            .catch_([](kj::Exception&& problem) {
+              KJ_LOG(WARNING, "a view is left to be swept", problem.getDescription());
+            });
+      });
 }
 
 kj::Promise<void> broker_core::stop_mounts() {
   stopping_ = true;
   auto stops = kj::Vector<kj::Promise<void>>();
   for (auto& [path, route] : routes_) {
+    if (!route.unusable.empty()) continue;
     route.entry->slot->refuse(exception(error_kind::broker_stopping, "the broker is stopping", {}));
     stops.add(ask_.ask<mount_snapshot>(
                       route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
@@ -271,6 +310,15 @@ mount_route& broker_core::require(const std::string& path) {
   return *route;
 }
 
+mount_route& broker_core::require_usable(const std::string& path) {
+  auto& route = require(path);
+  if (!route.unusable.empty())
+    refuse(error_kind::failed_precondition,
+           fmt::format("'{}' cannot be started", route.entry->spec.path), route.unusable,
+           fmt::format("bulkhead unmount {}, and mount it anew", route.entry->spec.path));
+  return route;
+}
+
 mount_route& broker_core::require_settled(const std::string& path) {
   auto& route = require(path);
   if (route.mounting || route.leaving)
@@ -290,16 +338,25 @@ route_table<mount_route>::match broker_core::find(std::string_view path) {
 }
 
 kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_query{}); });
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> { return query(require(path)); });
+}
+
+kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
+  if (route.unusable.empty()) return ask_.ask<mount_snapshot>(route.actor, mount_query{});
+  mount_snapshot shelved;
+  shelved.status.path = route.entry->spec.path;
+  shelved.status.uuid = route.entry->uuid;
+  shelved.status.state = mount_state::quarantined;
+  shelved.status.reason = route.unusable;
+  return shelved;
 }
 
 kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
   auto answers = kj::Vector<kj::Promise<kj::Maybe<mount_snapshot>>>();
   for (auto& [path, route] : routes_)
-    answers.add(
-        ask_.ask<mount_snapshot>(route.actor, mount_query{})
-            .then([](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
-                  [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
+    answers.add(query(route).then(
+        [](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
+        [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
   return kj::joinPromises(answers.releaseAsArray())
       .then([](kj::Array<kj::Maybe<mount_snapshot>>&& all) {
         std::vector<mount_snapshot> result;
@@ -311,11 +368,85 @@ kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
 
 kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
   return kj::evalNow(
-      [&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_restart{}); });
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_restart{}); });
 }
 
 kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_reset{}); });
+  return kj::evalNow(
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_reset{}); });
+}
+
+kj::Promise<mount_snapshot> broker_core::stop(const std::string& path) {
+  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_halt{}); });
+}
+
+kj::Promise<mount_snapshot> broker_core::start(const std::string& path) {
+  return kj::evalNow([&] {
+    auto& route = require(path);
+    return ask_.ask<mount_snapshot>(route.actor, mount_start{})
+        .then([path = route.entry->spec.path](mount_snapshot&& now) {
+          if (now.status.state == mount_state::quarantined)
+            refuse(error_kind::failed_precondition, fmt::format("'{}' is quarantined", path),
+                   now.status.reason, fmt::format("bulkhead reset {}", path));
+          return kj::mv(now);
+        });
+  });
+}
+
+kj::Promise<std::vector<reload_result>> broker_core::reload(const std::string& path,
+                                                            reload_request how) {
+  return kj::evalNow([&] {
+    check_reload(how);
+    auto work = std::make_shared<reload_work>();
+    work->paths.push_back(require(path).entry->spec.path);
+    work->how = std::move(how);
+    return reload_all(kj::mv(work));
+  });
+}
+
+kj::Promise<std::vector<reload_result>> broker_core::reload_plugin(const std::string& plugin,
+                                                                   reload_request how) {
+  return kj::evalNow([&] {
+    check_reload(how);
+    auto work = std::make_shared<reload_work>();
+    for (auto& [path, route] : routes_)
+      if (route.entry->spec.plugin == plugin) work->paths.push_back(path);
+    if (work->paths.empty())
+      refuse(error_kind::not_found,
+             fmt::format("no mount has the plugin '{}'", wire::escape_line(plugin)), {},
+             "bulkhead mounts");
+    work->how = std::move(how);
+    return reload_all(kj::mv(work));
+  });
+}
+
+/// A few at a time, so that the machine does not start a process for every mount at once.
+kj::Promise<std::vector<reload_result>> broker_core::reload_all(std::shared_ptr<reload_work> work) {
+  work->results.resize(work->paths.size());
+  auto lanes = kj::Vector<kj::Promise<void>>();
+  for (std::size_t i = 0; i < std::min(reloads_at_once_max, work->paths.size()); ++i)
+    lanes.add(reload_next(work));
+  return kj::joinPromises(lanes.releaseAsArray()).then([work] { return std::move(work->results); });
+}
+
+kj::Promise<void> broker_core::reload_next(std::shared_ptr<reload_work> work) {
+  if (work->next == work->paths.size()) return kj::READY_NOW;
+  const auto index = work->next++;
+  const auto& path = work->paths[index];
+  return kj::evalNow([&] {
+           return ask_.ask<reload_result>(require_settled(path).actor, mount_reload{work->how});
+         })
+      .then([work, index](reload_result&& result) { work->results[index] = std::move(result); },
+            [work, index](kj::Exception&& problem) {
+              work->results[index] = failed_reload(work->paths[index], problem);
+            })
+      .then([this, work] { return reload_next(work); });
+}
+
+std::vector<crash_report> broker_core::crashes(const std::string& path, std::size_t limit) {
+  const auto& kept = require(path).entry->crashes;
+  const auto count = limit == 0 ? kept.size() : std::min(limit, kept.size());
+  return {kept.rbegin(), kept.rbegin() + static_cast<std::ptrdiff_t>(count)};
 }
 
 kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int number) {
@@ -323,7 +454,7 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
     if (number < 1 || number > 64)
       refuse(error_kind::invalid_argument, fmt::format("{} is no signal", number),
              "signals are 1 to 64");
-    auto& route = require(path);
+    auto& route = require_usable(path);
     return ask_.ask<mount_signalled>(route.actor, mount_signal{number})
         .then([path = route.entry->spec.path](mount_signalled&& sent) {
           if (sent.pid == 0)
@@ -337,7 +468,11 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
 // -- start ---------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::load() {
-  return load_page({}).then([this] { return sweep_views({}); });
+  return load_page({}).then([this]() -> kj::Promise<void> {
+    // What cannot be told from somebody's data is not deleted.
+    if (!views_are_known_) return kj::READY_NOW;
+    return sweep_views({});
+  });
 }
 
 kj::Promise<void> broker_core::load_page(std::string after) {
@@ -355,12 +490,8 @@ kj::Promise<void> broker_core::load_page(std::string after) {
 void broker_core::restore(const std::string& key, const std::string& record) {
   mount_entry stored;
   const auto path = key.substr(mounts_prefix.size());
-  std::string problem;
-  if (!decode_record(record, stored) || stored.spec.path != path || routes_.overlap(path)) {
-    // One bad record must not keep the others down.
-    services_.events.record(path, 0, "unreadable",
-                            "its record in the store makes no sense; it is not mounted");
-    KJ_LOG(ERROR, "a mount's record in the store makes no sense; it is not mounted", path);
+  if (const auto problem = read_record(path, record, stored); !problem.empty()) {
+    shelve(path, stored.uuid, problem);
     return;
   }
   auto entry = make_entry(std::move(stored.spec));
@@ -370,6 +501,44 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   entry->generations_reserved = stored.generations_reserved;
   entry->generations_used = stored.generations_used;
   services_.reactor.detach(start(entry, false));
+}
+
+/// Fills `stored` as far as the record can be read. Empty, or why it cannot be used.
+std::string broker_core::read_record(const std::string& path, const std::string& record,
+                                     mount_entry& stored) {
+  if (!decode_record(record, stored)) return "its record in the store makes no sense";
+  if (stored.spec.path != path) return "its record in the store is that of another mount";
+  auto refused =
+      kj::runCatchingExceptions([&] { check_mount_spec(stored.spec, services_.limits); });
+  KJ_IF_MAYBE (problem, refused) {
+    const auto said = to_error(*problem);
+    return fmt::format("its record in the store is refused: {}: {}", said.what(), said.why());
+  }
+  if (auto taken = routes_.overlap(path))
+    return fmt::format("the mount '{}' overlaps with it", *taken);
+  return {};
+}
+
+/// Keeps what cannot be mounted, in sight where its path allows that.
+void broker_core::shelve(const std::string& path, const std::string& uuid,
+                         const std::string& reason) {
+  const auto shown = wire::escape_line(path);
+  services_.events.record(shown, 0, "unreadable", reason);
+  KJ_LOG(ERROR, "a mount is kept, and not mounted", shown, reason);
+  if (uuid.empty())
+    views_are_known_ = false;
+  else
+    shelved_views_.insert(uuid);
+  std::string problem;
+  if (normalise_mount_path(path, problem) != path || routes_.overlap(path)) return;
+  mount_spec spec;
+  spec.path = path;
+  auto entry = make_entry(std::move(spec));
+  entry->uuid = uuid;
+  entry->slot->refuse(exception(error_kind::quarantined,
+                                fmt::format("mount '{}' is quarantined", path), reason,
+                                fmt::format("bulkhead unmount {}, and mount it anew", path)));
+  routes_.insert(path, mount_route{entry, {}, false, false, reason});
 }
 
 /// Deletes views that belong to no mount: an unmount, or a mount, that the broker did not live to
@@ -386,9 +555,9 @@ kj::Promise<void> broker_core::sweep_views(std::string after) {
         const auto& key = page.rows.front().key;
         const auto uuid =
             key.substr(views_root.size(), key.find('/', views_root.size()) - views_root.size());
-        const bool known = std::any_of(routes_.begin(), routes_.end(), [&uuid](auto& each) {
-          return each.second.entry->uuid == uuid;
-        });
+        const auto is_its = [&uuid](auto& each) { return each.second.entry->uuid == uuid; };
+        const bool known =
+            shelved_views_.contains(uuid) || std::any_of(routes_.begin(), routes_.end(), is_its);
         // '0' follows '/': the next key that can be another mount's.
         auto next = std::string(views_root) + uuid + "0";
         auto done = known ? kj::Promise<void>(kj::READY_NOW)

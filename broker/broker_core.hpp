@@ -11,10 +11,15 @@
 // stop, erase the record, delete the view, answer; a broker that dies behind the erased record
 // sweeps the view at its next start. So after a crash at any point the mount is there or gone, with
 // its data.
+//
+// A record that cannot be used (damaged, or against a limit that was lowered) keeps nobody else
+// down and is not thrown away: the path stays taken, shown as quarantined with the reason, and its
+// view is kept, until an operator unmounts it.
 
 #include <kj/async.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,7 +36,11 @@ struct mount_route {
   mount_actor actor;
   bool mounting = false;
   bool leaving = false;
+  std::string unusable{};  // when not empty: why its record cannot be used; there is no actor then
 };
+
+/// How many mounts one order reloads at the same time.
+inline constexpr std::size_t reloads_at_once_max = 4;
 
 class broker_core {
  public:
@@ -50,6 +59,15 @@ class broker_core {
   kj::Promise<std::vector<mount_snapshot>> query_all();
   kj::Promise<mount_snapshot> restart(const std::string& path);
   kj::Promise<mount_snapshot> reset(const std::string& path);
+  kj::Promise<mount_snapshot> stop(const std::string& path);
+  kj::Promise<mount_snapshot> start(const std::string& path);
+  /// One result each; a mount that cannot be reloaded is a result too. Fails with not_found when no
+  /// mount is meant, and with invalid_argument.
+  kj::Promise<std::vector<reload_result>> reload(const std::string& path, reload_request how);
+  kj::Promise<std::vector<reload_result>> reload_plugin(const std::string& plugin,
+                                                        reload_request how);
+  /// The newest `limit` reports (0: all that are kept), newest first. Fails with not_found.
+  std::vector<crash_report> crashes(const std::string& path, std::size_t limit);
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
 
   /// The mount that serves an absolute path. Fails with not_found.
@@ -62,6 +80,15 @@ class broker_core {
   bool knows(const std::string& path) { return routes_.exact(path) != nullptr; }
 
  private:
+  struct reload_work {
+    std::vector<std::string> paths;
+    reload_request how;
+    std::vector<reload_result> results;
+    std::size_t next = 0;
+  };
+
+  kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);
+  kj::Promise<void> reload_next(std::shared_ptr<reload_work> work);
   std::shared_ptr<mount_entry> make_entry(mount_spec spec);
   void check(mount_spec& spec);
   kj::Promise<void> start(const std::shared_ptr<mount_entry>& entry, bool mounting);
@@ -70,15 +97,22 @@ class broker_core {
   kj::Promise<void> save_new(mount_entry& entry);
   kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
   kj::Promise<void> forget(const std::string& path);
+  kj::Promise<mount_snapshot> query(const mount_route& route);
+  mount_route& require_usable(const std::string& path);
   mount_route& require_settled(const std::string& path);
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep_views(std::string after);
   void restore(const std::string& key, const std::string& record);
+  std::string read_record(const std::string& path, const std::string& record, mount_entry& stored);
+  void shelve(const std::string& path, const std::string& uuid, const std::string& reason);
+  kj::Promise<void> stop_actor(const std::string& path, mount_stop order);
 
   broker_services& services_;
   asker& ask_;
   mounts_parent& parent_;
   route_table<mount_route> routes_;
+  std::set<std::string> shelved_views_;  // uuids
+  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

@@ -81,7 +81,8 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
         tree(ask(), loop, random_seed(), workers(system)),
         core(services, ask(), tree),
-        tasks(*this) {
+        root_ended(tree.ended().fork()),
+        jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
     facts.socket_path = services.config.socket_path;
     facts.started = std::chrono::steady_clock::now();
     facts.clients = [this] { return socket.get() == nullptr ? 0U : socket->clients(); };
@@ -115,7 +116,6 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   }
 
   kj::Promise<void> open() {
-    root_ended = tree.ended().fork();
     return tree.started()
         .then([this] { return store.status().ignoreResult(); })
         .then([this] { return core.load(); })
@@ -127,24 +127,33 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         });
   }
 
+  /// The first steps of the stop; end_actors() is the rest. A step that fails is told and does not
+  /// keep the others from happening.
   kj::Promise<void> take_down() {
     if (socket.get() != nullptr) socket->close();
+    ask().stopping();
     return core.stop_mounts()
+        .catch_([](kj::Exception&& problem) { tell("the mounts did not stop cleanly", problem); })
         .then([this] {
           tree.stop();
           return root_ended.addBranch();
         })
-        .then([this] {
-          socket = nullptr;
-          session = nullptr;
-          loop.exit_all(caf::exit_reason::user_shutdown);
-          return loop.when_no_actors();
-        });
+        .catch_([](kj::Exception&& problem) { tell("supervision did not end cleanly", problem); });
   }
 
-  void taskFailed(kj::Exception&& problem) override {
-    KJ_LOG(ERROR, "a task for the broker failed", problem.getDescription());
+  kj::Promise<void> end_actors() {
+    jobs = nullptr;
+    socket = nullptr;
+    session = nullptr;
+    loop.exit_all(caf::exit_reason::user_shutdown);
+    return loop.when_no_actors();
   }
+
+  static void tell(const char* what, const kj::Exception& problem) {
+    KJ_LOG(ERROR, what, problem.getDescription());
+  }
+
+  void taskFailed(kj::Exception&& problem) override { tell("work for the broker failed", problem); }
 
   reactor loop;
   caf::actor asking;
@@ -157,17 +166,89 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   broker_core core;
   kj::Own<listener> socket;
   kj::Maybe<schema::Session::Client> session;
-  kj::ForkedPromise<void> root_ended = nullptr;
+  kj::ForkedPromise<void> root_ended;
   kj::Own<kj::PromiseFulfiller<void>> ending;
-  kj::TaskSet tasks;
+  kj::Own<kj::TaskSet> jobs;
 };
+
+// -- work of other threads ------------------------------------------------------------------------
+
+/// Work for the loop, and who hears when it fails. Whoever drops it last without an end, the loop
+/// or what stood in its way, has ended it: the broker has stopped.
+class broker_thread::job {
+ public:
+  job(broker_thread& owner, task work, kj::Function<void(const error&)> failed)
+      : owner_(owner), work_(kj::mv(work)), failed_(kj::mv(failed)) {}
+  ~job() {
+    if (!ended_) fail(owner_.stopped_error());
+  }
+  job(const job&) = delete;
+  job& operator=(const job&) = delete;
+
+  kj::Promise<void> run(machinery& machine) {
+    return kj::evalNow([&]() -> kj::Promise<void> {
+      KJ_IF_MAYBE (session, machine.session) {
+        auto with = kj::heap<parts>(parts{machine.core, machine.services.events, *session});
+        auto promise = work_(*with);
+        return promise.attach(kj::mv(with));
+      }
+      kj::throwFatalException(to_exception(owner_.stopped_error()));
+    });
+  }
+  void succeed() { ended_ = true; }
+  void fail(const error& why) noexcept {
+    ended_ = true;
+    try {
+      failed_(why);
+    } catch (const std::exception& problem) {
+      KJ_LOG(ERROR, "a callback failed", problem.what());
+    }
+  }
+
+ private:
+  broker_thread& owner_;
+  task work_;
+  kj::Function<void(const error&)> failed_;
+  bool ended_ = false;
+};
+
+void broker_thread::run(task work, kj::Function<void(const error&)> failed) {
+  // Made first, so that it goes after the lock: who hears of its failure may call again.
+  auto next = std::make_shared<job>(*this, kj::mv(work), kj::mv(failed));
+  const std::lock_guard guard(mutex_);
+  if (running_ == nullptr) return;
+  running_->loop.post([machine = running_, next = std::move(next)]() mutable {
+    if (machine->jobs.get() == nullptr) return;
+    auto done = next->run(*machine).then(
+        [next] { next->succeed(); },
+        [next](kj::Exception&& problem) { next->fail(to_error(problem)); });
+    machine->jobs->add(done.attach(std::move(next)));
+  });
+}
+
+void broker_thread::refuse_own_thread() const {
+  if (std::this_thread::get_id() != thread_id_) return;
+  throw error(error_kind::failed_precondition, "this call would wait for itself",
+              "it was made on the broker's thread, by a callback",
+              "make it on another thread, or use a function that returns a future");
+}
+
+error broker_thread::stopped_error() {
+  const std::lock_guard guard(mutex_);
+  return {error_kind::broker_stopping, "the broker has stopped", end_reason_, {}};
+}
+
+// -- the thread -----------------------------------------------------------------------------------
 
 broker_thread::broker_thread(broker_config config) {
   check_config(config);
-  std::promise<void> started;
-  auto ready = started.get_future();
-  thread_ = std::thread(
-      [this, config = std::move(config), &started]() mutable { main(std::move(config), started); });
+  // Shared, because this thread may be gone before the other one has left set_value.
+  auto started = std::make_shared<std::promise<void>>();
+  auto ready = started->get_future();
+  thread_ = std::thread([this, config = std::move(config), started = std::move(started)]() mutable {
+    main(std::move(config), started);
+  });
+  thread_id_ = thread_.get_id();
   try {
     ready.get();
   } catch (...) {
@@ -180,61 +261,69 @@ broker_thread::~broker_thread() {
   stop();
 }
 
-void broker_thread::main(broker_config config, std::promise<void>& started) {
-  block_all_signals();
+void broker_thread::main(broker_config config, const start_promise& started) {
+  auto problem = kj::runCatchingExceptions([&] {
+    block_all_signals();
+    live(std::move(config), started);
+  });
+  KJ_IF_MAYBE (why, problem) {
+    note_end(to_error(*why).what());
+    // Only a start can fail like this; whoever waits for it must hear.
+    try {
+      started->set_exception(std::make_exception_ptr(to_error(*why)));
+    } catch (const std::future_error&) {
+      KJ_LOG(ERROR, "the broker's thread failed", why->getDescription());
+    }
+  }
+}
+
+void broker_thread::live(broker_config config, const start_promise& started) {
   auto io = kj::setupAsyncIo();
   io.waitScope.setBusyPollInterval(busy_poll_turns);
   scheduler_config scheduling;
   caf::actor_system system(scheduling);
   machinery parts(std::move(config), io, system);
-  auto end = kj::newPromiseAndFulfiller<void>();
-  parts.ending = kj::mv(end.fulfiller);
-  bool up = false;
-  try {
-    parts.open().wait(io.waitScope);
-    up = true;
-  } catch (const kj::Exception& problem) {
-    started.set_exception(std::make_exception_ptr(to_error(problem)));
-  }
-  if (up) {
-    auto gave_up = parts.root_ended.addBranch().then([&parts] {
-      parts.services.events.record({}, 0, "failed", "the root supervisor gave up; the broker ends");
-    });
-    {
-      const std::lock_guard guard(mutex_);
-      running_ = &parts;
-    }
-    parts.services.events.record({}, 0, "started", fmt::format("Bulkhead {}", BULKHEAD_VERSION));
-    started.set_value();
-    end.promise.exclusiveJoin(kj::mv(gave_up)).wait(io.waitScope);
-    const std::lock_guard guard(mutex_);
-    running_ = nullptr;
-  }
-  parts.take_down().wait(io.waitScope);
+  // Whatever fails from here on: actors must be gone before the parts go.
+  auto failed = kj::runCatchingExceptions([&] {
+    serve(parts, io.waitScope, *started);
+    parts.take_down().wait(io.waitScope);
+  });
+  set_running(nullptr);
+  KJ_IF_MAYBE (problem, failed) note_end(to_error(*problem).what());
+  parts.end_actors().wait(io.waitScope);
+  KJ_IF_MAYBE (problem, failed) kj::throwFatalException(kj::mv(*problem));
 }
 
-void broker_thread::run(task work, kj::Function<void(const error&)> failed) {
-  std::unique_lock guard(mutex_);
-  if (running_ == nullptr) {
-    guard.unlock();  // what hears of it may call again
-    failed(error(error_kind::broker_stopping, "the broker has stopped", {}, {}));
+/// Starts, and runs until somebody asks for the end or the broker cannot go on; that is an event.
+void broker_thread::serve(machinery& parts, kj::WaitScope& scope, std::promise<void>& started) {
+  auto asked_to_end = kj::newPromiseAndFulfiller<void>();
+  parts.ending = kj::mv(asked_to_end.fulfiller);
+  KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] { parts.open().wait(scope); })) {
+    started.set_exception(std::make_exception_ptr(to_error(*problem)));
     return;
   }
-  running_->loop.post([machine = running_, work = kj::mv(work), failed = kj::mv(failed)]() mutable {
-    auto shared = std::make_shared<kj::Function<void(const error&)>>(kj::mv(failed));
-    auto task_work = kj::heap(kj::mv(work));
-    auto done = kj::evalNow([&]() -> kj::Promise<void> {
-      KJ_IF_MAYBE (session, machine->session) {
-        auto with = kj::heap<parts>(parts{machine->core, machine->services.events, *session});
-        auto promise = (*task_work)(*with);
-        return promise.attach(kj::mv(with));
-      }
-      kj::throwFatalException(exception(error_kind::broker_stopping, "the broker is stopping"));
-    });
-    machine->tasks.add(done.attach(kj::mv(task_work)).catch_([shared](kj::Exception&& problem) {
-      (*shared)(to_error(problem));
-    }));
-  });
+  set_running(&parts);
+  parts.services.events.record({}, 0, "started", fmt::format("Bulkhead {}", BULKHEAD_VERSION));
+  started.set_value();
+  auto root_is_gone = parts.root_ended.addBranch().then(
+      [] { return std::string("the root supervisor gave up; the broker ends"); },
+      [](kj::Exception&& problem) { return std::string(to_error(problem).what()); });
+  auto why = asked_to_end.promise.then([] { return std::string(); })
+                 .exclusiveJoin(kj::mv(root_is_gone))
+                 .wait(scope);
+  note_end(why);
+  set_running(nullptr);
+  if (!why.empty()) parts.services.events.record({}, 0, "failed", why);
+}
+
+void broker_thread::set_running(machinery* parts) {
+  const std::lock_guard guard(mutex_);
+  running_ = parts;
+}
+
+void broker_thread::note_end(const std::string& reason) {
+  const std::lock_guard guard(mutex_);
+  if (end_reason_.empty()) end_reason_ = reason;
 }
 
 void broker_thread::stop() {

@@ -106,6 +106,42 @@ response read_response(schema::Response::Reader from) {
   return result;
 }
 
+namespace {
+
+std::uint32_t ms32(std::chrono::milliseconds span) {
+  return static_cast<std::uint32_t>(span.count());
+}
+
+life_rules read_life(schema::Life::Reader from) {
+  life_rules life;
+  life.start = static_cast<start_mode>(from.getStart());
+  life.idle_stop = std::chrono::milliseconds(from.getIdleStopMs());
+  life.ping_every = std::chrono::milliseconds(from.getPingEveryMs());
+  life.ping_wait = std::chrono::milliseconds(from.getPingWaitMs());
+  life.call_age_max = std::chrono::milliseconds(from.getCallAgeMaxMs());
+  // A number that no duration holds reads as the longest that one does; the rules refuse it.
+  constexpr std::uint64_t most = 1'000'000'000'000;
+  life.lifetime_max = std::chrono::milliseconds(std::min(from.getLifetimeMaxMs(), most));
+  life.calls_max = from.getCallsMax();
+  life.handover = static_cast<handover>(from.getHandover());
+  life.start_max = std::chrono::milliseconds(from.getStartMaxMs());
+  return life;
+}
+
+call_rules read_calls(schema::CallRules::Reader from) {
+  call_rules calls;
+  calls.in_flight_max = from.getInFlightMax();
+  calls.waiting_max = from.getWaitingMax();
+  calls.wait_max = std::chrono::milliseconds(from.getWaitMaxMs());
+  calls.call_max = std::chrono::milliseconds(from.getCallMaxMs());
+  calls.breaker_failures = from.getBreakerFailures();
+  calls.breaker_open = std::chrono::milliseconds(from.getBreakerOpenMs());
+  calls.breaker_open_max = std::chrono::milliseconds(from.getBreakerOpenMaxMs());
+  return calls;
+}
+
+}  // namespace
+
 mount_spec read_spec(schema::MountSpec::Reader from) {
   mount_spec spec;
   spec.path = text(from.getPath());
@@ -122,7 +158,32 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   spec.supervision.backoff_first = std::chrono::milliseconds(rules.getBackoffFirstMs());
   spec.supervision.backoff_max = std::chrono::milliseconds(rules.getBackoffMaxMs());
   spec.supervision.backoff_stable = std::chrono::milliseconds(rules.getBackoffStableMs());
+  spec.life = read_life(from.getLife());
+  spec.calls = read_calls(from.getCalls());
+  spec.group = text(from.getGroup());
   return spec;
+}
+
+void write_life(const life_rules& from, schema::Life::Builder to) {
+  to.setStart(static_cast<schema::StartMode>(from.start));
+  to.setIdleStopMs(ms32(from.idle_stop));
+  to.setPingEveryMs(ms32(from.ping_every));
+  to.setPingWaitMs(ms32(from.ping_wait));
+  to.setCallAgeMaxMs(ms32(from.call_age_max));
+  to.setLifetimeMaxMs(static_cast<std::uint64_t>(from.lifetime_max.count()));
+  to.setCallsMax(from.calls_max);
+  to.setHandover(static_cast<schema::Handover>(from.handover));
+  to.setStartMaxMs(ms32(from.start_max));
+}
+
+void write_calls(const call_rules& from, schema::CallRules::Builder to) {
+  to.setInFlightMax(from.in_flight_max);
+  to.setWaitingMax(from.waiting_max);
+  to.setWaitMaxMs(ms32(from.wait_max));
+  to.setCallMaxMs(ms32(from.call_max));
+  to.setBreakerFailures(from.breaker_failures);
+  to.setBreakerOpenMs(ms32(from.breaker_open));
+  to.setBreakerOpenMaxMs(ms32(from.breaker_open_max));
 }
 
 void write_supervision(const restart_limits& from, schema::Supervision::Builder to) {
@@ -144,6 +205,9 @@ void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
   }
   to.setRestart(static_cast<schema::RestartType>(from.restart));
   write_supervision(from.supervision, to.initSupervision());
+  write_life(from.life, to.initLife());
+  write_calls(from.calls, to.initCalls());
+  to.setGroup(from.group.c_str());
 }
 
 error to_error(const kj::Exception& from) {

@@ -23,6 +23,8 @@ response read_response(schema::Response::Reader from);
 mount_spec read_spec(schema::MountSpec::Reader from);
 void write_spec(const mount_spec& from, schema::MountSpec::Builder to);
 void write_supervision(const restart_limits& from, schema::Supervision::Builder to);
+void write_life(const life_rules& from, schema::Life::Builder to);
+void write_calls(const call_rules& from, schema::CallRules::Builder to);
 
 /// As the embedding API throws it. Reads the text's parts; a plugin's own words count as the
 /// plugin's.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/limits.hpp"
 
+#include "actors/supervision.hpp"
+#include "broker/broker_core.hpp"
+#include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/router.hpp"
@@ -40,6 +43,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"stop_grace_ms", ms(limits.stop_grace_ms), "ms",
        "a plugin that was asked to shut down gets SIGTERM"},
       {"stop_term_ms", ms(limits.stop_term_ms), "ms", "its process group gets SIGKILL"},
+      {"restart_intensity_max", restart_intensity_max, "restarts per period of a mount or group",
+       "mount fails as invalid_argument"},
       {"schema_nodes_max", limits.schema_nodes_max, "nodes", "the start has failed"},
       {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
       {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
@@ -47,6 +52,9 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the rest waits in the pipe, and then in the plugin"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
+      {"reloads_at_once_max", reloads_at_once_max, "mounts of one order",
+       "the others are reloaded after them"},
+      {"crash_calls_max", crash_calls_max, "calls per crash report", "only the oldest are named"},
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},

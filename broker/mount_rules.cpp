@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/supervision.hpp"
 #include "broker/convert.hpp"
 #include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::size_t file_name_bytes_max = 255;  // NAME_MAX
 constexpr std::chrono::hours supervision_span_max{24};
-constexpr std::uint32_t intensity_max = 1'000'000;
+constexpr std::chrono::hours rule_span_max{24};
+constexpr std::chrono::hours lifetime_max{24 * 366};
 
 [[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
                          std::string remedy = {}) {
@@ -59,13 +61,51 @@ void check_supervision(const restart_limits& rules) {
   };
   if (rules.period.count() <= 0 || rules.period > supervision_span_max)
     bad("period", "it is 1 ms to 24 h");
-  if (rules.intensity > intensity_max)
-    bad("intensity", fmt::format("it is at most {}", intensity_max));
+  if (rules.intensity > restart_intensity_max)
+    bad("intensity", fmt::format("it is at most {}", restart_intensity_max));
   if (rules.backoff_max.count() < 0 || rules.backoff_max > supervision_span_max)
     bad("backoff_max", "it is at most 24 h");
   if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
     bad("backoff_first", "it is at most backoff_max");
   if (rules.backoff_stable.count() <= 0) bad("backoff_stable", "it is at least 1 ms");
+}
+
+void check_span(const char* field, std::chrono::milliseconds value, std::chrono::milliseconds least,
+                std::chrono::milliseconds most) {
+  if (value < least || value > most)
+    invalid(fmt::format("{} is out of range", field),
+            fmt::format("it is {} ms to {} ms", least.count(), most.count()));
+}
+
+void check_life(const life_rules& life) {
+  using std::chrono::milliseconds;
+  const auto off = milliseconds{0};
+  if (life.start > start_mode::lazy) invalid("life.start is unknown", "it is eager or lazy");
+  if (life.handover > handover::stop_first)
+    invalid("life.handover is unknown", "it is overlap or stop-first");
+  check_span("life.idle_stop", life.idle_stop, off, rule_span_max);
+  check_span("life.ping_every", life.ping_every, off, rule_span_max);
+  if (life.ping_every > off)
+    check_span("life.ping_wait", life.ping_wait, milliseconds{1}, rule_span_max);
+  check_span("life.call_age_max", life.call_age_max, off, rule_span_max);
+  check_span("life.lifetime_max", life.lifetime_max, off, lifetime_max);
+  check_span("life.start_max", life.start_max, off, rule_span_max);
+}
+
+void check_calls(const call_rules& calls, const broker_limits& limits) {
+  using std::chrono::milliseconds;
+  const auto off = milliseconds{0};
+  if (calls.in_flight_max > limits.calls_in_flight_max)
+    invalid("calls.in_flight_max is out of range",
+            fmt::format("it is at most {} (calls_in_flight_max)", limits.calls_in_flight_max));
+  if (calls.waiting_max > limits.calls_waiting_max)
+    invalid("calls.waiting_max is out of range",
+            fmt::format("it is at most {} (calls_waiting_max)", limits.calls_waiting_max));
+  check_span("calls.wait_max", calls.wait_max, off, rule_span_max);
+  check_span("calls.call_max", calls.call_max, off, rule_span_max);
+  if (calls.breaker_failures == 0) return;
+  check_span("calls.breaker_open", calls.breaker_open, milliseconds{1}, rule_span_max);
+  check_span("calls.breaker_open_max", calls.breaker_open_max, calls.breaker_open, rule_span_max);
 }
 
 }  // namespace
@@ -86,6 +126,8 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
                         spec.description.size(), limits.description_bytes_max));
   check_options(spec.options, limits);
   check_supervision(spec.supervision);
+  check_life(spec.life);
+  check_calls(spec.calls, limits);
 }
 
 void check_plugin_file(const std::string& directory, const std::string& plugin) {

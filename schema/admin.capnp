@@ -50,6 +50,51 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # Every limit of the broker: name, value, unit, and what happens at it.
 
   brokerStatus @11 () -> (status :BrokerStatus);
+
+  stop @12 (path :Text) -> (status :MountStatus);
+  # Stops the instance in good order and leaves the mount stopped: calls fail at once, nothing starts it but `start`, `restart`, or a
+  # new start of the broker. Answers when it has stopped. Stopping a stopped mount changes nothing.
+
+  start @13 (path :Text) -> (status :MountStatus);
+  # Starts a mount that is stopped; answers when its start has ended, well or badly. `failedPrecondition` when it is quarantined (that
+  # takes a `reset`). Elsewhere it changes nothing.
+
+  reload @14 (request :ReloadRequest) -> (results :List(ReloadResult));
+  # Replaces instances without a failed call: starts the new one beside the old one, introduces it, switches the mount over, lets the
+  # old one finish its calls and stops it. When the new one does not come up, the old one has never noticed. A mount whose plugin must
+  # be alone (feature "stop-first", or Life.handover) is stopped first and started again; a mount that is not ready is started.
+  # Answers when every mount that was meant has been dealt with, each with its own outcome: one that fails stops no other.
+  # `notFound` when no mount is meant. A mount that reloads already reports `failedPrecondition`.
+
+  crashes @15 (path :Text, limit :UInt32) -> (reports :List(Error.CrashReport));
+  # The newest `limit` crash reports of the mount (0: all that are kept, `crash_reports_kept`), newest first.
+}
+
+struct ReloadRequest {
+  union {
+    path @0 :Text;             # This mount.
+    plugin @1 :Text;           # Every mount of this plugin (MountSpec.plugin).
+  }
+  version @2 :Text;            # When not empty: the new instance must introduce itself with this version, or it is not taken.
+  canaryPercent @3 :UInt8;     # 1 to 99: so many of a hundred calls go to the new instance first ...
+  canaryMs @4 :UInt32 = 10000; # ... for this long; then it gets all, or, when it did worse than the old one, none. 0 %: no trial.
+}
+
+struct ReloadResult {
+  path @0 :Text;
+  outcome @1 :ReloadOutcome;
+  reason @2 :Text;             # With `failed`: why. One line.
+  generationBefore @3 :UInt64; # 0 when none ran.
+  generationAfter @4 :UInt64;
+  versionBefore @5 :Text;
+  versionAfter @6 :Text;
+  tookMs @7 :UInt64;           # Until the new instance served.
+}
+
+enum ReloadOutcome {
+  replaced @0;   # The new instance was started beside the old one and took over.
+  restarted @1;  # The old one was stopped first, or there was none.
+  failed @2;     # The old instance serves on; with `stop-first`, see the mount's state.
 }
 
 struct MountSpec {
@@ -59,6 +104,43 @@ struct MountSpec {
   description @3 :Text;            # For people; at most 1024 bytes.
   restart @4 :RestartType;
   supervision @5 :Supervision;     # Null: the broker's defaults.
+  life @6 :Life;                   # Null: the broker's defaults.
+  group @7 :Text;                  # The group supervisor that the mount joins, by its name in the configuration; empty: none.
+  calls @8 :CallRules;             # Null: the broker's defaults.
+}
+
+struct Life {
+  # When an instance is started, watched, stopped and replaced, apart from crashes.
+  start @0 :StartMode;
+  idleStopMs @1 :UInt32;            # An instance without a call for this long is stopped; the next call starts another. 0: never.
+  pingEveryMs @2 :UInt32 = 10000;   # How often an instance is asked whether its event loop turns. 0: never.
+  pingWaitMs @3 :UInt32 = 20000;    # One that has not answered by then is killed, and replaced by the restart rules.
+  callAgeMaxMs @4 :UInt32;          # The same for one whose oldest call in flight is older than this. 0: no limit of this kind.
+  lifetimeMaxMs @5 :UInt64;         # An instance that was ready for this long is replaced as by `reload`. 0: never.
+  callsMax @6 :UInt64;              # The same after this many calls. 0: never.
+  handover @7 :Handover;
+  startMaxMs @8 :UInt32;            # From the start of the process to ready; then the start has failed. 0: `start_ms_max`.
+}
+
+enum StartMode {
+  eager @0;  # With the mount, and with the broker.
+  lazy @1;   # With the first call.
+}
+
+enum Handover {
+  overlap @0;    # The new instance starts while the old one serves, unless the plugin says that it must be alone.
+  stopFirst @1;  # The old one is stopped before the new one starts.
+}
+
+struct CallRules {
+  # What callers may ask of a mount, and when it is left in peace. A zero means the broker's limit of that name, but for the breaker.
+  inFlightMax @0 :UInt32;             # `calls_in_flight_max`
+  waitingMax @1 :UInt32;              # `calls_waiting_max`
+  waitMaxMs @2 :UInt32;               # `slot_wait_ms_max`
+  callMaxMs @3 :UInt32;               # `call_ms_max`
+  breakerFailures @4 :UInt32 = 10;    # So many calls in a row without an answer in time open the breaker. 0: no breaker.
+  breakerOpenMs @5 :UInt32 = 15000;   # An open one refuses calls for this long, then lets one through as a probe ...
+  breakerOpenMaxMs @6 :UInt32 = 300000; # ... and doubles the time, up to this, when the probe fails. It closes when one succeeds.
 }
 
 struct Supervision {
@@ -116,6 +198,18 @@ struct MountStatus {
   restart @25 :RestartType;
   options @26 :List(Plugin.Option);
   supervision @27 :Supervision;
+  life @28 :Life;
+  group @29 :Text;
+  calls @30 :CallRules;
+  breaker @31 :BreakerState;
+  breakerMs @32 :UInt64;          # With `open`: until it lets a probe through.
+  reload @33 :Text;               # A reload under way, one line; empty when there is none.
+}
+
+enum BreakerState {
+  closed @0;    # Calls pass.
+  open @1;      # The last calls went unanswered: calls fail at once as `pluginUnavailable`.
+  halfOpen @2;  # One call is let through to see.
 }
 
 struct TreeNode {

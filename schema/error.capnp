@@ -58,6 +58,7 @@ struct CrashReport {
     stopped @9 :Void;        # The broker asked it to, and it obeyed.
     stopKilled @10 :Void;    # The broker asked it to, and had to kill it.
     unknown @16 :Void;       # The status could not be had in time.
+    unresponsive @18 :Text;  # It did not answer in time (which question, how long); the broker ended it.
   }
   coreDumped @11 :Bool;
   uptimeMs @12 :UInt64;      # From start of the process to its end.
@@ -65,4 +66,13 @@ struct CrashReport {
   lastLines @14 :List(Text); # The newest lines of its log, oldest first, at most 10.
   next @15 :Text;            # What the supervisor does: "restarts at once", "restarts in 400 ms", "quarantined", "stays down".
   atUnixMs @17 :Int64;
+  pluginVersion @19 :Text;   # As it introduced itself; empty when it never did.
+  calls @20 :List(LostCall); # The oldest of the calls that ended with it, at most `crash_calls_max`.
+}
+
+struct LostCall {
+  # A call that was in flight when its instance ended. It may have taken effect.
+  method @0 :Text;           # "read kv/app" in the request style; interface id and method number in the typed style.
+  ageMs @1 :UInt64;
+  outcome @2 :Text;          # How it ended for its caller: a kind of error.
 }

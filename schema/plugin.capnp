@@ -80,7 +80,9 @@ struct PluginInfo {
   name @1 :Text;          # The plugin's name: [a-z0-9][a-z0-9_-]*, at most 64 bytes.
   version @2 :Text;       # Semantic version, as in "1.4.2".
   kind @3 :PluginKind;
-  features @4 :List(Text); # Optional abilities by name; unknown names are ignored. None are defined in protocol 1.
+  features @4 :List(Text);
+  # Optional abilities and needs by name; unknown names are ignored. Defined in protocol 1:
+  #   stop-first   two instances of one mount must not live at the same time: a reload stops the old one before it starts the new one
   schema @5 :List(Schema.Node);
   # The nodes of the typed interface and of all it refers to, so that a shell can call it by name. Empty when there is none.
   # At most 4096 nodes.

@@ -41,8 +41,8 @@ class Churn(harness.SystemTest):
     def test_kills_and_restarts_leave_nothing_behind_and_the_neighbour_loses_no_call(self):
         neighbour = harness.Neighbour(self.broker)
         self.addCleanup(neighbour.stop)
-        self.broker.ok("mount", "churn/", "echo", "--intensity", "1000000", "--backoff-first",
-                       "1ms", "--backoff-max", "1ms")
+        self.broker.ok("mount", "churn/", "echo", "--intensity", "10000", "--period", "1s",
+                       "--backoff-first", "1ms", "--backoff-max", "1ms")
         count = harness.scale(rounds_full, rounds_small)
         script = harness.Script(self.broker)
         self.rounds(script, min(warm_up_rounds, count // 3))

@@ -210,10 +210,11 @@ class Broker:
             command += [f"--{name}", str(value)]
         return command
 
-    def start(self):
+    def start(self, stderr=None):
+        """`stderr`: a descriptor in place of the log."""
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(self.popen(), stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+                                            stderr=stderr or log)
         until("the daemon listens", self.listens, 20)
         return self
 
@@ -232,6 +233,18 @@ class Broker:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=seconds(limit_s), check=False, **more)
         return Answer(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def begin(self, *words):
+        """Starts one command and does not wait for it."""
+        return subprocess.Popen([settings.bulkhead, "--address", self.address, *words],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
+    def begin_endless_call(self, path):
+        """A call to a bad plugin that never answers; returns once it is in flight."""
+        client = self.begin("write", path + "a", "mode=never-answers")
+        until("the call is in flight", lambda: self.status(path)["calls_in_flight"] == 1)
+        return client
 
     def ok(self, *words, **more):
         answer = self.cli(*words, **more)
@@ -304,7 +317,15 @@ class SystemTest(unittest.TestCase):
     def setUp(self):
         self.broker = Broker()
         self.addCleanup(self.broker.close)
+        self.start_broker()
+
+    def start_broker(self):
         self.broker.start()
+
+    def assert_nothing_is_left(self):
+        """The broker has ended: so have its plugins, and its socket is gone."""
+        until("no plugin is left", lambda: not processes_of(self.broker.plugins), 2)
+        self.assertFalse(self.broker.socket.exists(), "the socket is gone")
 
     def assert_says(self, answer, code, *texts):
         """The command failed with `code`, said each of `texts`, and what, why or try in shape."""
@@ -315,6 +336,29 @@ class SystemTest(unittest.TestCase):
             self.assertIn(text, answer.err, repr(answer))
         for byte in answer.err:
             self.assertTrue(byte == "\n" or byte >= " ", f"unescaped: {answer.err!r}")
+
+
+class NeighbourTest(unittest.TestCase):
+    """Tests that share one broker, and a neighbour who must not notice any of it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = Broker()
+        cls.addClassCleanup(cls.broker.close)
+        cls.broker.start()
+        cls.neighbour = Neighbour(cls.broker)
+        cls.addClassCleanup(cls.neighbour.stop)
+
+    assert_says = SystemTest.assert_says
+
+
+def test_each(where, names, check, pattern):
+    """Gives the class `where` a test for each of `names`: `check(self, name)`, called by `pattern`,
+    in which {} is the name."""
+    for name in names:
+        def test(self, name=name):
+            check(self, name)
+        setattr(where, pattern.format(name.replace("-", "_")), test)
 
 
 class counting_result(unittest.TextTestResult):

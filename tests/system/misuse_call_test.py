@@ -7,7 +7,6 @@ the last assertion of each is that the neighbour has not noticed."""
 import json
 import signal
 import time
-import unittest
 
 import harness
 from harness import settings
@@ -29,17 +28,7 @@ stop_limit_s = 3  # stop_grace_ms + stop_term_ms
 deaf_slack_s = 3
 
 
-class Misuse(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.broker = harness.Broker()
-        cls.addClassCleanup(cls.broker.close)
-        cls.broker.start()
-        cls.neighbour = harness.Neighbour(cls.broker)
-        cls.addClassCleanup(cls.neighbour.stop)
-
-    assert_says = harness.SystemTest.assert_says
-
+class Misuse(harness.NeighbourTest):
     def setUp(self):
         self.path = self.id().rpartition(".")[2][:60] + "/"
         self.calls_before = self.neighbour.calls
@@ -214,9 +203,8 @@ class Misuse(unittest.TestCase):
         self.assertEqual(self.provoke("calls-host-forever").code, 0)
         calls = self.neighbour.calls
         time.sleep(1)
-        # Its 64 calls stand before each of the neighbour's in the store's queue: slower, but
-        # served.
-        self.assertGreaterEqual(self.neighbour.calls - calls, 2)
+        # Each mount has a share of the store: its 64 calls wait behind themselves.
+        self.assertGreater(self.neighbour.calls - calls, 50 if not settings.sanitized else 5)
         self.assertEqual(self.broker.ok("status", self.path).json["mount"]["state"], "ready")
 
     # -- restarts --------------------------------------------------------------------------------
@@ -268,10 +256,8 @@ class Misuse(unittest.TestCase):
         self.broker.wait_state(self.path, "ready")
 
 
-for each_mode in ends_the_instance:
-    def test(self, mode=each_mode):
-        self.check_ends_the_instance(mode)
-    setattr(Misuse, "test_" + each_mode.replace("-", "_") + "_is_told_to_the_caller_at_once", test)
+harness.test_each(Misuse, ends_the_instance, Misuse.check_ends_the_instance,
+                  "test_{}_is_told_to_the_caller_at_once")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ leaves no process, no mount and no hold on its path; a neighbour answers all the
 
 import concurrent.futures
 import time
-import unittest
 
 import harness
 from harness import settings
@@ -34,16 +33,12 @@ never_ready = {
 }
 
 
-class NeverReady(unittest.TestCase):
+class NeverReady(harness.NeighbourTest):
     """All modes are mounted at once, side by side with the neighbour; each test looks at one."""
 
     @classmethod
     def setUpClass(cls):
-        cls.broker = harness.Broker()
-        cls.addClassCleanup(cls.broker.close)
-        cls.broker.start()
-        cls.neighbour = harness.Neighbour(cls.broker)
-        cls.addClassCleanup(cls.neighbour.stop)
+        super().setUpClass()
 
         def mount(mode):
             began = time.monotonic()
@@ -52,8 +47,6 @@ class NeverReady(unittest.TestCase):
 
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             cls.answers = dict(zip(never_ready, pool.map(mount, never_ready)))
-
-    assert_says = harness.SystemTest.assert_says
 
     def check(self, mode):
         limit_s, texts = never_ready[mode]
@@ -78,11 +71,8 @@ class NeverReady(unittest.TestCase):
         self.assertEqual(self.broker.log.count("(instance 2)"), 0)
 
 
-for each_mode in never_ready:
-    def test(self, mode=each_mode):
-        self.check(mode)
-    setattr(NeverReady, "test_a_plugin_that_does_" + each_mode.replace("-", "_") +
-            "_is_refused_by_name", test)
+harness.test_each(NeverReady, never_ready, NeverReady.check,
+                  "test_a_plugin_that_does_{}_is_refused_by_name")
 
 
 class NotMounted(harness.SystemTest):

@@ -15,14 +15,12 @@ import harness
 
 drain_and_stop_s = 8  # drain_ms_max + stop_grace_ms + stop_term_ms
 disk_bytes = 6 << 20
+mounts_max = 50
+# How the store says kind=storage, fault=disk_full; the command line shows words, not kinds.
+storage_words = ["full", "try: free space on the disk of the state directory"]
 
 
 class Stop(harness.SystemTest):
-    def assert_nothing_is_left(self):
-        harness.until("no plugin is left",
-                      lambda: not harness.processes_of(self.broker.plugins), 2)
-        self.assertFalse(self.broker.socket.exists(), "the socket is gone")
-
     def test_sigterm_stops_all_in_good_order(self):
         self.broker.ok("mount", "kv/", "kv")
         self.broker.ok("mount", "calc/", "calc")
@@ -50,9 +48,7 @@ class Stop(harness.SystemTest):
         self.assert_nothing_is_left()
 
     def test_sigterm_while_a_mount_hangs_ends_within_the_limits(self):
-        client = subprocess.Popen([harness.settings.bulkhead, "--address", self.broker.address,
-                                   "mount", "x/", "bad_plugin-never-hello"],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        client = self.broker.begin("mount", "x/", "bad_plugin-never-hello")
         harness.until("the plugin runs", lambda: harness.processes_of(self.broker.plugins))
         began = time.monotonic()
         self.assertEqual(self.broker.stop(), 0)
@@ -65,11 +61,7 @@ class Stop(harness.SystemTest):
 
     def test_sigterm_with_a_call_in_flight_ends_within_the_limits_and_tells_the_caller(self):
         self.broker.ok("mount", "x/", "bad_plugin-ignores-sigterm")
-        client = subprocess.Popen([harness.settings.bulkhead, "--address", self.broker.address,
-                                   "write", "x/a", "mode=never-answers"],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        harness.until("the call is in flight",
-                      lambda: self.broker.status("x/")["calls_in_flight"] == 1)
+        client = self.broker.begin_endless_call("x/")
         began = time.monotonic()
         self.assertEqual(self.broker.stop(), 0)
         self.assertLess(time.monotonic() - began, harness.seconds(drain_and_stop_s + 4))
@@ -82,12 +74,8 @@ class Stop(harness.SystemTest):
         # A plugin that is deaf to the end of its link outlives this until plugins are confined; any
         # other ends with it, also with a call in flight.
         self.broker.ok("mount", "x/", "bad_plugin")
-        client = subprocess.Popen([harness.settings.bulkhead, "--address", self.broker.address,
-                                   "write", "x/a", "mode=never-answers"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(client.wait)
-        harness.until("the call is in flight",
-                      lambda: self.broker.status("x/")["calls_in_flight"] == 1)
+        client = self.broker.begin_endless_call("x/")
+        self.addCleanup(client.communicate)
         self.broker.process.send_signal(signal.SIGTERM)
         harness.until("the first is seen", lambda: "once more" in self.broker.log)
         began = time.monotonic()
@@ -129,12 +117,14 @@ class FullDisk(unittest.TestCase):
         big = broker.directory / "big"
         big.write_text("x" * 200_000)
         refused = broker.cli("write", "kv/big", f"body=@{big}")
-        self.assertEqual(refused.code, 1, repr(refused))
-        self.assertIn("error: ", refused.err)
-        self.assertRegex(refused.err, "(?i)disk|full|space|storage", repr(refused))
+        harness.SystemTest.assert_says(self, refused, 1, "the plugin says: ", *storage_words)
         self.assertEqual(broker.ok("read", "kv/app").json["fields"]["colour"], "green")
-        refused = broker.cli("mount", "other/", "kv", "--description", "x" * 1024)
-        self.assertIn(refused.code, (0, 1), repr(refused))
+        # A record is small: a few may fit into pages that the file has already.
+        for number in range(mounts_max):
+            refused = broker.cli("mount", f"other/{number}/", "kv", "--description", "x" * 1024)
+            if refused.code != 0:
+                break
+        harness.SystemTest.assert_says(self, refused, 1, *storage_words)
         self.assertIsNone(broker.process.poll(), broker.log)
         filler.unlink()
         broker.ok("write", "kv/big", f"body=@{big}")

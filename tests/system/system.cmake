@@ -20,6 +20,7 @@ endfunction()
 
 bulkhead_system_test(misuse_start 180)
 bulkhead_system_test(misuse_call 240)
+bulkhead_system_test(daemon 180)
 bulkhead_system_test(stop 180)
 bulkhead_system_test(durability 600)
 bulkhead_system_test(churn 600)

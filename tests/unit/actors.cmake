@@ -25,3 +25,4 @@ bulkhead_unit_test(supervisor_test bulkhead-actors)
 target_sources(supervisor_test PRIVATE
   unit/supervisor_dynamic_test.cpp
   unit/supervisor_tree_test.cpp)
+bulkhead_unit_test(asker_test bulkhead-actors)

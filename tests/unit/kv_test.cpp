@@ -164,8 +164,10 @@ TEST_CASE_METHOD(fixture, "a write that loses every race ends as overloaded") {
 
 TEST_CASE_METHOD(fixture, "writers at the same time get versions of their own") {
   std::vector<kj::Promise<test::answer>> under_way;
+  under_way.reserve(8);
   for (int i = 0; i < 8; ++i) under_way.push_back(send(sdk::operation::WRITE, "app", {{"i", i}}));
   std::vector<std::int64_t> versions;
+  versions.reserve(under_way.size());
   for (auto& promise : under_way)
     versions.push_back(number(promise.wait(io.waitScope).values, "version"));
   std::sort(versions.begin(), versions.end());

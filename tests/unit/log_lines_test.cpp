@@ -11,7 +11,6 @@
 using namespace std::chrono_literals;
 using bulkhead::instant;
 using bulkhead::line_splitter;
-using bulkhead::log_line_limits;
 using bulkhead::numbered_ring;
 using bulkhead::printable;
 
@@ -123,6 +122,7 @@ TEST_CASE("a ring keeps the newest entries and numbers them for ever") {
   for (int i = 1; i <= 5; ++i) CHECK(ring.push(i * 10) == static_cast<std::uint64_t>(i));
   const auto numbers = [](const auto& entries) {
     std::vector<std::uint64_t> all;
+    all.reserve(entries.size());
     for (const auto& entry : entries) all.push_back(entry.number);
     return all;
   };

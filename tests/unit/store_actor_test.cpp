@@ -128,6 +128,7 @@ TEST_CASE_METHOD(fixture, "writes that wait together share one sync and are answ
   });
   using response = decltype(put_later("", ""));
   std::vector<response> requests;
+  requests.reserve(100);
   for (int i = 0; i < 100; ++i) requests.push_back(put_later("k" + std::to_string(i), "v"));
   gate.set_value();
   std::uint64_t revision = 2;

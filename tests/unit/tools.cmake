@@ -1,4 +1,6 @@
-# Tests of broker/client and tools/bulkhead.
+# Tests of broker/client, tools/bulkhead and tools/bulkheadd.
+bulkhead_unit_test(line_writer_test bulkhead-daemon)
+bulkhead_threads_tests(line_writer_test)
 bulkhead_unit_test(client_test bulkhead-client)
 if(TARGET bulkhead-cli)
   bulkhead_unit_test(cli_text_test bulkhead-cli)

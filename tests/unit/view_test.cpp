@@ -344,6 +344,7 @@ TEST_CASE_METHOD(fixture, "no key reaches anything outside the mount") {
   }
   CHECK(everything_outside() == outside);
   std::vector<std::string> keys;
+  keys.reserve(model.size());
   for (const auto& [key, value] : model) keys.push_back(key);
   CHECK(list("").first == keys);
 }

@@ -74,7 +74,7 @@ std::string broken(const datum& value, std::size_t indent, std::size_t used, std
   std::string text(1, is_record ? '(' : '[');
   for (std::size_t i = 0; i < value.items.size(); ++i) {
     const std::string name = is_record ? value.names[i] + " = " : std::string();
-    text += "\n" + margin + name;
+    text.append("\n").append(margin).append(name);
     text += broken(value.items[i], indent + indent_step, margin.size() + name.size(), columns);
     if (i + 1 < value.items.size()) text += ",";
   }

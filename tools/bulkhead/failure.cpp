@@ -7,8 +7,8 @@ namespace bulkhead::cli {
 
 using schema::ErrorKind;
 
-failure::failure(exit_code code_, std::string what, std::string why_, std::string remedy_)
-    : code(code_), why(std::move(why_)), remedy(std::move(remedy_)), what_(std::move(what)) {}
+failure::failure(exit_code code, std::string what, std::string why, std::string remedy)
+    : code(code), why(std::move(why)), remedy(std::move(remedy)), what_(std::move(what)) {}
 
 failure::failure(const kj::Exception& exception) {
   const wire::error_info info = wire::parse_error(exception);

@@ -27,7 +27,8 @@ exit_code run_repl(environment& in, terminal_input& input,
       case line_editor::result::line:
         break;
     }
-    const std::string command = pending.empty() ? line : pending + "\n" + line;
+    if (!pending.empty()) pending += '\n';
+    const std::string command = pending + line;
     const line_result result = run_line(in, command, {});
     if (result.open && !line.empty()) {
       pending = command;

@@ -212,6 +212,8 @@ std::string cause_text(schema::CrashReport::Reader crash) {
       return "was stopped";
     case schema::CrashReport::Cause::STOP_KILLED:
       return "was told to stop, did not, and was killed";
+    case schema::CrashReport::Cause::UNRESPONSIVE:
+      return "did not answer and was ended";
     case schema::CrashReport::Cause::UNKNOWN:
       break;
   }

@@ -2,7 +2,7 @@
 
 // The daemon: an embedded broker with a socket, and the manners of a service. Signals are blocked
 // before any thread exists and taken one by one here: TERM and INT stop the broker in good order; a
-// second one ends the process at once.
+// second one ends the process at once. Transitions go to stderr by a thread that nobody waits for.
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "broker/broker.hpp"
+#include "tools/bulkheadd/line_writer.hpp"
 
 namespace {
 
@@ -72,28 +73,35 @@ sigset_t stop_signals() {
   return set;
 }
 
+std::string line_of(const bulkhead::broker_event& event) {
+  return fmt::format("{} {}{}{}", event.name, event.mount.empty() ? "" : event.mount + " ",
+                     event.reason,
+                     event.generation == 0 ? "" : fmt::format(" (instance {})", event.generation));
+}
+
 int serve(const options& chosen) {
   const auto signals = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGHUP, SIG_IGN);  // the end of a terminal is not the end of the service
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
+  bulkhead::line_writer log(STDERR_FILENO);
   bulkhead::broker broker(chosen.config);
   std::atomic<bool> failed = false;
-  auto watching = broker.observe([&failed](const bulkhead::broker_event& each) {
-    fmt::print(stderr, "{} {}{}{}\n", each.name, each.mount.empty() ? "" : each.mount + " ",
-               each.reason,
-               each.generation == 0 ? "" : fmt::format(" (instance {})", each.generation));
+  auto watching = broker.observe([&failed, &log](const bulkhead::broker_event& each) {
+    log.say(line_of(each));
     if (each.name != "failed") return;
     failed = true;
     ::kill(::getpid(), SIGTERM);
   });
-  fmt::print(stderr, "bulkheadd {} listens on unix:{}\n", BULKHEAD_VERSION,
-             chosen.config.socket_path);
+  log.say(
+      fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
   int signal = 0;
   ::sigwait(&signals, &signal);
-  fmt::print(stderr, "stopping: {} received; once more to stop at once\n",
-             signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  log.say(fmt::format("stopping: {}; once more to stop at once", failed ? "the broker has failed"
+                                                                 : signal == SIGTERM
+                                                                     ? "SIGTERM received"
+                                                                     : "SIGINT received"));
   std::thread impatient([signals] {
     int again = 0;
     ::sigwait(&signals, &again);
@@ -139,6 +147,8 @@ int main(int argc, char** argv) {
     status = serve(chosen);
   } catch (const bulkhead::error& problem) {
     print(problem);
+  } catch (const std::exception& problem) {
+    fmt::print(stderr, "error: {}\n", problem.what());
   }
   std::error_code ignored;
   if (!scratch.empty()) std::filesystem::remove_all(scratch, ignored);

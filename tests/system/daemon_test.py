@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The manners of the daemon: what it writes, and what it does not let hold it up."""
+
+import fcntl
+import os
+
+import harness
+
+f_setpipe_sz = 1031  # F_SETPIPE_SZ, which Python 3.9 does not name
+page_bytes = 4096
+restarts = 40  # more events than a pipe of a page holds
+
+
+class Stderr(harness.SystemTest):
+    def start_broker(self):
+        self.reader, writer = os.pipe()
+        self.addCleanup(os.close, self.reader)
+        fcntl.fcntl(writer, f_setpipe_sz, page_bytes)
+        self.broker.start(stderr=writer)
+        os.close(writer)
+
+    def test_a_stderr_that_nobody_reads_holds_nothing_up(self):
+        self.broker.ok("mount", "kv/", "kv")
+        for _ in range(restarts):
+            self.broker.ok("restart", "kv/")
+        self.assertEqual(self.broker.status("kv/")["state"], "ready")
+        self.assertEqual(self.broker.stop(), 0)
+        self.assertGreater(len(os.read(self.reader, 2 * page_bytes)), page_bytes - 256,
+                           "the pipe was full, or this test proves nothing")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the broker makes of the records that it finds in its store: good ones are mounted, bad ones
+// are kept, shown, and cost nobody else anything.
+
+#include "broker/mount_record.hpp"
+#include "broker/view.hpp"
+#include "tests/unit/test_broker.hpp"
+
+using namespace bulkhead;        // NOLINT(google-build-using-namespace)
+using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+constexpr const char* good_uuid = "00000000-0000-4000-8000-000000000001";
+constexpr const char* bad_uuid = "00000000-0000-4000-8000-000000000002";
+constexpr const char* nobodys_uuid = "00000000-0000-4000-8000-000000000003";
+
+sdk::plugin quiet() {
+  struct nothing {
+    explicit nothing(sdk::mount_context) {}
+    sdk::fields read(const sdk::request&) { return {{"found", true}}; }
+  };
+  static const auto api = [] {
+    sdk::paths<nothing> paths;
+    paths.at("x", "Something.").read("Is there.", &nothing::read);
+    return paths;
+  }();
+  return sdk::plugin("quiet", "1.0.0").serves(api);
+}
+
+std::string record_of(const std::string& path, const std::string& uuid,
+                      std::uint32_t intensity = 3) {
+  mount_entry entry;
+  entry.spec.path = path;
+  entry.spec.plugin = "quiet";
+  entry.spec.supervision.intensity = intensity;
+  entry.uuid = uuid;
+  entry.accessor = "quiet_1";
+  return encode_record(entry, generation_block);
+}
+
+void put(test_broker& tb, std::string key, std::string value) {
+  txn_request request;
+  request.then.push_back(txn_op::put(std::move(key), std::move(value)));
+  tb.wait(tb.core().services().store.txn(std::move(request)));
+}
+
+bool is_there(test_broker& tb, const std::string& key) {
+  range_request request;
+  request.keys = key_range::one(key);
+  return !tb.wait(tb.core().services().store.range(std::move(request))).rows.empty();
+}
+
+error failure_of(test_broker& tb, kj::Promise<mount_snapshot> what) {
+  auto problem = kj::runCatchingExceptions([&] { tb.wait(kj::mv(what)); });
+  return to_error(KJ_REQUIRE_NONNULL(problem));
+}
+
+}  // namespace
+
+TEST_CASE("a record that breaks a rule is kept and shown with its reason, and others are mounted") {
+  test_broker tb;
+  tb.plugin("quiet", quiet());
+  put(tb, mount_key("bad/"), record_of("bad/", bad_uuid, 1'000'000));
+  put(tb, mount_key("good/"), record_of("good/", good_uuid));
+  for (const auto* uuid : {good_uuid, bad_uuid, nobodys_uuid})
+    put(tb, view_prefix(uuid) + "k", "v");
+  tb.wait(tb.core().load());
+  tb.settle();
+  CHECK(tb.status("good").status.state == mount_state::ready);
+  const auto bad = tb.status("bad").status;
+  CHECK(bad.state == mount_state::quarantined);
+  CHECK(bad.reason ==
+        "its record in the store is refused: supervision.intensity is out of range: it is at most "
+        "10000");
+  CHECK(tb.wait(tb.core().query_all()).size() == 2);
+  CHECK(tb.handle("(operation = read, path = \"bad/x\")") ==
+        "quarantined: mount 'bad/' is quarantined");
+  CHECK(failure_of(tb, tb.core().reset("bad")).kind() == error_kind::failed_precondition);
+  CHECK(failure_of(tb, tb.core().restart("bad")).why() == bad.reason);
+  CHECK(failure_of(tb, tb.core().mount({"bad/", "quiet"})).kind() == error_kind::already_exists);
+  CHECK(tb.events().after(0, 1).front().name == "unreadable");
+  CHECK(is_there(tb, view_prefix(bad_uuid) + "k"));
+  CHECK_FALSE(is_there(tb, view_prefix(nobodys_uuid) + "k"));
+
+  tb.wait(tb.core().unmount("bad"));
+  CHECK_FALSE(is_there(tb, mount_key("bad/")));
+  CHECK_FALSE(is_there(tb, view_prefix(bad_uuid) + "k"));
+  CHECK(tb.mount("bad/", "quiet").status.state == mount_state::ready);
+}
+
+TEST_CASE("behind a damaged record no view is deleted, for nobody knows which was its") {
+  test_broker tb;
+  tb.plugin("quiet", quiet());
+  put(tb, mount_key("torn/"), "not a record");
+  put(tb, view_prefix(nobodys_uuid) + "k", "v");
+  tb.wait(tb.core().load());
+  CHECK(tb.status("torn").status.reason == "its record in the store makes no sense");
+  CHECK(is_there(tb, view_prefix(nobodys_uuid) + "k"));
+  tb.wait(tb.core().unmount("torn"));
+  CHECK_FALSE(is_there(tb, mount_key("torn/")));
+  CHECK(tb.core().mount_count() == 0);
+}
+
+TEST_CASE("a record whose path cannot be a mount's is told of, and stays in the store") {
+  test_broker tb;
+  tb.plugin("quiet", quiet());
+  put(tb, mount_key("good/"), record_of("good/", good_uuid));
+  put(tb, mount_key("good/inside/"), record_of("good/inside/", bad_uuid));
+  put(tb, mount_key("no path"), record_of("no path", nobodys_uuid));
+  put(tb, view_prefix(nobodys_uuid) + "k", "v");
+  tb.wait(tb.core().load());
+  tb.settle();
+  CHECK(tb.core().mount_count() == 1);
+  int told = 0;
+  for (const auto& each : tb.events().after(0, 100)) told += each.name == "unreadable" ? 1 : 0;
+  CHECK(told == 2);
+  CHECK(is_there(tb, mount_key("no path")));
+  CHECK(is_there(tb, view_prefix(nobodys_uuid) + "k"));
+}
