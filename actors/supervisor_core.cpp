@@ -308,9 +308,10 @@ void supervisor_core::settle(child& c, std::string reason) {
   if (c.spec.restart == restart_type::temporary || is_dynamic()) forget(c);
 }
 
-void supervisor_core::forget(const child& c) {
+void supervisor_core::forget(child& c) {
   const auto order = c.order;
   const auto id = c.spec.id;
+  disarm(c);
   leave_queues(c);
   if (!is_dynamic()) forgotten_generation_ = std::max(forgotten_generation_, c.generation);
   if (c.spec.type == child_type::supervisor) --supervisors_;

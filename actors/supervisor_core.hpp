@@ -154,7 +154,7 @@ class supervisor_core {
   void abandon_child(child& c, std::string reason);
   void settle(child& c, std::string reason);
   void unstoppable(child& c);
-  void forget(const child& c);
+  void forget(child& c);
   void child_timer(child& c);
   void deadline_passed();
 

@@ -305,7 +305,6 @@ void supervisor_core::prune(const std::vector<child_spec>& kept) {
     if (c->live) {
       queue_stop(*c, sequel::forget);
     } else {
-      disarm(*c);
       forget(*c);
     }
   }

@@ -19,6 +19,10 @@ target_sources(supervisor_core_test PRIVATE
   unit/supervisor_window_test.cpp)
 bulkhead_unit_test(supervisor_core_exhaustive_test bulkhead-actors)
 bulkhead_unit_test(supervisor_groups_exhaustive_test bulkhead-actors)
+bulkhead_unit_test(supervisor_random_test bulkhead-actors)
 bulkhead_unit_test(log_lines_test bulkhead-actors)
 bulkhead_unit_test(supervisor_test bulkhead-actors)
+target_sources(supervisor_test PRIVATE
+  unit/supervisor_dynamic_test.cpp
+  unit/supervisor_tree_test.cpp)
 bulkhead_unit_test(asker_test bulkhead-actors)

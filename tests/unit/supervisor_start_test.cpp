@@ -193,7 +193,7 @@ TEST_CASE(
     return std::chrono::steady_clock::now() - before;
   };
   const auto small = std::min({cost(1'000), cost(1'000), cost(1'000)});
-  CHECK(cost(100'000) <= 1'000 * small);
+  CHECK(std::min(cost(100'000), cost(100'000)) <= 1'000 * small);
 }
 
 TEST_CASE("a child without autostart is known, and started by request alone") {

@@ -327,3 +327,29 @@ TEST_CASE("D08 dynamic: only the child that ended is replaced") {
   CHECK(b.list() == texts{"w-1", "w-2"});
   CHECK(b.generation("w-2") == 1);
 }
+
+TEST_CASE(
+    "a temporary member that is restarted by request is started again, others are forgotten") {
+  bench b{group(restart_strategy::one_for_all)};
+  b.boot({"a"});
+  b.add("s", restart_type::temporary);
+  b.ready("s");
+  b.add("t", restart_type::temporary);
+  b.ready("t");
+  CHECK(b.restart("s") == texts{"stop t#1"});
+  CHECK(b.asked("t") == texts{"forget t", "stop s#1"});
+  CHECK(b.asked("s") == texts{"stop a#1"});
+  CHECK(b.asked("a") == texts{"start a#2"});
+  CHECK(b.ready("a") == texts{"start s#2"});
+}
+
+TEST_CASE("a member that is pruned while its group restarts is forgotten, not started") {
+  const auto policy = group(restart_strategy::one_for_all);
+  bench b{policy};
+  b.boot({"a", "b", "c"});
+  b.crashes("a");
+  b.send(event::reconfigure{policy, {spec_of("a"), spec_of("c")}, true});
+  b.asked("c");
+  CHECK(b.asked("b") == texts{"forget b", "start a#2"});
+  CHECK(b.ready("a") == texts{"start c#2"});
+}
