@@ -15,6 +15,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
+#include "broker/group_rules.hpp"
 #include "broker/listener.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"
@@ -56,6 +57,8 @@ struct scheduler_config : caf::actor_system_config {
 
 void check_config(const broker_config& config) {
   struct stat info {};
+  if (const auto problem = check_groups(config.groups); !problem.what.empty())
+    throw error(error_kind::invalid_argument, problem.what, {}, "correct the configuration");
   if (config.state_directory.empty())
     throw error(error_kind::invalid_argument, "no state directory is named", {},
                 "name one, as with --state DIR");
@@ -83,6 +86,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         core(services, ask(), tree),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
+    services.limits = services.config.limits;
     facts.socket_path = services.config.socket_path;
     facts.started = std::chrono::steady_clock::now();
     facts.clients = [this] { return socket.get() == nullptr ? 0U : socket->clients(); };

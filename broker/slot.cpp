@@ -10,6 +10,20 @@ namespace bulkhead {
 
 using capnp::ClientHook;
 
+namespace {
+
+/// Neither a plugin's words nor the broker's, which name their kind: a text of libcapnp, of no use
+/// to a caller.
+bool is_the_library_s(const kj::Exception& problem) {
+  using type = kj::Exception::Type;
+  if (problem.getType() != type::FAILED && problem.getType() != type::DISCONNECTED) return false;
+  const std::string_view text(problem.getDescription().cStr(), problem.getDescription().size());
+  return !wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin() &&
+         text.find("\ndetail: kind=") == std::string_view::npos;
+}
+
+}  // namespace
+
 class slot::hook final : public ClientHook, public kj::Refcounted {
  public:
   hook(kj::Own<slot> owner, style which) : owner_(kj::mv(owner)), which_(which) {}
@@ -226,6 +240,10 @@ slot::call_result slot::fail(kj::Exception reason) {
 
 void slot::call_failed(kj::Exception problem) {
   ++failed_;
+  if (is_the_library_s(problem)) {
+    kj::throwRecoverableException(link_failed(problem.getType()));
+    return;
+  }
   // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The
   // broker's own reasons (the report of a crash, a deadline) come without a hop and pass as they
   // are.
@@ -233,6 +251,17 @@ void slot::call_failed(kj::Exception problem) {
     kj::throwRecoverableException(wire::clean_exception(problem));
   else
     kj::throwRecoverableException(kj::mv(problem));
+}
+
+/// A call's link failed below the plugin's code and above the frames: a message that the RPC
+/// protocol does not allow. Which end is at fault is not told apart.
+kj::Exception slot::link_failed(kj::Exception::Type type) const {
+  const auto kind = type == kj::Exception::Type::DISCONNECTED
+                        ? schema::ErrorKind::PLUGIN_CRASHED
+                        : schema::ErrorKind::PROTOCOL_VIOLATION;
+  return error(kind, fmt::format("a call to '{}' was cut off", path_),
+               "a message did not keep to the protocol; whether the call took effect is not known",
+               fmt::format("bulkhead why {}   |   bulkhead logs {}", path_, path_));
 }
 
 kj::Exception slot::error(schema::ErrorKind kind, std::string what, std::string why,

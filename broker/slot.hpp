@@ -99,6 +99,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
                    context_ptr context);
   call_result fail(kj::Exception reason);
   void call_failed(kj::Exception error);
+  kj::Exception link_failed(kj::Exception::Type type) const;
   kj::Own<capnp::ClientHook> target(style which);
   kj::Exception error(schema::ErrorKind kind, std::string what, std::string why,
                       std::string remedy) const;

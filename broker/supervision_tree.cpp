@@ -42,13 +42,18 @@ actor_child_spec child_of(std::string id, std::string kind, restart_type restart
 }
 
 std::string restarts_text(std::uint64_t restarts) {
-  return restarts == 0 ? "" : fmt::format("restarted {} times", restarts);
+  if (restarts == 0) return {};
+  return restarts == 1 ? "restarted once" : fmt::format("restarted {} times", restarts);
+}
+
+std::string count_text(std::size_t count, const char* thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
 }
 
 std::string mount_text(const mount_snapshot& from) {
   const auto& status = from.status;
   auto text = fmt::format("{} {}", status.plugin, status.plugin_version);
-  if (status.restarts > 0) text += fmt::format(", {} restarts", status.restarts);
+  if (status.restarts > 0) text += ", " + count_text(status.restarts, "restart");
   if (status.state == mount_state::backoff)
     text += fmt::format(", next start in {}", duration_text(from.backoff_left));
   if (status.state != mount_state::ready) text += ", " + status.reason;
@@ -144,7 +149,7 @@ kj::Promise<tree_node> supervision_tree::describe(broker_core& core) {
                            restarts_text(status.restarts),
                            {}};
             if (status.id == mounts_name) {
-              node.detail = fmt::format("one_for_one, {} mounts", all.size());
+              node.detail = "one_for_one, " + count_text(all.size(), "mount");
               for (const auto& each : all) node.children.push_back(mount_node(each));
             }
             top.children.push_back(std::move(node));
