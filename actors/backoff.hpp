@@ -60,6 +60,9 @@ class backoff {
 
   void reset() { failures_ = 0; }
 
+  /// Another policy, from the next delay on; failures stay counted.
+  void use(const backoff_policy& policy) { policy_ = policy; }
+
   /// Failures since the last reset.
   std::uint64_t failures() const { return failures_; }
 

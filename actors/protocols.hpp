@@ -87,13 +87,21 @@ using supervisor_actor = caf::typed_actor<
     // `child.state`. Refused: already_started, already_present, invalid (names the field),
     // stopping.
     caf::replies_to<supervisor_add>::with<supervisor_reply>,
+    // One more child of a dynamic supervisor; answers as above, the reply names the child. Refused:
+    // dynamic (it is not), stopping.
+    caf::replies_to<supervisor_spawn>::with<supervisor_reply>,
     // Starts, restarts, terminates, erases or resets one child; answers when that is done. Refused:
-    // not_found, running, restarting, not_quarantined, stopping.
+    // not_found, running, restarting, not_quarantined, dynamic, stopping.
     caf::replies_to<supervisor_order>::with<supervisor_reply>,
     // One child as it is now. Refused: not_found.
     caf::replies_to<supervisor_find>::with<supervisor_reply>,
     // The supervisor and all its children as they are now.
     caf::replies_to<supervisor_query>::with<supervisor_snapshot>,
+    // How many children there are, by OTP's count_children.
+    caf::replies_to<supervisor_count>::with<child_count>,
+    // Another policy and other children; answers when they are taken over, before starts and stops
+    // that follow. Refused: invalid (names the field), stopping.
+    caf::replies_to<supervisor_reconfigure>::with<supervisor_reply>,
     // From a child that is not ready as soon as it is made (actor_child_spec::ready_when_made).
     caf::reacts_to<child_ready>,
     // INTERNAL
@@ -160,7 +168,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_add)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_spawn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_count)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_reconfigure)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::child_count)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_find)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_query)

@@ -16,10 +16,14 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
+#include <limits>
 
 #include "actors/clock.hpp"
 
 namespace bulkhead {
+
+/// An intensity that is never spent. Such a window records nothing.
+inline constexpr std::size_t restart_unlimited = std::numeric_limits<std::size_t>::max();
 
 class restart_window {
  public:
@@ -33,6 +37,10 @@ class restart_window {
 
   /// How many recorded restarts are younger than the period at `now`; at most `intensity() + 1`.
   std::size_t count(instant now) const;
+
+  /// Other bounds for the restarts that were recorded. Of those only the newest `intensity() + 1`
+  /// are known: after a higher intensity the window may be up to that much more lenient, once.
+  void resize(std::size_t intensity, std::chrono::nanoseconds period);
 
   /// Forgets all restarts: an operator has acted.
   void clear();

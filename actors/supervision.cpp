@@ -3,51 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace bulkhead {
-namespace {
-
-bool in_range(std::chrono::milliseconds duration) {
-  return duration.count() >= 0 && duration <= supervision_duration_max;
-}
-
-std::string range_text() {
-  return fmt::format("it must be within 0 and {}", supervision_duration_max.count());
-}
-
-}  // namespace
-
-std::string check(const child_spec& spec) {
-  if (spec.id.empty()) return "the child's id is empty";
-  if (spec.id.size() > child_id_bytes_max) {
-    return fmt::format("the child's id has {} bytes; at most {}", spec.id.size(),
-                       child_id_bytes_max);
-  }
-  if (!in_range(spec.shutdown.timeout)) {
-    return fmt::format("shutdown of child {} is {} ms; {}", spec.id, spec.shutdown.timeout.count(),
-                       range_text());
-  }
-  if (!in_range(spec.start_max)) {
-    return fmt::format("start_max of child {} is {} ms; {}", spec.id, spec.start_max.count(),
-                       range_text());
-  }
-  if (spec.first_generation == 0) {
-    return fmt::format("first_generation of child {} is 0; generations start at 1", spec.id);
-  }
-  return {};
-}
-
-std::string check(const supervisor_policy& policy) {
-  if (policy.intensity > restart_intensity_max) {
-    return fmt::format("intensity is {}; at most {}", policy.intensity, restart_intensity_max);
-  }
-  if (policy.period.count() <= 0 || !in_range(policy.period)) {
-    return fmt::format("period is {} ms; it must be within 1 and {}", policy.period.count(),
-                       supervision_duration_max.count());
-  }
-  if (!in_range(policy.kill_wait)) {
-    return fmt::format("kill_wait is {} ms; {}", policy.kill_wait.count(), range_text());
-  }
-  return check(policy.backoff);
+child_spec supervisor_spec(std::string id) {
+  child_spec spec;
+  spec.id = std::move(id);
+  spec.type = child_type::supervisor;
+  spec.shutdown = shutdown_rule::infinity();
+  return spec;
 }
 
 std::string_view to_string(restart_type value) {
@@ -60,6 +24,48 @@ std::string_view to_string(restart_type value) {
       break;
   }
   return "temporary";
+}
+
+std::string_view to_string(restart_strategy value) {
+  switch (value) {
+    case restart_strategy::one_for_one:
+      return "one_for_one";
+    case restart_strategy::one_for_all:
+      return "one_for_all";
+    case restart_strategy::rest_for_one:
+      return "rest_for_one";
+    case restart_strategy::dynamic:
+      break;
+  }
+  return "dynamic";
+}
+
+std::string_view to_string(auto_shutdown value) {
+  switch (value) {
+    case auto_shutdown::never:
+      return "never";
+    case auto_shutdown::any_significant:
+      return "any_significant";
+    case auto_shutdown::all_significant:
+      break;
+  }
+  return "all_significant";
+}
+
+std::string_view to_string(stop_order value) {
+  switch (value) {
+    case stop_order::reverse:
+      return "reverse";
+    case stop_order::together:
+      return "together";
+    case stop_order::levels:
+      break;
+  }
+  return "levels";
+}
+
+std::string_view to_string(child_type value) {
+  return value == child_type::worker ? "worker" : "supervisor";
 }
 
 std::string_view to_string(exit_kind value) {
@@ -108,6 +114,29 @@ std::string_view to_string(supervisor_phase value) {
       break;
   }
   return "finished";
+}
+
+std::string to_text(const shutdown_rule& rule) {
+  switch (rule.how) {
+    case shutdown_rule::kind::timeout:
+      return duration_text(rule.timeout);
+    case shutdown_rule::kind::brutal:
+      return "brutal";
+    case shutdown_rule::kind::infinity:
+      break;
+  }
+  return "infinity";
+}
+
+std::string bounded_reason(std::string reason) {
+  if (reason.size() <= reason_bytes_max) return reason;
+  static constexpr std::string_view mark = "...";
+  auto end = reason_bytes_max - mark.size();
+  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xc0U) == 0x80U; };
+  while (end > 0 && continues()) --end;
+  reason.resize(end);
+  reason += mark;
+  return reason;
 }
 
 std::string duration_text(std::chrono::nanoseconds duration) {

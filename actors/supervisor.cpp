@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <unordered_set>
 #include <utility>
 
 namespace bulkhead {
@@ -45,6 +44,34 @@ supervisor_event event_of(const supervisor_order& order) {
   return event::start_child{order.id};
 }
 
+std::vector<child_spec> rules_of(const std::vector<actor_child_spec>& children) {
+  std::vector<child_spec> rules;
+  rules.reserve(children.size());
+  for (const auto& child : children) rules.push_back(child.rules);
+  return rules;
+}
+
+std::string check_factory(const actor_child_spec& child) {
+  return child.make ? std::string{} : fmt::format("child {} has no factory", child.rules.id);
+}
+
+std::string check_all(const supervisor_policy& policy,
+                      const std::vector<actor_child_spec>& children) {
+  if (auto wrong = check(policy, rules_of(children)); !wrong.empty()) return wrong;
+  for (const auto& child : children) {
+    if (auto wrong = check_factory(child); !wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+supervisor_reply invalid(const std::string& id, std::string text) {
+  supervisor_reply refused;
+  refused.answer = verdict::invalid;
+  refused.text = std::move(text);
+  refused.child.id = id;
+  return refused;
+}
+
 }  // namespace
 
 caf::error make_exit(actor_exit why, std::string text) {
@@ -60,7 +87,9 @@ void report_ready(const child_ticket& ticket) {
 exit_kind exit_kind_of(const caf::error& reason) {
   if (!reason) return exit_kind::normal;
   if (is(reason, caf::exit_reason::user_shutdown)) return exit_kind::shutdown;
-  if (is(reason, actor_exit::gave_up)) return exit_kind::shutdown;
+  if (is(reason, actor_exit::gave_up) || is(reason, actor_exit::significant_ended)) {
+    return exit_kind::shutdown;
+  }
   if (is(reason, caf::exit_reason::kill)) return exit_kind::killed;
   return exit_kind::abnormal;
 }
@@ -72,7 +101,7 @@ std::string exit_text_of(const caf::actor_system& system, const caf::error& reas
     case exit_kind::killed:
       return "was killed";
     case exit_kind::shutdown:
-      if (!is(reason, actor_exit::gave_up)) return "ended as asked";
+      if (is(reason, caf::exit_reason::user_shutdown)) return "ended as asked";
       break;
     case exit_kind::abnormal:
       break;
@@ -84,16 +113,7 @@ std::string exit_text_of(const caf::actor_system& system, const caf::error& reas
 }
 
 std::string check(const supervisor_options& options) {
-  if (auto wrong = check(options.policy); !wrong.empty()) return wrong;
-  std::unordered_set<std::string> ids;
-  for (const auto& child : options.children) {
-    if (auto wrong = check(child.rules); !wrong.empty()) return wrong;
-    if (!child.make) return fmt::format("child {} has no factory", child.rules.id);
-    if (!ids.insert(child.rules.id).second) {
-      return fmt::format("child {} is there twice", child.rules.id);
-    }
-  }
-  return {};
+  return check_all(options.policy, options.children);
 }
 
 supervisor::supervisor(caf::actor_config& config, supervisor_options options)
@@ -116,12 +136,12 @@ supervisor_actor::behavior_type supervisor::make_behavior() {
   send(supervisor_actor{this}, supervisor_tick{0});
   return {
       [this](const supervisor_add& request) { return add(request); },
+      [this](const supervisor_spawn& request) { return spawn_dynamic(request); },
       [this](const supervisor_order& request) { return order(request); },
-      [this](const supervisor_find& request) {
-        sweep();
-        return reply_for(request.id);
-      },
+      [this](const supervisor_find& request) { return find(request.id); },
       [this](const supervisor_query&) { return snapshot(); },
+      [this](const supervisor_count&) { return core_.count(); },
+      [this](const supervisor_reconfigure& request) { return reconfigure(request); },
       [this](const child_ready& news) {
         take(event::started{news.id, news.generation});
       },
@@ -152,38 +172,42 @@ void supervisor::on_exit() {
 
 void supervisor::boot() {
   if (core_.phase() != supervisor_phase::idle) return;
-  if (auto wrong = check(options_); !wrong.empty()) {
-    quit(make_exit(actor_exit::permanent_failure, std::move(wrong)));
-    return;
+  auto wrong = check(options_);
+  const auto children = std::exchange(options_.children, {});
+  for (const auto& child : children) {
+    if (!wrong.empty()) break;
+    if (options_.policy.strategy == restart_strategy::dynamic) {
+      template_ = child;
+      take(event::add{child.rules});
+      continue;
+    }
+    const auto [place, fresh] = members_.try_emplace(child.rules.id);
+    if (!fresh) continue;  // somebody was faster with a child of that id
+    adopt_rules(place->second, child);
+    take(event::add{child.rules});
   }
-  for (auto& child : options_.children) {
-    auto& place = members_[child.rules.id];
-    if (place.spec.make) continue;  // somebody was faster with a child of that id
-    place.spec = std::move(child);
-    take(event::add{place.spec.rules});
-  }
-  options_.children.clear();
-  take(event::start{});
+  if (wrong.empty()) wrong = take(event::start{}).text;
+  if (!wrong.empty()) quit(make_exit(actor_exit::permanent_failure, std::move(wrong)));
 }
 
 supervisor::answer supervisor::add(const supervisor_add& request) {
   const auto& id = request.child.rules.id;
-  if (!request.child.make) {
-    supervisor_reply refused;
-    refused.answer = verdict::invalid;
-    refused.text = fmt::format("child {} has no factory", id);
-    refused.child.id = id;
-    return refused;
-  }
-  sweep();
-  // Known before the core starts it; taken back when the core refuses it.
-  const auto [place, fresh] = members_.try_emplace(id);
-  if (fresh) place->second.spec = request.child;
-  const auto result = take(event::add{request.child.rules});
-  if (result.answer == verdict::ok) return answer_when_settled(id);
-  auto refused = refusal(result, id);
-  if (fresh) members_.erase(id);
-  return refused;
+  if (auto wrong = check_factory(request.child); !wrong.empty()) return invalid(id, wrong);
+  const auto result = decide(event::add{request.child.rules});
+  if (result.answer != verdict::ok) return refusal(result, id);
+  adopt_rules(members_[id], request.child);
+  carry_out(result);
+  return answer_when_settled(id);
+}
+
+supervisor::answer supervisor::spawn_dynamic(const supervisor_spawn& request) {
+  const auto result = decide(event::add_dynamic{});
+  if (result.answer != verdict::ok) return refusal(result, {});
+  auto& child = members_[result.id];
+  child.kind = template_->kind;
+  child.arguments = request.arguments;
+  carry_out(result);
+  return answer_when_settled(result.id);
 }
 
 supervisor::answer supervisor::order(const supervisor_order& request) {
@@ -192,15 +216,45 @@ supervisor::answer supervisor::order(const supervisor_order& request) {
   return answer_when_settled(request.id);
 }
 
+supervisor_reply supervisor::reconfigure(const supervisor_reconfigure& request) {
+  if (auto wrong = check_all(request.policy, request.children); !wrong.empty()) {
+    return invalid({}, wrong);
+  }
+  const auto result =
+      decide(event::reconfigure{request.policy, rules_of(request.children), request.prune});
+  if (result.answer != verdict::ok) return refusal(result, {});
+  for (const auto& child : request.children) {
+    if (template_) {
+      template_ = child;
+    } else {
+      adopt_rules(members_[child.rules.id], child);
+    }
+  }
+  carry_out(result);
+  return reply_for({});
+}
+
+void supervisor::adopt_rules(member& place, const actor_child_spec& spec) const {
+  place.kind = spec.kind;
+  place.ready_when_made = spec.ready_when_made;
+  // A temporary child that runs is not started again.
+  const bool is_over = spec.rules.restart == restart_type::temporary && place.actor != nullptr;
+  if (!is_over) place.make = spec.make;
+}
+
 supervisor::answer supervisor::answer_when_settled(const std::string& id) {
-  const auto status = core_.status(id, now());
-  const bool moving =
-      status && (status->state == child_state::starting || status->state == child_state::stopping);
   const auto found = members_.find(id);
-  if (!moving || found == members_.end()) return reply_for(id);
+  if (core_.has_settled(id) || found == members_.end()) return reply_for(id);
   auto promise = make_response_promise<supervisor_reply>();
   found->second.waiting.push_back(promise);
   return promise;
+}
+
+supervisor_reply supervisor::find(const std::string& id) {
+  sweep();
+  auto reply = reply_for(id);
+  if (!reply.known) reply.answer = verdict::not_found;
+  return reply;
 }
 
 supervisor_reply supervisor::reply_for(const std::string& id) const {
@@ -210,11 +264,12 @@ supervisor_reply supervisor::reply_for(const std::string& id) const {
   if (found != members_.end()) {
     reply.actor = found->second.actor;
     reply.child = found->second.last;
+    reply.info = found->second.info;
   }
-  const auto status = core_.status(id, now());
-  reply.known = status.has_value();
-  if (status) reply.child = *status;
-  if (!reply.known && found == members_.end()) reply.answer = verdict::not_found;
+  if (const auto status = core_.status(id, now())) reply.child = *status;
+  const auto rules = core_.spec(id);
+  reply.known = rules.has_value();
+  if (rules) reply.rules = *rules;
   return reply;
 }
 
@@ -233,38 +288,42 @@ supervisor_snapshot supervisor::snapshot() const {
     supervised_actor child;
     const auto found = members_.find(status.id);
     if (found != members_.end()) {
-      child.kind = found->second.spec.kind;
+      child.kind = found->second.kind;
       child.actor = found->second.actor;
     }
     child.status = std::move(status);
     snapshot.children.push_back(std::move(child));
   }
   snapshot.status.children.clear();
+  snapshot.count = core_.count();
   return snapshot;
 }
 
 // -- the core's actions -------------------------------------------------------------------------
 
-/// One event, and the events that carrying out its actions brings about; answers what came of the
-/// first.
-step_result supervisor::take(const supervisor_event& what) {
+step_result supervisor::decide(const supervisor_event& what) {
   sweep();
-  auto result = core_.step(what, now());
-  for (const auto& each : result.actions) perform(each);
-  take_pending();
-  return result;
+  return core_.step(what, now());
 }
 
-void supervisor::take_pending() {
+/// Does what was decided, and takes the events that this brings about.
+void supervisor::carry_out(const step_result& result) {
+  for (const auto& each : result.actions) perform(each);
   if (std::exchange(performing_, true)) return;
   while (!pending_.empty()) {
     const auto next = std::move(pending_.front());
     pending_.pop_front();
-    const auto result = core_.step(next, now());
-    for (const auto& each : result.actions) perform(each);
+    const auto decided = core_.step(next, now());
+    for (const auto& each : decided.actions) perform(each);
   }
   for (const auto& id : std::exchange(changed_, {})) answer_waiting(id);
   performing_ = false;
+}
+
+step_result supervisor::take(const supervisor_event& what) {
+  auto result = decide(what);
+  carry_out(result);
+  return result;
 }
 
 void supervisor::perform(const supervisor_action& what) {
@@ -280,6 +339,8 @@ void supervisor::perform(const supervisor_action& what) {
   } else if (const auto* forgotten = std::get_if<action::forget_child>(&what)) {
     changed_.push_back(forgotten->id);
     forgotten_.push_back(forgotten->id);
+  } else if (const auto* problem = std::get_if<action::problem>(&what)) {
+    if (options_.problem_observer) options_.problem_observer(options_.name, *problem);
   } else if (std::holds_alternative<action::booted>(what)) {
     report_ready(options_.ticket);
   } else if (const auto* finish = std::get_if<action::finish>(&what)) {
@@ -310,11 +371,16 @@ void supervisor::sweep() {
 
 void supervisor::perform_start(const action::start_child& start) {
   auto& child = members_.at(start.id);
-  child_made made;
-  try {
-    made = child.spec.make({caf::strong_actor_ptr{ctrl()}, start.id, start.generation});
-  } catch (const std::exception& problem) {
-    made = {nullptr, problem.what(), false};
+  auto made = make(start, child);
+  const auto rules = core_.spec(start.id);
+  if (rules && rules->restart == restart_type::temporary) {
+    child.make = nullptr;
+    child.arguments.reset();
+  }
+  child.info = std::move(made.info);
+  if (made.actor == nullptr && made.ignored) {
+    pending_.emplace_back(event::start_ignored{start.id, start.generation});
+    return;
   }
   if (made.actor == nullptr) {
     if (made.failure.empty()) made.failure = "its factory made nothing";
@@ -326,7 +392,17 @@ void supervisor::perform_start(const action::start_child& start) {
   child.generation = start.generation;
   instances_[made.actor->id()] = {start.id, start.generation};
   monitor(handle_of(made.actor));
-  if (child.spec.ready_when_made) pending_.emplace_back(event::started{start.id, start.generation});
+  const bool is_ready = template_ ? template_->ready_when_made : child.ready_when_made;
+  if (is_ready) pending_.emplace_back(event::started{start.id, start.generation});
+}
+
+child_made supervisor::make(const action::start_child& start, const member& child) {
+  const auto& factory = template_ ? template_->make : child.make;
+  try {
+    return factory({caf::strong_actor_ptr{ctrl()}, start.id, start.generation, child.arguments});
+  } catch (const std::exception& problem) {
+    return {nullptr, problem.what(), false};
+  }
 }
 
 void supervisor::perform_stop(const action::stop_child& stop) {
@@ -340,12 +416,16 @@ void supervisor::perform_stop(const action::stop_child& stop) {
 }
 
 void supervisor::perform_finish(const action::finish& finish) {
+  if (options_.finish_observer) options_.finish_observer(finish);
   switch (finish.why) {
     case action::finish::kind::stopped:
       quit(stop_reason_);
       return;
     case action::finish::kind::gave_up:
       quit(make_exit(actor_exit::gave_up, fmt::format("gave up: {}", finish.reason)));
+      return;
+    case action::finish::kind::significant:
+      quit(make_exit(actor_exit::significant_ended, finish.reason));
       return;
     case action::finish::kind::start_failed:
       quit(make_exit(actor_exit::start_failed, finish.reason));
@@ -372,11 +452,8 @@ void supervisor::child_down(const caf::down_msg& news) {
 void supervisor::answer_waiting(const std::string& id) {
   const auto found = members_.find(id);
   if (found == members_.end()) return;
+  if (found->second.waiting.empty() || !core_.has_settled(id)) return;
   const auto reply = reply_for(id);
-  if (reply.known &&
-      (reply.child.state == child_state::starting || reply.child.state == child_state::stopping)) {
-    return;
-  }
   for (auto& promise : std::exchange(found->second.waiting, {})) promise.deliver(reply);
 }
 

@@ -13,11 +13,11 @@
 // with it.
 //
 // How a child ended is read from its exit reason: none or `normal` is a normal end;
-// `user_shutdown`, and a supervisor that gave up, count as shutdown; `kill` as killed;
-// `actor_exit::permanent_failure` as a failure that is not repeated; anything else as abnormal. An
-// actor is asked to end by an exit message `user_shutdown`, and killed by one of reason `kill`,
-// which CAF delivers between two messages: a child that never returns from a handler cannot be
-// killed, and is given up after `kill_wait`.
+// `user_shutdown`, and a supervisor that gave up or lost its significant children, count as
+// shutdown; `kill` as killed; `actor_exit::permanent_failure` as a failure that is not repeated;
+// anything else as abnormal. An actor is asked to end by an exit message `user_shutdown`, and
+// killed by one of reason `kill`, which CAF delivers between two messages: a child that never
+// returns from a handler cannot be killed, and is given up after `kill_wait`.
 //
 // Any exit message to the supervisor stops it: the children in their order, then itself with the
 // reason it was given.
@@ -38,10 +38,15 @@ namespace bulkhead {
 struct supervisor_options {
   std::string name = "supervisor";  // for people
   supervisor_policy policy;
-  std::vector<actor_child_spec> children;  // the first children, in start order
+  std::vector<actor_child_spec> children;  // the first children, in start order; of a dynamic
+                                           // supervisor its template alone
   std::shared_ptr<random_source> random;   // for jitter; null: none is added
   std::function<void(const action::report&)>
-      observer;         // every transition, on the supervisor's thread; may be empty
+      observer;  // every transition, on the supervisor's thread; may be empty
+  std::function<void(const std::string& supervisor, const action::problem&)>
+      problem_observer;  // every crash report, likewise (problem_text makes a line of it)
+  std::function<void(const action::finish&)>
+      finish_observer;  // why it ends and what went badly, likewise
   child_ticket ticket;  // where it is a child itself: it is ready when its first children are
   std::chrono::milliseconds stop_max{
       0};  // from the exit message to killing what is left; 0: the children's limits alone
@@ -67,7 +72,11 @@ class supervisor : public supervisor_actor::base {
     std::uint64_t generation = 0;
   };
   struct member {
-    actor_child_spec spec;
+    child_factory make;  // empty: the template's, or it is not needed any more
+    bool ready_when_made = true;
+    std::string kind;
+    std::any arguments;  // of a dynamic child
+    std::string info;    // of the live instance
     caf::strong_actor_ptr actor;
     std::uint64_t generation = 0;
     child_status last;  // for the answer after it was forgotten
@@ -77,16 +86,22 @@ class supervisor : public supervisor_actor::base {
 
   void boot();
   answer add(const supervisor_add& request);
+  answer spawn_dynamic(const supervisor_spawn& request);
   answer order(const supervisor_order& request);
+  supervisor_reply reconfigure(const supervisor_reconfigure& request);
   answer answer_when_settled(const std::string& id);
+  supervisor_reply find(const std::string& id);
   supervisor_reply reply_for(const std::string& id) const;
   supervisor_reply refusal(const step_result& result, const std::string& id) const;
   supervisor_snapshot snapshot() const;
+  void adopt_rules(member& place, const actor_child_spec& spec) const;
 
+  step_result decide(const supervisor_event& what);
+  void carry_out(const step_result& result);
   step_result take(const supervisor_event& what);
-  void take_pending();
   void perform(const supervisor_action& what);
   void perform_start(const action::start_child& start);
+  child_made make(const action::start_child& start, const member& child);
   void perform_stop(const action::stop_child& stop);
   void perform_finish(const action::finish& finish);
   void note(const action::report& report);
@@ -98,6 +113,7 @@ class supervisor : public supervisor_actor::base {
   supervisor_options options_;
   std::shared_ptr<random_source> random_;
   supervisor_core core_;
+  std::optional<actor_child_spec> template_;  // of a dynamic supervisor
   std::unordered_map<std::string, member> members_;
   std::unordered_map<caf::actor_id, instance_of> instances_;
   std::deque<supervisor_event> pending_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What happens to children: the life of an instance, and what follows when it ends.
 #include "actors/supervisor_core.hpp"
 
 #include <fmt/format.h>
@@ -9,12 +10,16 @@
 namespace bulkhead {
 namespace {
 
+bool is_bad(exit_kind kind) {
+  return kind == exit_kind::killed || kind == exit_kind::abnormal;
+}
+
 bool is_restarted(restart_type type, exit_kind kind) {
   switch (type) {
     case restart_type::permanent:
       return true;
     case restart_type::transient:
-      return kind == exit_kind::killed || kind == exit_kind::abnormal;
+      return is_bad(kind);
     case restart_type::temporary:
       break;
   }
@@ -30,23 +35,18 @@ step_result supervisor_core::step(const supervisor_event& what, instant now) {
   now_ = std::max(now_, now);
   out_.clear();
   text_.clear();
+  id_.clear();
   step_result result;
   result.answer = std::visit([this](const auto& e) { return on(e); }, what);
-  if (phase_ == supervisor_phase::booting) continue_boot();
-  if (phase_ == supervisor_phase::stopping) continue_stop();
+  advance();
   result.text = std::exchange(text_, {});
+  result.id = std::exchange(id_, {});
   result.actions = std::exchange(out_, {});
   return result;
 }
 
 // ------------------------------------------------------------------------------------------------
-// what happened
-
-verdict supervisor_core::on(const event::start& /*e*/) {
-  if (!accepts_requests()) return verdict::stopping;
-  if (phase_ == supervisor_phase::idle) phase_ = supervisor_phase::booting;
-  return verdict::ok;
-}
+// news
 
 verdict supervisor_core::on(const event::started& e) {
   child* c = find_live(e.id, e.generation);
@@ -54,20 +54,41 @@ verdict supervisor_core::on(const event::started& e) {
   disarm(*c);
   c->ready_at = now_;
   c->newly_added = false;
-  if (boot_child_ == c->order) boot_child_ = 0;
+  c->cause = false;
   enter(*c, child_state::ready, "ready");
   return verdict::ok;
 }
 
 verdict supervisor_core::on(const event::start_failed& e) {
   child* c = find_live(e.id, e.generation);
-  if (c != nullptr) instance_gone(*c, exit_kind::abnormal, e.reason, e.permanent);
+  if (c == nullptr) return verdict::ok;
+  // Of a start that was broken off it says that nothing is left, not that something went wrong.
+  const bool broken_off = c->state == child_state::stopping;
+  instance_gone(*c, broken_off ? exit_kind::shutdown : exit_kind::abnormal,
+                bounded_reason(e.reason), e.permanent);
+  return verdict::ok;
+}
+
+verdict supervisor_core::on(const event::start_ignored& e) {
+  child* c = find_live(e.id, e.generation);
+  if (c == nullptr) return verdict::ok;
+  const std::string reason = "its start found nothing to do";
+  if (c->state != child_state::starting || to_stop_.count(rank_of(*c)) == 1) {
+    instance_gone(*c, exit_kind::normal, reason, false);
+    return verdict::ok;
+  }
+  disarm(*c);
+  c->live = false;
+  --live_;
+  c->newly_added = false;
+  c->cause = false;
+  settle(*c, reason);
   return verdict::ok;
 }
 
 verdict supervisor_core::on(const event::exited& e) {
   child* c = find_live(e.id, e.generation);
-  if (c != nullptr) instance_gone(*c, e.kind, e.reason, false);
+  if (c != nullptr) instance_gone(*c, e.kind, bounded_reason(e.reason), false);
   return verdict::ok;
 }
 
@@ -82,135 +103,37 @@ verdict supervisor_core::on(const event::timer& e) {
   child& c = children_.at(owner->second);
   timer_owner_.erase(owner);
   c.timer = 0;
+  backoffs_.erase(c.order);
   child_timer(c);
   return verdict::ok;
 }
 
 // ------------------------------------------------------------------------------------------------
-// what is asked
+// the life of an instance
 
-verdict supervisor_core::on(const event::add& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  text_ = check(e.spec);
-  if (!text_.empty()) return verdict::invalid;
-  if (const child* known = find(e.spec.id)) {
-    return known->live ? verdict::already_started : verdict::already_present;
-  }
+supervisor_core::child& supervisor_core::insert(const child_spec& spec) {
   const auto order = ++last_order_;
   child fresh{.order = order,
-              .spec = e.spec,
+              .spec = spec,
               .delays = backoff{policy_.backoff},
               .window = restart_window{policy_.intensity, policy_.period},
-              .reason = "waits for its first start",
+              .reason = spec.autostart ? "waits for its first start" : "started by request alone",
               .since = now_,
-              .next_generation = std::max(e.spec.first_generation, forgotten_generation_ + 1)};
-  order_of_.emplace(e.spec.id, order);
-  child& c = children_.emplace(order, std::move(fresh)).first->second;
-  if (phase_ == supervisor_phase::running) {
-    c.newly_added = true;
-    begin_start(c, origin::asked, "first start");
-  } else {
-    c.waits_for_turn = true;
-  }
-  return verdict::ok;
+              .next_generation = std::max(spec.first_generation, forgotten_generation_ + 1),
+              .parked = !spec.autostart};
+  if (spec.type == child_type::supervisor) ++supervisors_;
+  order_of_.emplace(spec.id, order);
+  return children_.emplace(order, std::move(fresh)).first->second;
 }
-
-verdict supervisor_core::on(const event::start_child& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr) return verdict::not_found;
-  if (c->live) return verdict::running;
-  if (c->state == child_state::backoff) return verdict::restarting;
-  if (phase_ == supervisor_phase::idle) return verdict::ok;  // it waits for its turn
-  begin_start(*c, origin::asked, "started by an operator");
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::restart_child& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr) return verdict::not_found;
-  if (phase_ == supervisor_phase::idle) return verdict::ok;
-  if (c->live) {
-    begin_stop(*c, sequel::start, "restarted by an operator");
-    return verdict::ok;
-  }
-  if (c->generation != 0) ++c->restarts;
-  begin_start(*c, origin::asked, "restarted by an operator");
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::terminate_child& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr) return verdict::not_found;
-  const bool waited = std::exchange(c->waits_for_turn, false);
-  if (c->live) {
-    begin_stop(*c, sequel::none, "stopped by an operator");
-    return verdict::ok;
-  }
-  disarm(*c);
-  if (waited || c->state != child_state::stopped) settle(*c, "stopped by an operator");
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::erase_child& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr) return verdict::not_found;
-  if (c->live) return verdict::running;
-  if (c->state == child_state::backoff) return verdict::restarting;
-  forget(*c);
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::reset_child& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr) return verdict::not_found;
-  if (c->state != child_state::quarantined) return verdict::not_quarantined;
-  c->window.clear();
-  c->delays.reset();
-  ++c->restarts;
-  begin_start(*c, origin::asked, "reset by an operator");
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::adopt_instance& e) {
-  if (!accepts_requests()) return verdict::stopping;
-  child* c = find(e.id);
-  if (c == nullptr || c->state != child_state::ready) return verdict::not_found;
-  c->delays.ran(now_ - c->ready_at);
-  c->generation = e.generation;
-  c->next_generation = std::max(c->next_generation, e.generation + 1);
-  c->ready_at = now_;
-  enter(*c, child_state::ready, "replaced by a newer instance");
-  return verdict::ok;
-}
-
-verdict supervisor_core::on(const event::stop& e) {
-  if (phase_ == supervisor_phase::finished) return verdict::stopping;
-  if (e.deadline && deadline_timer_ == 0) {
-    deadline_timer_ = ++last_timer_;
-    out_.emplace_back(action::arm_timer{deadline_timer_, *e.deadline});
-  }
-  begin_finish(action::finish::kind::stopped, e.reason);
-  return verdict::ok;
-}
-
-bool supervisor_core::accepts_requests() const {
-  return phase_ != supervisor_phase::stopping && phase_ != supervisor_phase::finished;
-}
-
-// ------------------------------------------------------------------------------------------------
-// the life of an instance
 
 void supervisor_core::begin_start(child& c, origin by, std::string reason) {
   disarm(c);
-  c.waits_for_turn = false;
+  to_start_.erase(rank_of(c));
   c.started_by = by;
   c.after_stop = sequel::none;
   c.killed = false;
+  c.parked = false;
+  c.rejoins = false;
   c.live = true;
   ++live_;
   c.generation = c.next_generation++;
@@ -219,8 +142,8 @@ void supervisor_core::begin_start(child& c, origin by, std::string reason) {
   if (c.spec.start_max.count() > 0) arm(c, now_ + c.spec.start_max);
 }
 
-void supervisor_core::begin_stop(child& c, sequel after, std::string reason) {
-  c.after_stop = after;
+void supervisor_core::begin_stop(child& c, std::string reason) {
+  unasked_.erase(rank_of(c));
   if (c.state == child_state::stopping) {
     c.reason = std::move(reason);
     return;
@@ -251,59 +174,86 @@ void supervisor_core::kill(child& c, const std::string& reason) {
 
 void supervisor_core::instance_gone(child& c, exit_kind kind, const std::string& reason,
                                     bool permanent) {
-  const auto order = c.order;
+  const bool was_to_stop = to_stop_.erase(rank_of(c)) == 1;
+  unasked_.erase(rank_of(c));
   disarm(c);
   c.live = false;
   --live_;
-  switch (c.state) {
-    case child_state::stopping:
-      stopped_instance_gone(c, reason, permanent);
-      break;
-    case child_state::starting:
-      start_has_failed(c, reason, permanent);
-      break;
-    default:
-      c.delays.ran(now_ - c.ready_at);
-      if (phase_ == supervisor_phase::stopping) {
-        enter(c, child_state::stopped, reason);
-      } else if (permanent || is_restarted(c.spec.restart, kind)) {
-        restart_or_give_up(c, reason, permanent);
-      } else {
-        settle(c, reason);
-      }
-      break;
+  if (was_to_stop || c.state == child_state::stopping) {
+    stopped_instance_gone(c, kind, reason, permanent);
+  } else if (c.state == child_state::starting) {
+    start_has_failed(c, reason, permanent);
+  } else {
+    ended_by_itself(c, kind, reason, permanent);
   }
-  if (boot_child_ == order) boot_child_ = 0;
 }
 
-void supervisor_core::stopped_instance_gone(child& c, const std::string& reason, bool permanent) {
-  const auto after = std::exchange(c.after_stop, sequel::none);
-  if (phase_ == supervisor_phase::stopping) {
-    enter(c, child_state::stopped, fmt::format("{} ({})", c.reason, reason));
-  } else if (after == sequel::start) {
-    ++c.restarts;
-    begin_start(c, origin::asked, c.reason);
-  } else if (after == sequel::start_failed) {
-    start_has_failed(c, c.reason, permanent);
-  } else {
-    settle(c, fmt::format("{} ({})", c.reason, reason));
+void supervisor_core::ended_by_itself(child& c, exit_kind kind, const std::string& reason,
+                                      bool permanent) {
+  using context = action::problem::context;
+  c.delays.ran(now_ - c.ready_at);
+  if (permanent || is_restarted(c.spec.restart, kind)) {
+    complain(c, context::child_terminated, reason);
+    restart_or_give_up(c, reason, permanent);
+    return;
   }
+  if (is_bad(kind)) complain(c, context::child_terminated, reason);
+  const bool significant = c.spec.significant;
+  settle(c, reason);
+  if (significant) significant_ended();
+}
+
+/// The instance was asked to end, or was about to be.
+void supervisor_core::stopped_instance_gone(child& c, exit_kind kind, const std::string& reason,
+                                            bool permanent) {
+  const auto after = std::exchange(c.after_stop, sequel::none);
+  const bool brutal = c.spec.shutdown.how == shutdown_rule::kind::brutal;
+  if (is_bad(kind) && !(kind == exit_kind::killed && brutal) && after != sequel::start_failed) {
+    complain(c, action::problem::context::shutdown_error, reason);
+  }
+  auto told = c.state == child_state::stopping ? fmt::format("{} ({})", c.reason, reason) : reason;
+  if (phase_ == supervisor_phase::stopping) {
+    enter(c, child_state::stopped, std::move(told));
+    return;
+  }
+  const bool is_kept = c.spec.restart != restart_type::temporary && !is_dynamic();
+  switch (after) {
+    case sequel::start:
+      ++c.restarts;
+      begin_start(c, origin::asked, c.reason);
+      return;
+    case sequel::start_failed:
+      start_has_failed(c, c.reason, permanent);
+      return;
+    case sequel::rejoin:
+      if (!is_kept) break;
+      enter(c, child_state::stopped, std::move(told));
+      c.rejoins = true;
+      queue_start(c);
+      return;
+    case sequel::quarantine:
+      if (!is_kept) break;
+      enter(c, child_state::quarantined, std::move(told));
+      return;
+    case sequel::forget:
+      enter(c, child_state::stopped, std::move(told));
+      forget(c);
+      return;
+    case sequel::none:
+      break;
+  }
+  settle(c, std::move(told));
 }
 
 void supervisor_core::start_has_failed(child& c, const std::string& reason, bool permanent) {
-  if (phase_ == supervisor_phase::stopping) {
-    enter(c, child_state::stopped, reason);
-    return;
-  }
+  complain(c, action::problem::context::start_error, reason);
   if (c.started_by == origin::asked && policy_.asked == asked_start::must_succeed) {
-    const bool boots = boot_child_ == c.order;
-    const auto id = c.spec.id;
+    const bool boots = phase_ == supervisor_phase::booting && in_turn_.count(rank_of(c)) == 1;
+    const auto text = fmt::format("child {} did not start: {}", c.spec.id, reason);
+    c.cause = false;
     enter(c, child_state::stopped, reason);
-    if (c.newly_added || c.spec.restart == restart_type::temporary) forget(c);
-    if (boots) {
-      begin_finish(action::finish::kind::start_failed,
-                   fmt::format("child {} did not start: {}", id, reason));
-    }
+    if (c.newly_added || c.spec.restart == restart_type::temporary || is_dynamic()) forget(c);
+    if (boots) begin_finish(action::finish::kind::start_failed, text);
     return;
   }
   if (c.spec.restart == restart_type::temporary) {
@@ -318,12 +268,18 @@ void supervisor_core::restart_or_give_up(child& c, const std::string& reason, bo
     abandon_child(c, fmt::format("{}; starting it again cannot help", reason));
     return;
   }
-  auto& window = policy_.when_spent == give_up::escalate ? window_ : c.window;
+  auto& window = shares_window() ? window_ : c.window;
   if (!window.record(now_)) {
     abandon_child(c, fmt::format("{}; more than {} restart{} within {}", reason, policy_.intensity,
                                  policy_.intensity == 1 ? "" : "s", duration_text(policy_.period)));
     return;
   }
+  if (is_group()) {
+    restart_group(c, reason);
+    return;
+  }
+  // With levels those above wait until it is ready or down for good.
+  if (order() != stop_order::levels) leave_turn(c);
   const auto delay = c.delays.next(*random_);
   if (delay.count() == 0) {
     ++c.restarts;
@@ -336,23 +292,27 @@ void supervisor_core::restart_or_give_up(child& c, const std::string& reason, bo
 }
 
 void supervisor_core::abandon_child(child& c, std::string reason) {
-  if (policy_.when_spent == give_up::quarantine) {
+  if (policy_.when_spent == give_up::escalate) {
+    enter(c, child_state::stopped, reason);
+    begin_finish(action::finish::kind::gave_up, fmt::format("child {} {}", c.spec.id, reason));
+  } else if (is_group()) {
+    give_up_group(c, std::move(reason));
+  } else {
     enter(c, child_state::quarantined, std::move(reason));
-    return;
   }
-  enter(c, child_state::stopped, reason);
-  begin_finish(action::finish::kind::gave_up, fmt::format("child {} {}", c.spec.id, reason));
 }
 
 void supervisor_core::settle(child& c, std::string reason) {
   enter(c, child_state::stopped, std::move(reason));
-  if (c.spec.restart == restart_type::temporary) forget(c);
+  if (c.spec.restart == restart_type::temporary || is_dynamic()) forget(c);
 }
 
 void supervisor_core::forget(const child& c) {
   const auto order = c.order;
   const auto id = c.spec.id;
-  forgotten_generation_ = std::max(forgotten_generation_, c.generation);
+  leave_queues(c);
+  if (!is_dynamic()) forgotten_generation_ = std::max(forgotten_generation_, c.generation);
+  if (c.spec.type == child_type::supervisor) --supervisors_;
   out_.emplace_back(action::forget_child{id});
   order_of_.erase(id);
   children_.erase(order);
@@ -362,7 +322,8 @@ void supervisor_core::child_timer(child& c) {
   switch (c.state) {
     case child_state::starting: {
       const auto reason = fmt::format("was not ready within {}", duration_text(c.spec.start_max));
-      c.after_stop = sequel::start_failed;
+      if (to_stop_.count(rank_of(c)) == 0) c.after_stop = sequel::start_failed;
+      unasked_.erase(rank_of(c));
       enter(c, child_state::stopping, reason);
       kill(c, reason);
       return;
@@ -376,6 +337,7 @@ void supervisor_core::child_timer(child& c) {
       }
       return;
     case child_state::backoff:
+      if (to_start_.count(rank_of(c)) == 1) return;  // it starts in its turn
       ++c.restarts;
       begin_start(c, origin::automatic, fmt::format("restarted: {}", c.reason));
       return;
@@ -394,79 +356,62 @@ void supervisor_core::unstoppable(child& c) {
   ending_.abandoned.push_back(c.spec.id);
   c.live = false;
   --live_;
+  to_stop_.erase(rank_of(c));
   enter(c, child_state::stopped, reason);
 }
 
 // ------------------------------------------------------------------------------------------------
-// all children
+// significant children
 
-void supervisor_core::continue_boot() {
-  while (boot_child_ == 0 && phase_ == supervisor_phase::booting) {
-    const auto next = children_.upper_bound(boot_cursor_);
-    if (next == children_.end()) {
-      phase_ = supervisor_phase::running;
-      out_.emplace_back(action::booted{});
-      return;
-    }
-    boot_cursor_ = next->first;
-    if (!next->second.waits_for_turn) continue;
-    boot_child_ = next->first;
-    begin_start(next->second, origin::asked, "first start");
-  }
-}
-
-void supervisor_core::begin_finish(action::finish::kind why, std::string reason) {
-  if (!accepts_requests()) return;
-  phase_ = supervisor_phase::stopping;
-  ending_ = {why, std::move(reason), {}, {}};
-  boot_child_ = 0;
-  stop_cursor_ = last_order_;
-  const std::string cause = "its supervisor stops";
-  for (auto& [order, c] : children_) {
-    c.waits_for_turn = false;
-    if (!c.live) {
-      disarm(c);
-      if (c.state == child_state::backoff) enter(c, child_state::stopped, cause);
-      continue;
-    }
-    c.after_stop = sequel::none;
-    if (c.killed && c.timer == 0) arm(c, now_ + policy_.kill_wait);
-    if (policy_.order == stop_order::together && c.state != child_state::stopping) {
-      begin_stop(c, sequel::none, cause);
-    }
-  }
-}
-
-void supervisor_core::continue_stop() {
-  if (live_ == 0) {
-    phase_ = supervisor_phase::finished;
-    if (deadline_timer_ != 0) out_.emplace_back(action::cancel_timer{deadline_timer_});
-    deadline_timer_ = 0;
-    out_.emplace_back(ending_);
+/// A significant child has ended by itself and stays down.
+void supervisor_core::significant_ended() {
+  if (policy_.when_significant_ends == auto_shutdown::never) return;
+  if (policy_.when_significant_ends == auto_shutdown::any_significant) {
+    begin_finish(action::finish::kind::significant, "a significant child has ended");
     return;
   }
-  if (policy_.order == stop_order::together) return;
-  for (auto next = children_.upper_bound(stop_cursor_); next != children_.begin();) {
-    child& c = (--next)->second;
-    if (!c.live) continue;
-    stop_cursor_ = c.order;
-    if (c.state != child_state::stopping) begin_stop(c, sequel::none, "its supervisor stops");
-    return;
-  }
-}
-
-void supervisor_core::deadline_passed() {
-  const std::string reason = "did not end before the supervisor's deadline";
-  for (auto& [order, c] : children_) {
-    if (!c.live || c.killed) continue;
-    if (c.state != child_state::stopping) enter(c, child_state::stopping, reason);
-    ending_.killed.push_back(c.spec.id);
-    kill(c, reason);
-  }
+  const auto still_counts = [&](const auto& entry) {
+    const child& c = entry.second;
+    return c.spec.significant &&
+           (c.live || c.state == child_state::backoff || to_start_.count(rank_of(c)) == 1);
+  };
+  if (std::any_of(children_.begin(), children_.end(), still_counts)) return;
+  begin_finish(action::finish::kind::significant, "all significant children have ended");
 }
 
 // ------------------------------------------------------------------------------------------------
-// bookkeeping
+// reports and bookkeeping
+
+void supervisor_core::enter(child& c, child_state to, std::string reason,
+                            std::chrono::nanoseconds delay) {
+  const auto from = std::exchange(c.state, to);
+  if (from != to) c.since = now_;
+  c.reason = std::move(reason);
+  if (to == child_state::ready || to == child_state::stopped || to == child_state::quarantined) {
+    leave_turn(c);
+  }
+  out_.emplace_back(action::report{c.spec.id, c.generation, from, to, c.reason, delay});
+}
+
+void supervisor_core::complain(const child& c, action::problem::context what,
+                               const std::string& reason) {
+  if (phase_ != supervisor_phase::stopping) {
+    out_.emplace_back(action::problem{what, reason, c.spec, c.generation});
+    return;
+  }
+  auto& groups = ending_.errors;
+  const auto same = std::find_if(groups.begin(), groups.end(),
+                                 [&](const auto& group) { return group.reason == reason; });
+  if (same != groups.end()) {
+    ++same->count;
+  } else if (groups.size() + 1 < stop_error_groups_max) {
+    groups.push_back({reason, 1, c.spec.id});
+  } else if (groups.size() < stop_error_groups_max) {
+    groups.push_back({"other reasons", 1, c.spec.id});
+  } else {
+    ++groups.back().count;
+  }
+}
 
 supervisor_core::child* supervisor_core::find(const std::string& id) {
   const auto order = order_of_.find(id);
@@ -479,12 +424,17 @@ supervisor_core::child* supervisor_core::find_live(const std::string& id,
   return c != nullptr && c->live && c->generation == generation ? c : nullptr;
 }
 
-void supervisor_core::enter(child& c, child_state to, std::string reason,
-                            std::chrono::nanoseconds delay) {
-  const auto from = std::exchange(c.state, to);
-  if (from != to) c.since = now_;
-  c.reason = std::move(reason);
-  out_.emplace_back(action::report{c.spec.id, c.generation, from, to, c.reason, delay});
+bool supervisor_core::is_group() const {
+  return policy_.strategy == restart_strategy::one_for_all ||
+         policy_.strategy == restart_strategy::rest_for_one;
+}
+
+bool supervisor_core::shares_window() const {
+  return policy_.when_spent == give_up::escalate || is_group();
+}
+
+stop_order supervisor_core::order() const {
+  return is_dynamic() ? stop_order::together : policy_.order;
 }
 
 void supervisor_core::arm(child& c, instant at) {
@@ -497,6 +447,7 @@ void supervisor_core::arm(child& c, instant at) {
 void supervisor_core::disarm(child& c) {
   if (c.timer == 0) return;
   timer_owner_.erase(c.timer);
+  backoffs_.erase(c.order);
   out_.emplace_back(action::cancel_timer{c.timer});
   c.timer = 0;
 }
@@ -507,7 +458,7 @@ std::uint64_t supervisor_core::take_generation(const std::string& id) {
 }
 
 child_status supervisor_core::status_of(const child& c, instant now) const {
-  const auto& window = policy_.when_spent == give_up::escalate ? window_ : c.window;
+  const auto& window = shares_window() ? window_ : c.window;
   child_status status{.id = c.spec.id,
                       .restart = c.spec.restart,
                       .state = c.state,
@@ -515,7 +466,9 @@ child_status supervisor_core::status_of(const child& c, instant now) const {
                       .since = c.since,
                       .generation = c.generation,
                       .restarts = c.restarts,
-                      .restarts_in_window = window.count(now)};
+                      .restarts_in_window = window.count(now),
+                      .type = c.spec.type,
+                      .significant = c.spec.significant};
   if (c.state == child_state::backoff && c.next_start_at > now) {
     status.backoff_left = c.next_start_at - now;
   }
@@ -527,8 +480,9 @@ supervisor_status supervisor_core::status(instant now) const {
   supervisor_status status{.phase = phase_,
                            .reason = ending_.reason,
                            .intensity = policy_.intensity,
-                           .period = policy_.period};
-  if (policy_.when_spent == give_up::escalate) status.restarts_in_window = window_.count(now);
+                           .period = policy_.period,
+                           .strategy = policy_.strategy};
+  if (shares_window()) status.restarts_in_window = window_.count(now);
   status.children.reserve(children_.size());
   for (const auto& [order, c] : children_) status.children.push_back(status_of(c, now));
   return status;
@@ -540,41 +494,29 @@ std::optional<child_status> supervisor_core::status(const std::string& id, insta
   return status_of(children_.at(order->second), now);
 }
 
-std::string_view to_string(verdict value) {
-  switch (value) {
-    case verdict::ok:
-      return "ok";
-    case verdict::not_found:
-      return "not_found";
-    case verdict::already_started:
-      return "already_started";
-    case verdict::already_present:
-      return "already_present";
-    case verdict::running:
-      return "running";
-    case verdict::restarting:
-      return "restarting";
-    case verdict::not_quarantined:
-      return "not_quarantined";
-    case verdict::stopping:
-      return "stopping";
-    case verdict::invalid:
-      break;
-  }
-  return "invalid";
+std::optional<child_spec> supervisor_core::spec(const std::string& id) const {
+  if (template_ && template_->id == id) return template_;
+  const auto order = order_of_.find(id);
+  if (order == order_of_.end()) return std::nullopt;
+  return children_.at(order->second).spec;
 }
 
-std::string next_step_text(const action::report& report) {
-  switch (report.to) {
-    case child_state::starting:
-      return "restarts at once";
-    case child_state::backoff:
-      return fmt::format("restarts in {}", duration_text(report.delay));
-    case child_state::quarantined:
-      return "quarantined";
-    default:
-      return "stays down";
-  }
+child_count supervisor_core::count() const {
+  child_count count;
+  count.specs = is_dynamic() ? (template_ ? 1 : 0) : children_.size();
+  count.active = live_;
+  count.supervisors = supervisors_;
+  count.workers = children_.size() - supervisors_;
+  return count;
+}
+
+bool supervisor_core::has_settled(const std::string& id) const {
+  const auto order = order_of_.find(id);
+  if (order == order_of_.end()) return true;
+  const child& c = children_.at(order->second);
+  if (c.state == child_state::backoff && c.timer != 0) return true;
+  if (c.state == child_state::starting || c.state == child_state::stopping) return false;
+  return to_stop_.count(rank_of(c)) == 0 && to_start_.count(rank_of(c)) == 0;
 }
 
 }  // namespace bulkhead

@@ -6,196 +6,49 @@
 // events. It guarantees, for any sequence of events, also senseless ones:
 //
 // - A child has at most one live instance: no `start_child` before the one before it was reported
-// as exited or as not started.
+//   as exited or as not started.
 // - Instances have generations that only grow. An event about another generation than the live one
-// changes nothing; so a late
-//   "ready" of an instance that was given up, or a second report of one death, does no harm.
+//   changes nothing; so a late "ready" of an instance that was given up, or a second report of one
+//   death, does no harm.
 // - After `stop` no child is started, and `finish` comes once, as soon as every live instance has
-// ended or, where a kill had no
-//   effect, after `kill_wait`.
+//   ended or, where a kill had no effect, after `kill_wait`.
 // - At most one timer per child is armed, and one for the supervisor. A timer that fires late or
-// was cancelled changes nothing, so
-//   that `cancel_timer` may be ignored.
+//   was cancelled changes nothing, so that `cancel_timer` may be ignored.
 // - `status` can be asked at any moment.
 //
 // Windows are exact (restart_window.hpp); the window says whether to restart, the backoff says
-// when. With `give_up::escalate` the window is shared by all children as in OTP. A failure that is
-// marked permanent (a missing file, a wrong version) is not repeated: it gives up at once, whatever
-// the window holds. An operator's start or restart cuts a backoff short, is not counted in the
-// window, and does not reset the backoff. A child that was ready for the backoff's stable time
-// starts its sequence anew.
+// when. With `give_up::escalate` the window is shared by all children as in OTP, and so it is in a
+// group (one_for_all, rest_for_one), whose restart counts as one. A failure that is marked
+// permanent (a missing file, a wrong version) is not repeated: it gives up at once, whatever the
+// window holds. An operator's start or restart cuts a backoff short, is not counted in the window,
+// and does not reset the backoff. A child that was ready for the backoff's stable time starts its
+// sequence anew.
 //
-// Cost: an event is logarithmic in the number of children; `status` is linear. Not for several
-// threads. Copyable.
+// The restart of a group. The child whose end it is for, its cause, waits in `backoff`; the members
+// that it concerns are stopped in the order of a stop, and are `stopped` meanwhile. When they are
+// gone and the cause's backoff is over they start in the order of a start, each when the one before
+// is ready. A temporary member is forgotten, one that an operator stopped stays down, one that is
+// quarantined stays so. A member that does not come up is the cause of the next restart: of all
+// with one_for_all, of itself and those behind it with rest_for_one. How a member ends after it was
+// marked to be stopped counts for nothing. The end of a child outside merges with what is under
+// way.
+//
+// Two queues do all of that, boot, and the final stop: who is to be stopped, and who is to be
+// started when nobody is left to be stopped (supervisor_turns.cpp). What is for a group is in
+// supervisor_groups.cpp, requests are in supervisor_requests.cpp.
+//
+// Cost: an event is logarithmic in the number of children; `status`, the restart of a group and
+// `reconfigure` are linear. Not for several threads. Copyable.
 #pragma once
 
 #include <map>
+#include <set>
 #include <unordered_map>
-#include <variant>
 
 #include "actors/restart_window.hpp"
-#include "actors/supervision.hpp"
+#include "actors/supervisor_events.hpp"
 
 namespace bulkhead {
-
-namespace event {
-
-/// Starts the children that were added so far, in order, each when the one before it is ready or
-/// has failed.
-struct start {};
-/// The live instance is ready for service.
-struct started {
-  std::string id;
-  std::uint64_t generation = 0;
-};
-/// There is no instance: it could not be started, or ended before it was ready. `permanent`: trying
-/// again cannot help.
-struct start_failed {
-  std::string id;
-  std::uint64_t generation = 0;
-  std::string reason;
-  bool permanent = false;
-};
-/// The live instance has ended and left nothing behind. In state `starting` it counts as a failed
-/// start, whatever its kind.
-struct exited {
-  std::string id;
-  std::uint64_t generation = 0;
-  exit_kind kind = exit_kind::abnormal;
-  std::string reason;
-};
-/// The timer of an `arm_timer` is due.
-struct timer {
-  std::uint64_t id = 0;
-};
-/// Adds a child; starts it at once when the supervisor runs.
-struct add {
-  child_spec spec;
-};
-/// OTP's restart_child: starts a known child that does not run.
-struct start_child {
-  std::string id;
-};
-/// Ends the instance in good order, if there is one, and starts another; cuts a backoff short;
-/// leaves quarantine.
-struct restart_child {
-  std::string id;
-};
-/// Ends the instance in good order and leaves the child stopped. A temporary child is forgotten.
-struct terminate_child {
-  std::string id;
-};
-/// OTP's delete_child: forgets a child that does not run.
-struct erase_child {
-  std::string id;
-};
-/// Leaves quarantine: clears window and backoff, and starts.
-struct reset_child {
-  std::string id;
-};
-/// Another instance, started beside the live one under a generation from `take_generation` and ready
-/// by now, takes its place. The one before it is no concern of the supervisor any more. Refused as
-/// `not_found` unless the child is ready.
-struct adopt_instance {
-  std::string id;
-  std::uint64_t generation = 0;
-};
-/// Ends all children, then the supervisor. At `deadline` everything that still lives is killed.
-struct stop {
-  std::string reason;
-  std::optional<instant> deadline;
-};
-
-}  // namespace event
-
-using supervisor_event =
-    std::variant<event::start, event::started, event::start_failed, event::exited, event::timer,
-                 event::add, event::start_child, event::restart_child, event::terminate_child,
-                 event::erase_child, event::reset_child, event::adopt_instance, event::stop>;
-
-/// What a request came to. Requests that are refused change nothing.
-enum class verdict : std::uint8_t {
-  ok,
-  not_found,        // no child of that id
-  already_started,  // add: it is there, and an instance lives
-  already_present,  // add: it is there, and does not run
-  running,          // start, erase: an instance lives
-  restarting,       // start, erase: it waits for its next start
-  not_quarantined,  // reset
-  stopping,         // the supervisor stops or has finished
-  invalid,          // the spec; `step_result::text` names the field
-};
-
-std::string_view to_string(verdict value);
-
-namespace action {
-
-/// Start an instance; answer with `started`, `start_failed` or `exited` of this generation.
-struct start_child {
-  std::string id;
-  std::uint64_t generation = 0;
-};
-/// End the live instance: ask it, or kill it. Answer with `exited` (or `start_failed`) of this
-/// generation.
-struct stop_child {
-  std::string id;
-  std::uint64_t generation = 0;
-  bool kill = false;
-  std::optional<instant> deadline;  // when asked: at this time a kill follows
-  std::string reason;
-};
-/// Send `timer` at `at`.
-struct arm_timer {
-  std::uint64_t id = 0;
-  instant at;
-};
-struct cancel_timer {
-  std::uint64_t id = 0;
-};
-/// A child changed its state (or only its reason), for events, logs and crash reports.
-struct report {
-  std::string id;
-  std::uint64_t generation = 0;
-  child_state from = child_state::stopped;
-  child_state to = child_state::stopped;
-  std::string reason;
-  std::chrono::nanoseconds delay{0};  // to `backoff`: until the next start
-};
-/// The child is known no more.
-struct forget_child {
-  std::string id;
-};
-/// Every first child had its first start: the supervisor is up.
-struct booted {};
-/// The supervisor has ended.
-struct finish {
-  enum class kind : std::uint8_t {
-    stopped,       // as asked
-    gave_up,       // a child could not be kept up
-    start_failed,  // a first child did not start
-  };
-  kind why = kind::stopped;
-  std::string reason;
-  std::vector<std::string> killed;  // children that had to be killed while the supervisor stopped
-  std::vector<std::string>
-      abandoned;  // of those, children whose end was not seen within `kill_wait`
-};
-
-}  // namespace action
-
-using supervisor_action =
-    std::variant<action::start_child, action::stop_child, action::arm_timer, action::cancel_timer,
-                 action::report, action::forget_child, action::booted, action::finish>;
-
-struct step_result {
-  verdict answer = verdict::ok;
-  std::string text;  // with `invalid`: what is wrong
-  std::vector<supervisor_action> actions;
-};
-
-/// What follows for a child that ended, in the words of a crash report: "restarts at once",
-/// "restarts in 400 ms", "quarantined", "stays down".
-std::string next_step_text(const action::report& report);
 
 class supervisor_core {
  public:
@@ -212,16 +65,32 @@ class supervisor_core {
   supervisor_status status(instant now) const;
   /// One child; empty when it is not known.
   std::optional<child_status> status(const std::string& id, instant now) const;
+  /// The rules of a child, or of the template by its own id; empty when there is none of that id.
+  std::optional<child_spec> spec(const std::string& id) const;
+  child_count count() const;
+
+  /// Nothing that was asked about this child is still under way: it neither starts nor stops, nor
+  /// waits for its turn to. A child that waits in a backoff has settled; so has an unknown one.
+  bool has_settled(const std::string& id) const;
 
   supervisor_phase phase() const { return phase_; }
   const supervisor_policy& policy() const { return policy_; }
 
  private:
   enum class origin : std::uint8_t { asked, automatic };
-  enum class sequel : std::uint8_t { none, start, start_failed };
+  /// What follows when the instance that is to be stopped is gone.
+  enum class sequel : std::uint8_t {
+    none,          // it stays down
+    start,         // it is started again, by request
+    start_failed,  // it took too long to start
+    rejoin,        // it is started again with its group
+    quarantine,    // its group is given up
+    forget,        // it is not wanted any more
+  };
 
   struct child {
     std::uint64_t order = 0;  // its key in children_
+    std::uint32_t level = 0;  // with stop_order::levels
     child_spec spec;
     backoff delays;
     restart_window window;
@@ -235,37 +104,51 @@ class supervisor_core {
     std::uint64_t restarts = 0;
     std::uint64_t timer = 0;  // armed for it, 0: none
     origin started_by = origin::asked;
-    sequel after_stop = sequel::none;  // while `stopping`
+    sequel after_stop = sequel::none;  // while `stopping` or to be stopped
     bool live = false;                 // an instance may exist: starting, ready, stopping
     bool killed = false;               // the live instance was killed by us
-    bool waits_for_turn = false;       // its first start is still to come
     bool newly_added = false;          // added while running, and never up since
+    bool parked = false;               // down by request: a restart of its group passes it over
+    bool cause = false;                // the restart of a group is for it, until it is ready
+    bool rejoins = false;              // waits to be started with its group
   };
-  using child_map = std::map<std::uint64_t, child>;  // by order of being added
+  using child_map = std::map<std::uint64_t, child>;      // by order of being added
+  using rank = std::pair<std::uint32_t, std::uint64_t>;  // level and order
 
   verdict on(const event::start& e);
   verdict on(const event::started& e);
   verdict on(const event::start_failed& e);
+  verdict on(const event::start_ignored& e);
   verdict on(const event::exited& e);
   verdict on(const event::timer& e);
   verdict on(const event::add& e);
+  verdict on(const event::add_dynamic& e);
   verdict on(const event::start_child& e);
   verdict on(const event::restart_child& e);
   verdict on(const event::terminate_child& e);
   verdict on(const event::erase_child& e);
   verdict on(const event::reset_child& e);
   verdict on(const event::adopt_instance& e);
+  verdict on(const event::reconfigure& e);
   verdict on(const event::stop& e);
 
   child* find(const std::string& id);
   child* find_live(const std::string& id, std::uint64_t generation);
+  verdict unknown(const std::string& id) const;
   bool accepts_requests() const;
+  bool is_dynamic() const { return policy_.strategy == restart_strategy::dynamic; }
+  bool is_group() const;
+  bool shares_window() const;
+  stop_order order() const;
 
+  // supervisor_core.cpp: the life of an instance
+  child& insert(const child_spec& spec);
   void begin_start(child& c, origin by, std::string reason);
-  void begin_stop(child& c, sequel after, std::string reason);
+  void begin_stop(child& c, std::string reason);
   void kill(child& c, const std::string& reason);
   void instance_gone(child& c, exit_kind kind, const std::string& reason, bool permanent);
-  void stopped_instance_gone(child& c, const std::string& reason, bool permanent);
+  void ended_by_itself(child& c, exit_kind kind, const std::string& reason, bool permanent);
+  void stopped_instance_gone(child& c, exit_kind kind, const std::string& reason, bool permanent);
   void start_has_failed(child& c, const std::string& reason, bool permanent);
   void restart_or_give_up(child& c, const std::string& reason, bool permanent);
   void abandon_child(child& c, std::string reason);
@@ -275,11 +158,44 @@ class supervisor_core {
   void child_timer(child& c);
   void deadline_passed();
 
-  void continue_boot();
-  void continue_stop();
+  // supervisor_groups.cpp
+  std::vector<child*> group_of(const child& cause);
+  void restart_group(child& cause, const std::string& reason);
+  void join_restart(child& member, const std::string& reason);
+  void give_up_group(child& cause, std::string reason);
+  void start_group(const std::string& reason);
+  void cut_backoffs_short();
+  void leave_group(child& c);
+
+  // supervisor_turns.cpp
+  void advance();
+  void stop_next();
+  void start_next();
   void begin_finish(action::finish::kind why, std::string reason);
+  void finish();
+  void queue_stop(child& c, sequel after);
+  void queue_start(child& c);
+  void leave_turn(const child& c);
+  void leave_queues(const child& c);
+  static rank rank_of(const child& c) { return {c.level, c.order}; }
+
+  // supervisor_requests.cpp
+  void restart_running(child& c);
+  void terminate(child& c);
+  void adopt_template(const child_spec& spec);
+  void adopt_spec(const child_spec& spec);
+  void prune(const std::vector<child_spec>& kept);
+  void renumber(const std::vector<child_spec>& first);
+  void set_levels();
+  template <class Change>
+  void in_new_order(Change change);
+  std::vector<child_spec> all_specs() const;
+  bool waits_for_restart(const child& c) const;
+  bool was_dynamic(const std::string& id) const;
 
   void enter(child& c, child_state to, std::string reason, std::chrono::nanoseconds delay = {});
+  void complain(const child& c, action::problem::context what, const std::string& reason);
+  void significant_ended();
   void arm(child& c, instant at);
   void disarm(child& c);
   child_status status_of(const child& c, instant now) const;
@@ -288,20 +204,26 @@ class supervisor_core {
   random_source* random_;
   restart_window window_;
   supervisor_phase phase_ = supervisor_phase::idle;
+  std::optional<child_spec> template_;  // of a dynamic supervisor
+  std::uint64_t last_dynamic_ = 0;      // the number of its newest child
   child_map children_;
   std::unordered_map<std::string, std::uint64_t> order_of_;       // id -> key in children_
   std::unordered_map<std::uint64_t, std::uint64_t> timer_owner_;  // timer -> key in children_
+  std::set<rank> to_stop_;                                        // live, and to be stopped in turn
+  std::set<rank> unasked_;            // of those, who has not been asked yet
+  std::set<rank> to_start_;           // to be started in turn
+  std::set<rank> in_turn_;            // started in turn; the next waits for them
+  std::set<std::uint64_t> backoffs_;  // causes in to_start_ whose backoff is not over, by order
   std::uint64_t last_order_ = 0;
   std::uint64_t last_timer_ = 0;
   std::uint64_t forgotten_generation_ = 0;  // the highest of a forgotten child
-  std::uint64_t boot_cursor_ = 0;           // children up to this one had their turn
-  std::uint64_t boot_child_ = 0;            // whose first start is outstanding, 0: none
-  std::uint64_t stop_cursor_ = 0;           // while stopping in reverse: children above are gone
   std::uint64_t deadline_timer_ = 0;
   std::size_t live_ = 0;
+  std::size_t supervisors_ = 0;  // children of that type
   action::finish ending_;
   instant now_{};
   std::string text_;
+  std::string id_;
   std::vector<supervisor_action> out_;
 };
 

@@ -4,6 +4,7 @@
 // The messages of a supervisor of actors: plain structs. Who sends what to whom is in
 // protocols.hpp.
 
+#include <any>
 #include <caf/all.hpp>
 #include <cstdint>
 #include <functional>
@@ -20,6 +21,7 @@ struct child_ticket {
   caf::strong_actor_ptr supervisor;
   std::string id;
   std::uint64_t generation = 0;
+  std::any arguments{};  // of a dynamic child: what it was asked for with, at every start
 };
 
 /// A new instance of a child, or the reason why there is none.
@@ -27,10 +29,14 @@ struct child_made {
   caf::strong_actor_ptr actor;
   std::string failure;     // when `actor` is null
   bool permanent = false;  // trying again cannot help
+  bool ignored = false;    // `actor` is null because there is nothing to do: no failure
+  std::string info{};      // about this instance, for whoever asked for its start
 };
 
 /// Makes an instance. Called on the supervisor's thread for every start; must not block. An
-/// exception counts as a failure.
+/// exception of std::exception's family counts as a failure; any other ends the supervisor. The
+/// factory and the arguments of a temporary child are let go when it has been started, because it
+/// never is again.
 using child_factory = std::function<child_made(const child_ticket&)>;
 
 struct actor_child_spec {
@@ -48,6 +54,19 @@ struct child_ready {
 
 struct supervisor_add {
   actor_child_spec child;
+};
+
+/// One more child of a dynamic supervisor. The reply names it.
+struct supervisor_spawn {
+  std::any arguments{};  // reaches the template's factory in its ticket, at restarts too
+};
+
+/// Another policy and other children, all or nothing; see event::reconfigure. A child that is known
+/// gets the new factory for its next start.
+struct supervisor_reconfigure {
+  supervisor_policy policy;
+  std::vector<actor_child_spec> children;  // of a dynamic supervisor: the template
+  bool prune = false;
 };
 
 /// OTP's words, and two of ours.
@@ -71,9 +90,14 @@ struct supervisor_reply {
   child_status child;           // as it is now; of a child that was forgotten, as it was last
   bool known = false;           // the child is (still) known
   caf::strong_actor_ptr actor;  // its instance; null when none runs
+  std::string info{};           // what its factory said of that instance
+  child_spec rules{};           // of a child that is known, or of the template by its id
 };
 
 struct supervisor_query {};
+
+/// Answered with a child_count.
+struct supervisor_count {};
 
 struct supervised_actor {
   child_status status;
@@ -85,6 +109,7 @@ struct supervisor_snapshot {
   std::string name;
   supervisor_status status;                // its `children` stay empty: they are below
   std::vector<supervised_actor> children;  // in start order
+  child_count count{};
 };
 
 struct supervisor_find {
@@ -103,6 +128,8 @@ enum class actor_exit : std::uint8_t {
       1,  // a supervisor: a child could not be kept up. Its own supervisor sees a `shutdown` (OTP)
   start_failed,       // a supervisor: a first child did not start
   permanent_failure,  // any actor: starting it again cannot help
+  significant_ended,  // a supervisor: its significant children have ended (`auto_shutdown`). A
+                      // `shutdown` too
 };
 
 /// `text` is one line that says more.

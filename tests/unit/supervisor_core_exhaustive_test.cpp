@@ -69,6 +69,9 @@ std::string describe(const supervisor_event& what) {
       return fmt::format("start_failed {}#{}{}", e.id, e.generation,
                          e.permanent ? " for good" : "");
     }
+    std::string operator()(const event::start_ignored& e) const {
+      return fmt::format("start_ignored {}#{}", e.id, e.generation);
+    }
     std::string operator()(const event::exited& e) const {
       return fmt::format("exited {}#{} {}", e.id, e.generation, to_string(e.kind));
     }
@@ -92,6 +95,8 @@ std::string describe(const supervisor_event& what) {
     std::string operator()(const event::adopt_instance& e) const {
       return fmt::format("adopt {}#{}", e.id, e.generation);
     }
+    std::string operator()(const event::add_dynamic&) const { return "add_dynamic"; }
+    std::string operator()(const event::reconfigure&) const { return "reconfigure"; }
     std::string operator()(const event::stop&) const { return "stop"; }
   };
   return std::visit(printer{}, what);
@@ -509,7 +514,6 @@ TEST_CASE("long random sequences over five children keep the invariants, and eve
     auto policy = all[dice.bits() % all.size()];
     policy.intensity = dice.bits() % 4;
     std::vector<std::pair<std::string, restart_type>> children;
-    children.reserve(ids.size());
     for (const auto& id : ids) children.emplace_back(id, types.at(dice.bits() % 3));
     world w = prepared(policy, random, children, false);
     for (int i = 0; i < 60 && !w.seen.finished; ++i) {
