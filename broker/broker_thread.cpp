@@ -82,8 +82,8 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         random(random_seed()),
         store(ask(), {}),
         services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
-        tree(ask(), loop, random_seed(), workers(system)),
-        core(services, ask(), tree),
+        tree(ask(), loop, random_seed(), workers(system), services.config.groups),
+        core(services, ask(), tree.mounts()),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
     services.limits = services.config.limits;
@@ -131,18 +131,14 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         });
   }
 
-  /// The first steps of the stop; end_actors() is the rest. A step that fails is told and does not
-  /// keep the others from happening.
+  /// The first steps of the stop; end_actors() is the rest.
   kj::Promise<void> take_down() {
     if (socket.get() != nullptr) socket->close();
     ask().stopping();
-    return core.stop_mounts()
-        .catch_([](kj::Exception&& problem) { tell("the mounts did not stop cleanly", problem); })
-        .then([this] {
-          tree.stop();
-          return root_ended.addBranch();
-        })
-        .catch_([](kj::Exception&& problem) { tell("supervision did not end cleanly", problem); });
+    core.refuse_all();
+    tree.stop();
+    return root_ended.addBranch().catch_(
+        [](kj::Exception&& problem) { tell("supervision did not end cleanly", problem); });
   }
 
   kj::Promise<void> end_actors() {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "actors/supervisor.hpp"
 #include "broker/convert.hpp"
 
 namespace bulkhead {
@@ -13,8 +14,21 @@ namespace {
 
 constexpr const char* instance_id = "instance";
 
-supervisor_policy policy_of(const mount_spec& spec) {
+bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [&name](const group_spec& each) {
+    return each.name == name && each.strategy != group_strategy::one_for_one;
+  });
+}
+
+supervisor_policy policy_of(const mount_spec& spec, bool shares_fate) {
   supervisor_policy policy;
+  if (shares_fate) {
+    // The first end that calls for a restart is the end of the actor.
+    policy.intensity = 0;
+    policy.when_spent = give_up::escalate;
+    policy.asked = asked_start::may_fail;
+    return policy;
+  }
   policy.intensity = spec.supervision.intensity;
   policy.period = spec.supervision.period;
   policy.backoff.first = spec.supervision.backoff_first;
@@ -65,16 +79,27 @@ bool ended_by_itself(const instance_end& end) {
 }  // namespace
 
 mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
-                                   std::shared_ptr<mount_entry> entry, broker_services& services)
+                                   std::shared_ptr<mount_entry> entry, broker_services& services,
+                                   child_ticket ticket)
     : hosted(config, loop),
       services_(services),
       entry_(std::move(entry)),
-      core_(policy_of(entry_->spec), services.random) {}
+      shares_fate_(shares_fate(entry_->spec.group, services.config.groups)),
+      ticket_(std::move(ticket)),
+      core_(policy_of(entry_->spec, shares_fate_), services.random) {}
 
 mount_supervisor::~mount_supervisor() noexcept = default;
 
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
+  set_exit_handler([this](caf::exit_msg& order) {
+    if (order.reason != caf::exit_reason::user_shutdown || instance_reported_end_)
+      quit(order.reason);
+    else if (entry_->closed)
+      leave({services_.limits.drain_ms_max, "the broker stops"});
+    else
+      leave({std::chrono::milliseconds{0}, "its group restarts"});
+  });
   know_child();
   step(event::start{});
   return {
@@ -138,6 +163,7 @@ std::vector<action::report> mount_supervisor::step(const supervisor_event& what)
     if (const auto* report = std::get_if<action::report>(&each)) reports.push_back(*report);
     perform(each);
   }
+  if (!starting_) tell_started();
   // Whoever waits for a start hears when none is under way any more, for whatever reason.
   if (!starting_ && !waiters_.empty()) {
     const auto child = core_.status(instance_id, services_.clock.now());
@@ -145,6 +171,17 @@ std::vector<action::report> mount_supervisor::step(const supervisor_event& what)
     answer_waiters(up || !child ? std::string() : child->reason);
   }
   return reports;
+}
+
+/// Whoever depends on this mount need not wait any longer, however its first start ended.
+void mount_supervisor::tell_started() {
+  if (core_.phase() == supervisor_phase::running) report_ready(std::exchange(ticket_, {}));
+}
+
+void mount_supervisor::end_with_group(const std::string& reason) {
+  if (!leaving_ && !entry_->closed) entry_->slot->hold("its group restarts");
+  answer_waiters(reason);
+  stop(make_exit(permanent_failure_ ? actor_exit::permanent_failure : actor_exit::failed, reason));
 }
 
 void mount_supervisor::perform(const supervisor_action& what) {
@@ -157,7 +194,8 @@ void mount_supervisor::perform(const supervisor_action& what) {
                  mount_tick{timer->id});
   } else if (const auto* report = std::get_if<action::report>(&what)) {
     enter(*report);
-  } else if (std::holds_alternative<action::finish>(what)) {
+  } else if (const auto* finish = std::get_if<action::finish>(&what)) {
+    if (finish->why != action::finish::kind::stopped) return end_with_group(finish->reason);
     for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
     stop_waiters_.clear();
     answer_waiters("the mount is being removed");
@@ -306,6 +344,7 @@ std::string mount_supervisor::ended(const instance_ended& news) {
   if (crash)
     services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
   const auto sentence = describe_end(report);
+  permanent_failure_ = news.end.permanent;
   const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
   if (no_start && crash && !entry_->acknowledged) give_up_mounting(sentence);
   const auto reports =
@@ -358,14 +397,19 @@ void mount_supervisor::answer_waiters(const std::string& failure) {
 caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order) {
   auto waiter = make_response_promise<mount_snapshot>();
   stop_waiters_.push_back(waiter);
-  if (leaving_) return waiter;
+  leave(order);
+  return waiter;
+}
+
+void mount_supervisor::leave(const mount_stop& order) {
+  if (leaving_) return;
   leaving_ = true;
   stop_reason_ = order.reason;
   forget_ = order.forget;
+  if (!entry_->closed) entry_->slot->hold(order.reason);
   run(entry_->slot->drained(order.drain_max.count() * kj::MILLISECONDS).then([this] {
     this->send(this, mount_drained{});
   }));
-  return waiter;
 }
 
 caf::result<mount_snapshot> mount_supervisor::query() {

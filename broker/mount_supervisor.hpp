@@ -11,6 +11,10 @@
 // a restart - calls wait; stopped, quarantined - calls fail at once with the reason. While the
 // mount is being removed the slot has been told to refuse and stays so.
 //
+// In a group whose mounts share their fate (broker/mount_tree.hpp) the actor does not restart its
+// instance: it ends, with the reason, and its supervisor makes another when its turn has come. An
+// exit message stops the instance in good order, as its group does with it.
+//
 // Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
 // and yet no generation repeats after a crash of the broker.
 
@@ -30,9 +34,10 @@ namespace bulkhead {
 
 class mount_supervisor final : public hosted<mount_actor::base> {
  public:
-  /// `services` outlives the actor.
+  /// `services` outlives the actor. `ticket` is where it tells that its first start has ended.
   mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
-                   std::shared_ptr<mount_entry> entry, broker_services& services);
+                   std::shared_ptr<mount_entry> entry, broker_services& services,
+                   child_ticket ticket);
   ~mount_supervisor() noexcept override;
 
   const char* name() const override { return "mount"; }
@@ -46,6 +51,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
 
   void know_child();
   std::vector<action::report> step(const supervisor_event& what);
+  void tell_started();
+  void end_with_group(const std::string& reason);
   void perform(const supervisor_action& what);
   void perform_start(std::uint64_t generation);
   void perform_stop(const action::stop_child& what);
@@ -61,11 +68,14 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
+  void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
   mount_snapshot snapshot(const std::string& start_failure = {});
 
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
+  bool shares_fate_;     // in its group: the group's supervisor decides on restarts
+  child_ticket ticket_;  // until used
   supervisor_core core_;
   instance_actor instance_;
   std::uint64_t instance_generation_ = 0;
@@ -80,6 +90,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::string stop_reason_;
   std::vector<start_waiter> stop_waiters_;
   bool reserving_ = false;
+  bool permanent_failure_ = false;  // the last end: starting again cannot help
 };
 
 }  // namespace bulkhead

@@ -18,8 +18,4 @@ target_sources(supervisor_core_test PRIVATE
 bulkhead_unit_test(supervisor_core_exhaustive_test bulkhead-actors)
 bulkhead_unit_test(log_lines_test bulkhead-actors)
 bulkhead_unit_test(supervisor_test bulkhead-actors)
-<<<<<<< HEAD
-bulkhead_unit_test(supervision_test bulkhead-actors)
 bulkhead_unit_test(asker_test bulkhead-actors)
-=======
->>>>>>> supervisor

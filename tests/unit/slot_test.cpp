@@ -4,6 +4,8 @@
 
 #include "broker/slot.hpp"
 
+#include <kj/debug.h>
+
 #include <catch2/catch.hpp>
 #include <vector>
 
