@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "schema/wire/error_text.hpp"
 
@@ -68,6 +69,9 @@ instance_actor::behavior_type instance::make_behavior() {
   spawn();
   return {
       [this](const instance_stop& order) { stop_in_order(order); },
+      [this](const instance_hung& order) {
+        if (phase_ == phase::ready) begin_end(end_cause::unresponsive, order.why);
+      },
       [this](const instance_signal& order) -> caf::result<bool> {
         return process_ != nullptr && process_->signal(order.number);
       },
@@ -88,6 +92,16 @@ instance_actor::behavior_type instance::make_behavior() {
 // -- start ---------------------------------------------------------------------------------------
 
 void instance::spawn() {
+  // An exec from a dead disk may never come back. The process, should it come to be, dies with the
+  // answer.
+  run(loop().timer().afterDelay(duration(settings_.limits.start_max)).then([this] {
+    if (phase_ != phase::spawning) return;
+    end_.cause = end_cause::start_failed;
+    end_.during_start = true;
+    end_.why = fmt::format("could not be started within {} ms (start_ms_max)",
+                           settings_.limits.start_max.count());
+    finish();
+  }));
   this->request(spawner_, caf::infinite, spawn_request{settings_.process})
       .then([this](const spawn_answer& answer) { spawned(answer); },
             [this](const caf::error&) {
@@ -98,6 +112,7 @@ void instance::spawn() {
 }
 
 void instance::spawned(const spawn_answer& answer) {
+  if (phase_ != phase::spawning) return;
   started_at_ = std::chrono::steady_clock::now();
   if (answer.process == nullptr) {
     end_.cause = end_cause::start_failed;
@@ -155,8 +170,34 @@ kj::Promise<void> instance::introduce() {
             ready_at_ = std::chrono::steady_clock::now();
             this->send(parent_, instance_ready{settings_.generation,
                                                static_cast<std::uint32_t>(process_->pid())});
+            if (settings_.limits.ping_every.count() > 0) run(watch_health());
           },
           [this](kj::Exception&& error) { start_failed(error); });
+}
+
+kj::Promise<void> instance::watch_health() {
+  return loop()
+      .timer()
+      .afterDelay(duration(settings_.limits.ping_every))
+      .then([this]() -> kj::Promise<void> {
+        if (phase_ != phase::ready || stop_asked_) return kj::READY_NOW;
+        return ping().then([this] { return watch_health(); });
+      });
+}
+
+/// Resolves with the answer; without one the instance is on its way out.
+kj::Promise<void> instance::ping() {
+  auto limit = loop().timer().afterDelay(duration(settings_.limits.ping_wait)).then([this] {
+    if (phase_ != phase::ready || stop_asked_) return;
+    begin_end(end_cause::unresponsive, fmt::format("did not answer a ping within {} ms",
+                                                   settings_.limits.ping_wait.count()));
+  });
+  return KJ_ASSERT_NONNULL(plugin_)
+      .pingRequest()
+      .send()
+      .ignoreResult()
+      .catch_([](kj::Exception&&) {})
+      .exclusiveJoin(kj::mv(limit));
 }
 
 kj::Promise<void> instance::hello() {
@@ -336,8 +377,13 @@ void instance::close_with(const std::string& verdict) {
 // -- stop ----------------------------------------------------------------------------------------
 
 void instance::stop_in_order(const instance_stop& order) {
-  if (stop_asked_) return;
-  stop_asked_ = true;
+  const bool at_once = order.grace.count() == 0 && order.term_wait.count() == 0;
+  const bool asked_before = std::exchange(stop_asked_, true);
+  if (at_once && (phase_ == phase::introducing || phase_ == phase::ready)) {
+    run(kill_and_wait(settings_.limits.kill_wait));
+    return;
+  }
+  if (asked_before) return;
   switch (phase_) {
     case phase::spawning:  // spawned() sees to it
     case phase::ending:

@@ -18,6 +18,10 @@
 // The whole process group is killed before its leader is reaped: while the leader is unreaped its
 // number cannot be given to another process, so nothing foreign can be hit.
 //
+// Health. A ready instance is pinged every `ping_every`; one that does not answer within
+// `ping_wait` is killed. An answer that is an error is an answer: the event loop turns. Killed, and
+// not aborted: a core file of a process that holds secrets is not wanted.
+//
 // Limits: a process that left its group and session survives it (confinement deals with that).
 // Signals go by pidfd, never by number.
 
@@ -64,12 +68,15 @@ class bring_up {
 };
 
 struct instance_limits {
-  std::chrono::milliseconds start_max{5'000};  // from spawn to ready; then the start has failed
+  std::chrono::milliseconds start_max{5'000};  // for the spawner to start it, and again from there
+                                               // to ready; then the start has failed
   std::chrono::milliseconds status_wait{
       250};  // from the end of the link to the exit status; then the process is killed
   std::chrono::milliseconds kill_wait{
       2'000};  // from SIGKILL to the exit status; then it is reported as unknown
-  std::chrono::milliseconds ping_every{0};      // 0: no health check
+  std::chrono::milliseconds ping_every{0};  // 0: no health check
+  std::chrono::milliseconds ping_wait{
+      20'000};  // a ping that is not answered by then ends the instance as unresponsive
   std::size_t log_bytes_per_s_max = 1U << 20U;  // more stays in the pipe, and then in the plugin
 };
 
@@ -108,6 +115,8 @@ class instance final : public hosted<instance_actor::base> {
   void open_link(unique_fd link);
   kj::Promise<void> introduce();
   kj::Promise<void> hello();
+  kj::Promise<void> watch_health();
+  kj::Promise<void> ping();
   void start_failed(const kj::Exception& error);
   kj::Promise<void> read_pipe(pipe_reader& pipe);
   std::size_t read_chunk(pipe_reader& pipe);

@@ -35,6 +35,7 @@ enum class end_cause : std::uint8_t {
   stopped,       // we asked it to and it obeyed
   stop_killed,   // we asked it to and had to kill it
   unknown,       // the status could not be had in time
+  unresponsive,  // it lived and did not answer: see `why`
 };
 
 struct instance_end {
@@ -48,11 +49,16 @@ struct instance_end {
 };
 
 /// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait`
-/// SIGKILL to the group.
+/// SIGKILL to the group. With both 0: SIGKILL at once, also when a stop in good order is under way.
 struct instance_stop {
   std::string unmount_uuid;  // when not empty, the mount is going away: the plugin is told so first
   std::chrono::milliseconds grace{2'000};
   std::chrono::milliseconds term_wait{1'000};
+};
+
+/// Ends the process at once: it lives, and its parent has found that it hangs.
+struct instance_hung {
+  std::string why;
 };
 
 struct instance_signal {

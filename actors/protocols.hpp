@@ -42,16 +42,25 @@ struct txn_request;
 struct txn_result;
 
 struct mount_await_start;
+struct mount_breaker;
+struct mount_check;
 struct mount_drained;
+struct mount_halt;
 struct mount_launch;
 struct mount_query;
+struct mount_reload;
 struct mount_reset;
 struct mount_restart;
+struct mount_retired;
 struct mount_signal;
 struct mount_signalled;
 struct mount_snapshot;
+struct mount_start;
 struct mount_stop;
 struct mount_tick;
+struct mount_trial;
+struct mount_wake;
+struct reload_result;
 
 // -- instances ----------------------------------------------------------------------------------
 
@@ -65,6 +74,8 @@ using spawner_actor = caf::typed_actor<
 using instance_actor = caf::typed_actor<
     // Ends the process in good order. Answered by instance_ended to the parent.
     caf::reacts_to<instance_stop>,
+    // Kills the process, which hangs. Answered by instance_ended to the parent.
+    caf::reacts_to<instance_hung>,
     // Sends a signal to the process; false when none runs.
     caf::replies_to<instance_signal>::with<bool>,
     // Figures of this moment.
@@ -120,6 +131,14 @@ using mount_actor = instance_parent::extend<
     // Leaves quarantine: clears the window and starts, answers as above. Elsewhere it changes
     // nothing.
     caf::replies_to<mount_reset>::with<mount_snapshot>,
+    // Stops the instance in good order; nothing starts it but start, restart and reset. Answers
+    // when it has stopped.
+    caf::replies_to<mount_halt>::with<mount_snapshot>,
+    // Starts a mount that is stopped, answers as above. Elsewhere it changes nothing.
+    caf::replies_to<mount_start>::with<mount_snapshot>,
+    // Replaces the instance without a failed call; answers when the new one serves, or will not. A
+    // failure is an answer too.
+    caf::replies_to<mount_reload>::with<reload_result>,
     // The state of this moment.
     caf::replies_to<mount_query>::with<mount_snapshot>,
     // Sends a signal to the process.
@@ -128,7 +147,9 @@ using mount_actor = instance_parent::extend<
     // comes before the end.
     caf::replies_to<mount_stop>::with<mount_snapshot>,
     // INTERNAL
-    caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>>;
+    caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>,
+    caf::reacts_to<mount_wake>, caf::reacts_to<mount_check>, caf::reacts_to<mount_trial>,
+    caf::reacts_to<mount_retired>, caf::reacts_to<mount_breaker>>;
 
 // -- the store ----------------------------------------------------------------------------------
 
@@ -162,6 +183,7 @@ using store_actor = caf::typed_actor<
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_hung)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_signal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
@@ -190,3 +212,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signalled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_halt)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reload)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_retired)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_start)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_trial)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_wake)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::reload_result)

@@ -23,8 +23,12 @@ int make_wake_fd() {
 }  // namespace
 
 reactor::reactor(caf::actor_system& system, kj::AsyncIoContext& io)
+    : reactor(system, io, io.provider->getTimer()) {}
+
+reactor::reactor(caf::actor_system& system, kj::AsyncIoContext& io, kj::Timer& timer)
     : caf::execution_unit(&system),
       io_(io),
+      timer_(timer),
       thread_(std::this_thread::get_id()),
       wake_fd_(make_wake_fd()),
       wake_observer_(io.unixEventPort, wake_fd_, kj::UnixEventPort::FdObserver::OBSERVE_READ),

@@ -44,12 +44,14 @@ class reactor final : public caf::execution_unit, private kj::TaskSet::ErrorHand
  public:
   /// Binds to the calling thread and its loop. `io` must outlive the reactor.
   reactor(caf::actor_system& system, kj::AsyncIoContext& io);
+  /// The same with another timer, for tests that move time by hand.
+  reactor(caf::actor_system& system, kj::AsyncIoContext& io, kj::Timer& timer);
   ~reactor() noexcept override;
   reactor(const reactor&) = delete;
   reactor& operator=(const reactor&) = delete;
 
   bool on_thread() const noexcept { return std::this_thread::get_id() == thread_; }
-  kj::Timer& timer() { return io_.provider->getTimer(); }
+  kj::Timer& timer() { return timer_; }
   kj::UnixEventPort& event_port() { return io_.unixEventPort; }
   kj::LowLevelAsyncIoProvider& low_level() { return *io_.lowLevelProvider; }
 
@@ -89,6 +91,7 @@ class reactor final : public caf::execution_unit, private kj::TaskSet::ErrorHand
   void taskFailed(kj::Exception&& error) override;
 
   kj::AsyncIoContext& io_;
+  kj::Timer& timer_;
   std::thread::id thread_;
   kj::AutoCloseFd wake_fd_;  // closed after the observer below: epoll must forget it first
   kj::UnixEventPort::FdObserver wake_observer_;

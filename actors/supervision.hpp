@@ -151,7 +151,7 @@ std::string check(const supervisor_policy& policy);
 /// The policy, one spec, and the two together: what one of them asks for and the other forbids.
 std::string check(const supervisor_policy& policy, const child_spec& spec);
 /// All of it: each spec, ids, the template of a dynamic supervisor, names and cycles in `after`.
-std::string check(const supervisor_policy& policy, const std::vector<child_spec>& specs);
+std::string check_all(const supervisor_policy& policy, const std::vector<child_spec>& specs);
 
 enum class child_state : std::uint8_t {
   stopped,      // nothing runs and nothing will start by itself

@@ -141,7 +141,7 @@ std::string check(const supervisor_policy& policy, const child_spec& spec) {
   return {};
 }
 
-std::string check(const supervisor_policy& policy, const std::vector<child_spec>& specs) {
+std::string check_all(const supervisor_policy& policy, const std::vector<child_spec>& specs) {
   if (auto wrong = check(policy); !wrong.empty()) return wrong;
   if (policy.strategy == restart_strategy::dynamic && specs.size() != 1) {
     return fmt::format("strategy is dynamic and there are {} children; it has one, the template",

@@ -55,9 +55,9 @@ std::string check_factory(const actor_child_spec& child) {
   return child.make ? std::string{} : fmt::format("child {} has no factory", child.rules.id);
 }
 
-std::string check_all(const supervisor_policy& policy,
-                      const std::vector<actor_child_spec>& children) {
-  if (auto wrong = check(policy, rules_of(children)); !wrong.empty()) return wrong;
+std::string check_children(const supervisor_policy& policy,
+                           const std::vector<actor_child_spec>& children) {
+  if (auto wrong = check_all(policy, rules_of(children)); !wrong.empty()) return wrong;
   for (const auto& child : children) {
     if (auto wrong = check_factory(child); !wrong.empty()) return wrong;
   }
@@ -113,7 +113,7 @@ std::string exit_text_of(const caf::actor_system& system, const caf::error& reas
 }
 
 std::string check(const supervisor_options& options) {
-  return check_all(options.policy, options.children);
+  return check_children(options.policy, options.children);
 }
 
 supervisor::supervisor(caf::actor_config& config, supervisor_options options)
@@ -217,7 +217,7 @@ supervisor::answer supervisor::order(const supervisor_order& request) {
 }
 
 supervisor_reply supervisor::reconfigure(const supervisor_reconfigure& request) {
-  if (auto wrong = check_all(request.policy, request.children); !wrong.empty()) {
+  if (auto wrong = check_children(request.policy, request.children); !wrong.empty()) {
     return invalid({}, wrong);
   }
   const auto result =

@@ -216,7 +216,8 @@ void supervisor_core::stopped_instance_gone(child& c, exit_kind kind, const std:
     enter(c, child_state::stopped, std::move(told));
     return;
   }
-  const bool is_kept = c.spec.restart != restart_type::temporary && !is_dynamic();
+  // A temporary child that is to be restarted by request is.
+  const bool is_kept = c.cause || (c.spec.restart != restart_type::temporary && !is_dynamic());
   switch (after) {
     case sequel::start:
       ++c.restarts;

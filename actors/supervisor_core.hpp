@@ -181,9 +181,9 @@ class supervisor_core {
 
   // supervisor_requests.cpp
   void restart_running(child& c);
-  void terminate(child& c);
+  void terminate(child& c, const std::string& reason);
   void adopt_template(const child_spec& spec);
-  void adopt_spec(const child_spec& spec);
+  bool adopt_spec(const child_spec& spec);
   void prune(const std::vector<child_spec>& kept);
   void renumber(const std::vector<child_spec>& first);
   void set_levels();

@@ -70,6 +70,7 @@ struct restart_child {
 /// child it is over: those that were stopped for it stay down until they are started.
 struct terminate_child {
   std::string id;
+  std::string reason = "stopped by an operator";
 };
 /// OTP's delete_child: forgets a child that does not run.
 struct erase_child {

@@ -61,8 +61,7 @@ void supervisor_core::restart_group(child& cause, const std::string& reason) {
 void supervisor_core::join_restart(child& member, const std::string& reason) {
   if (member.live) {
     // What an operator said of it, or a new configuration, stands.
-    const bool has_word = member.after_stop == sequel::none || member.after_stop == sequel::forget;
-    if (member.state == child_state::stopping && has_word) return;
+    if (member.parked || member.after_stop == sequel::forget) return;
     member.cause = false;
     queue_stop(member, sequel::rejoin);
     return;
@@ -87,10 +86,8 @@ void supervisor_core::give_up_group(child& cause, std::string reason) {
   };
   give_up(cause, std::move(reason));
   for (child* member : group_of(cause)) {
-    const bool has_word =
-        member->after_stop == sequel::none || member->after_stop == sequel::forget;
     if (member->live) {
-      if (member->state == child_state::stopping && has_word) continue;
+      if (member->parked || member->after_stop == sequel::forget) continue;
       member->cause = false;
       queue_stop(*member, sequel::quarantine);
     } else if (member->spec.restart == restart_type::temporary) {

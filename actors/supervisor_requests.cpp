@@ -39,10 +39,10 @@ verdict supervisor_core::on(const event::start& /*e*/) {
   if (is_dynamic()) {
     std::vector<child_spec> templates;
     if (template_) templates.push_back(*template_);
-    text_ = check(policy_, templates);
+    text_ = check_all(policy_, templates);
   } else if (order() == stop_order::levels) {
     // `add` let pass what only the whole of them can tell.
-    text_ = check(policy_, all_specs());
+    text_ = check_all(policy_, all_specs());
   }
   if (!text_.empty()) return verdict::invalid;
   in_new_order([this] { set_levels(); });
@@ -161,12 +161,11 @@ verdict supervisor_core::on(const event::terminate_child& e) {
     // OTP: to terminate a dynamic child that is gone already is no error.
     return is_dynamic() && was_dynamic(e.id) ? verdict::ok : unknown(e.id);
   }
-  terminate(*c);
+  terminate(*c, e.reason);
   return verdict::ok;
 }
 
-void supervisor_core::terminate(child& c) {
-  const std::string reason = "stopped by an operator";
+void supervisor_core::terminate(child& c, const std::string& reason) {
   if (c.live && c.after_stop == sequel::forget) return;
   leave_group(c);
   c.parked = true;
@@ -240,12 +239,13 @@ verdict supervisor_core::on(const event::stop& e) {
 
 verdict supervisor_core::on(const event::reconfigure& e) {
   if (!accepts_requests()) return verdict::stopping;
-  text_ = check(e.policy, e.children);
+  text_ = check_all(e.policy, e.children);
   if (text_.empty() && (e.policy.strategy == restart_strategy::dynamic) != is_dynamic()) {
     text_ = fmt::format("strategy is {} and becomes {}; to and from dynamic it cannot change",
                         to_string(policy_.strategy), to_string(e.policy.strategy));
   }
   if (!text_.empty()) return verdict::invalid;
+  std::vector<std::string> fresh;
   in_new_order([&] {
     policy_ = e.policy;
     window_.resize(policy_.intensity, policy_.period);
@@ -257,10 +257,13 @@ verdict supervisor_core::on(const event::reconfigure& e) {
       adopt_template(e.children.front());
       return;
     }
-    for (const auto& spec : e.children) adopt_spec(spec);
+    for (const auto& spec : e.children) {
+      if (adopt_spec(spec) && spec.autostart) fresh.push_back(spec.id);
+    }
     renumber(e.children);
     set_levels();
   });
+  for (const auto& id : fresh) queue_start(*find(id));
   if (e.prune && !is_dynamic()) prune(e.children);
   return verdict::ok;
 }
@@ -275,18 +278,19 @@ void supervisor_core::adopt_template(const child_spec& spec) {
   }
 }
 
-void supervisor_core::adopt_spec(const child_spec& spec) {
+/// True when it was not known.
+bool supervisor_core::adopt_spec(const child_spec& spec) {
   child* known = find(spec.id);
   if (known == nullptr) {
-    child& c = insert(spec);
-    if (!c.parked) queue_start(c);
-    return;
+    insert(spec);
+    return true;
   }
   if (known->spec.type == child_type::supervisor) --supervisors_;
   if (spec.type == child_type::supervisor) ++supervisors_;
   known->spec = spec;
   // It was on its way out of the configuration, and is wanted again.
   if (known->live && known->after_stop == sequel::forget) known->after_stop = sequel::rejoin;
+  return false;
 }
 
 void supervisor_core::prune(const std::vector<child_spec>& kept) {

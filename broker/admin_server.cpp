@@ -60,6 +60,12 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
     options[i].setValue(spec.options[i].value.c_str());
   }
   write_supervision(spec.supervision, to.initSupervision());
+  write_life(spec.life, to.initLife());
+  write_calls(spec.calls, to.initCalls());
+  to.setGroup(spec.group.c_str());
+  to.setBreaker(static_cast<schema::BreakerState>(from.breaker));
+  to.setBreakerMs(ms(from.breaker_left));
+  to.setReload(from.reload.c_str());
 }
 
 void write_tree(const tree_node& from, schema::TreeNode::Builder to) {
@@ -69,6 +75,17 @@ void write_tree(const tree_node& from, schema::TreeNode::Builder to) {
   to.setDetail(from.detail.c_str());
   auto children = to.initChildren(static_cast<unsigned>(from.children.size()));
   for (unsigned i = 0; i < children.size(); ++i) write_tree(from.children[i], children[i]);
+}
+
+void write_reload(const reload_result& from, schema::ReloadResult::Builder to) {
+  to.setPath(from.path.c_str());
+  to.setOutcome(static_cast<schema::ReloadOutcome>(from.outcome));
+  to.setReason(from.reason.c_str());
+  to.setGenerationBefore(from.generation_before);
+  to.setGenerationAfter(from.generation_after);
+  to.setVersionBefore(from.version_before.c_str());
+  to.setVersionAfter(from.version_after.c_str());
+  to.setTookMs(ms(from.took));
 }
 
 class admin_server final : public schema::Admin::Server {
@@ -129,6 +146,42 @@ class admin_server final : public schema::Admin::Server {
         .then([this, context](mount_snapshot&& status) mutable {
           write(status, context.getResults().initStatus());
         });
+  }
+
+  kj::Promise<void> stop(StopContext context) override {
+    return core_.stop(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> start(StartContext context) override {
+    return core_.start(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> reload(ReloadContext context) override {
+    const auto request = context.getParams().getRequest();
+    reload_request how;
+    how.version = text(request.getVersion());
+    how.canary_percent = request.getCanaryPercent();
+    how.canary = std::chrono::milliseconds(request.getCanaryMs());
+    auto work = request.isPlugin() ? core_.reload_plugin(text(request.getPlugin()), std::move(how))
+                                   : core_.reload(text(request.getPath()), std::move(how));
+    return work.then([context](std::vector<reload_result>&& all) mutable {
+      auto list = context.getResults().initResults(static_cast<unsigned>(all.size()));
+      for (unsigned i = 0; i < list.size(); ++i) write_reload(all[i], list[i]);
+    });
+  }
+
+  kj::Promise<void> crashes(CrashesContext context) override {
+    const auto params = context.getParams();
+    const auto reports = core_.crashes(text(params.getPath()), params.getLimit());
+    auto list = context.getResults().initReports(static_cast<unsigned>(reports.size()));
+    for (unsigned i = 0; i < list.size(); ++i) write_crash(reports[i], list[i]);
+    return kj::READY_NOW;
   }
 
   kj::Promise<void> logs(LogsContext context) override {

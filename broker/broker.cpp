@@ -173,6 +173,25 @@ mount_status broker::restart(const std::string& path) {
       .status;
 }
 
+reload_result broker::reload(const std::string& path, reload_request how) {
+  return thread_
+      ->wait<std::vector<reload_result>>(
+          [&](broker_thread::parts& with) { return with.core.reload(path, how); })
+      .front();
+}
+
+mount_status broker::stop_mount(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.stop(path); })
+      .status;
+}
+
+mount_status broker::start_mount(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.start(path); })
+      .status;
+}
+
 void broker::kill(const std::string& path, int signal) {
   thread_->wait<mount_signalled>(
       [&](broker_thread::parts& with) { return with.core.signal(path, signal); });

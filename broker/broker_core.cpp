@@ -46,6 +46,41 @@ std::string make_uuid() {
   kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
 }
 
+kj::Duration duration(std::chrono::milliseconds span) {
+  return span.count() * kj::MILLISECONDS;
+}
+
+/// What the mount says, and the broker's limits where it says nothing.
+slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
+  const auto either = [](auto own, auto otherwise) {
+    return own == decltype(own){} ? otherwise : own;
+  };
+  slot_limits rules;
+  rules.calls_in_flight_max = either(calls.in_flight_max, limits.calls_in_flight_max);
+  rules.calls_waiting_max = either(calls.waiting_max, limits.calls_waiting_max);
+  rules.wait_max = duration(either(calls.wait_max, limits.slot_wait_ms_max));
+  rules.call_max = duration(either(calls.call_max, limits.call_ms_max));
+  rules.breaker.failures_max = calls.breaker_failures;
+  rules.breaker.open = calls.breaker_open;
+  rules.breaker.open_max = calls.breaker_open_max;
+  return rules;
+}
+
+void check_reload(const reload_request& how) {
+  constexpr std::chrono::hours canary_max{24};
+  if (how.canary_percent > 99)
+    refuse(error_kind::invalid_argument, "canary_percent is out of range", "it is 0 to 99");
+  if (how.canary.count() < 1 || how.canary > canary_max)
+    refuse(error_kind::invalid_argument, "canary is out of range", "it is 1 ms to 24 h");
+}
+
+reload_result failed_reload(const std::string& path, const kj::Exception& problem) {
+  reload_result result;
+  result.path = path;
+  result.reason = to_error(problem).what();
+  return result;
+}
+
 }  // namespace
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
@@ -103,13 +138,9 @@ std::string broker_core::group_problem_of(const mount_spec& spec) const {
 
 std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
   const auto& limits = services_.limits;
-  slot_limits slot_rules;
-  slot_rules.calls_in_flight_max = limits.calls_in_flight_max;
-  slot_rules.calls_waiting_max = limits.calls_waiting_max;
-  slot_rules.wait_max = limits.slot_wait_ms_max.count() * kj::MILLISECONDS;
-  slot_rules.call_max = limits.call_ms_max.count() * kj::MILLISECONDS;
   auto entry = std::make_shared<mount_entry>();
-  entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path, slot_rules);
+  entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), spec.path,
+                                               slot_rules(spec.calls, limits));
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
@@ -155,7 +186,8 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
 }
 
 kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot status) {
-  if (!status.start_failure.empty() || status.status.state != mount_state::ready) {
+  if (!status.start_failure.empty() ||
+      (status.status.state != mount_state::ready && !status.asleep)) {
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
     const auto lines = require(path).entry->log->last_lines(status.status.generation, 1);
     return discard(path, "its first start failed").then([path, why, lines]() -> mount_snapshot {
@@ -311,7 +343,7 @@ mount_route& broker_core::require_usable(const std::string& path) {
 }
 
 mount_route& broker_core::require_settled(const std::string& path) {
-  auto& route = require(path);
+  auto& route = require_usable(path);
   if (route.mounting || route.leaving)
     refuse(error_kind::failed_precondition,
            fmt::format("'{}' is being {}", route.entry->spec.path,
@@ -403,6 +435,81 @@ kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
     if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, true);
     return ask_.ask<mount_snapshot>(route.actor, mount_reset{});
   });
+}
+
+kj::Promise<mount_snapshot> broker_core::stop(const std::string& path) {
+  return kj::evalNow(
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_halt{}); });
+}
+
+kj::Promise<mount_snapshot> broker_core::start(const std::string& path) {
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_usable(path);
+    if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, false);
+    return ask_.ask<mount_snapshot>(route.actor, mount_start{})
+        .then([path = route.entry->spec.path](mount_snapshot&& now) {
+          if (now.status.state == mount_state::quarantined)
+            refuse(error_kind::failed_precondition, fmt::format("'{}' is quarantined", path),
+                   now.status.reason, fmt::format("bulkhead reset {}", path));
+          return kj::mv(now);
+        });
+  });
+}
+
+kj::Promise<std::vector<reload_result>> broker_core::reload(const std::string& path,
+                                                            reload_request how) {
+  return kj::evalNow([&] {
+    check_reload(how);
+    auto work = std::make_shared<reload_work>();
+    work->paths.push_back(require(path).entry->spec.path);
+    work->how = std::move(how);
+    return reload_all(kj::mv(work));
+  });
+}
+
+kj::Promise<std::vector<reload_result>> broker_core::reload_plugin(const std::string& plugin,
+                                                                   reload_request how) {
+  return kj::evalNow([&] {
+    check_reload(how);
+    auto work = std::make_shared<reload_work>();
+    for (auto& [path, route] : routes_)
+      if (route.entry->spec.plugin == plugin) work->paths.push_back(path);
+    if (work->paths.empty())
+      refuse(error_kind::not_found,
+             fmt::format("no mount has the plugin '{}'", wire::escape_line(plugin)), {},
+             "bulkhead mounts");
+    work->how = std::move(how);
+    return reload_all(kj::mv(work));
+  });
+}
+
+/// A few at a time, so that the machine does not start a process for every mount at once.
+kj::Promise<std::vector<reload_result>> broker_core::reload_all(std::shared_ptr<reload_work> work) {
+  work->results.resize(work->paths.size());
+  auto lanes = kj::Vector<kj::Promise<void>>();
+  for (std::size_t i = 0; i < std::min(reloads_at_once_max, work->paths.size()); ++i)
+    lanes.add(reload_next(work));
+  return kj::joinPromises(lanes.releaseAsArray()).then([work] { return std::move(work->results); });
+}
+
+kj::Promise<void> broker_core::reload_next(std::shared_ptr<reload_work> work) {
+  if (work->next == work->paths.size()) return kj::READY_NOW;
+  const auto index = work->next++;
+  const auto& path = work->paths[index];
+  return kj::evalNow([&] {
+           return ask_.ask<reload_result>(require_settled(path).actor, mount_reload{work->how});
+         })
+      .then([work, index](reload_result&& result) { work->results[index] = std::move(result); },
+            [work, index](kj::Exception&& problem) {
+              work->results[index] = failed_reload(work->paths[index], problem);
+            })
+      .then([this, work] { return reload_next(work); });
+}
+
+std::vector<crash_report> broker_core::crashes(const std::string& path, std::size_t limit) {
+  const auto& kept = require(path).entry->crashes;
+  const auto count = limit == 0 ? kept.size() : std::min(limit, kept.size());
+  return {kept.rbegin(), kept.rbegin() + static_cast<std::ptrdiff_t>(count)};
 }
 
 kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int number) {

@@ -39,6 +39,9 @@ struct mount_route {
   std::string unusable{};  // when not empty: why its record cannot be used; there is no actor then
 };
 
+/// How many mounts one order reloads at the same time.
+inline constexpr std::size_t reloads_at_once_max = 4;
+
 class broker_core {
  public:
   /// `services` outlives the core. `ask` is an asker of the reactor.
@@ -57,6 +60,15 @@ class broker_core {
   kj::Promise<std::vector<mount_snapshot>> query_all();
   kj::Promise<mount_snapshot> restart(const std::string& path);
   kj::Promise<mount_snapshot> reset(const std::string& path);
+  kj::Promise<mount_snapshot> stop(const std::string& path);
+  kj::Promise<mount_snapshot> start(const std::string& path);
+  /// One result each; a mount that cannot be reloaded is a result too. Fails with not_found when no
+  /// mount is meant, and with invalid_argument.
+  kj::Promise<std::vector<reload_result>> reload(const std::string& path, reload_request how);
+  kj::Promise<std::vector<reload_result>> reload_plugin(const std::string& plugin,
+                                                        reload_request how);
+  /// The newest `limit` reports (0: all that are kept), newest first. Fails with not_found.
+  std::vector<crash_report> crashes(const std::string& path, std::size_t limit);
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
 
   /// The mount that serves an absolute path. Fails with not_found.
@@ -69,6 +81,15 @@ class broker_core {
   bool knows(const std::string& path) { return routes_.exact(path) != nullptr; }
 
  private:
+  struct reload_work {
+    std::vector<std::string> paths;
+    reload_request how;
+    std::vector<reload_result> results;
+    std::size_t next = 0;
+  };
+
+  kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);
+  kj::Promise<void> reload_next(std::shared_ptr<reload_work> work);
   std::shared_ptr<mount_entry> make_entry(mount_spec spec);
   void check(mount_spec& spec);
   kj::Promise<void> start(const std::shared_ptr<mount_entry>& entry, bool mounting);

@@ -18,6 +18,8 @@ std::string cause_sentence(const instance_end& end) {
       return "broke the protocol and was ended: " + end.why;
     case end_cause::link_closed:
       return "closed its link and lived on, and was ended";
+    case end_cause::unresponsive:
+      return "hung and was killed: it " + end.why;
     case end_cause::stopped:
       return "was stopped";
     case end_cause::stop_killed:
@@ -85,6 +87,9 @@ void write_crash(const crash_report& from, schema::CrashReport::Builder to) {
     case end_cause::link_closed:
       cause.setLinkClosed();
       break;
+    case end_cause::unresponsive:
+      cause.setUnresponsive(from.end.why.c_str());
+      break;
     case end_cause::stopped:
       cause.setStopped();
       break;
@@ -103,6 +108,13 @@ void write_crash(const crash_report& from, schema::CrashReport::Builder to) {
   for (unsigned i = 0; i < lines.size(); ++i) lines.set(i, from.last_lines[i].c_str());
   to.setNext(from.next.c_str());
   to.setAtUnixMs(from.at_unix_ms);
+  to.setPluginVersion(from.plugin_version.c_str());
+  auto calls = to.initCalls(static_cast<unsigned>(from.calls.size()));
+  for (unsigned i = 0; i < calls.size(); ++i) {
+    calls[i].setMethod(from.calls[i].method.c_str());
+    calls[i].setAgeMs(from.calls[i].age_ms);
+    calls[i].setOutcome(from.calls[i].outcome.c_str());
+  }
 }
 
 }  // namespace bulkhead

@@ -14,14 +14,24 @@
 namespace bulkhead {
 
 inline constexpr std::size_t crash_last_lines_max = 10;
+inline constexpr std::size_t crash_calls_max = 20;
+
+/// A call that was in flight when its instance ended.
+struct lost_call {
+  std::string method;
+  std::uint64_t age_ms = 0;
+  std::string outcome;  // a kind of error
+};
 
 struct crash_report {
   std::string mount;
   std::string uuid;
   std::string plugin;
+  std::string plugin_version;  // empty when it never introduced itself
   std::uint64_t generation = 0;
   instance_end end;
   std::uint32_t calls_in_flight = 0;
+  std::vector<lost_call> calls;  // the oldest of them, at most crash_calls_max
   std::vector<std::string> last_lines;
   std::string next;  // what the supervisor does: "restarts at once", ...
   std::int64_t at_unix_ms = 0;

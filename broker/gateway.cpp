@@ -49,6 +49,7 @@ class mount_server final : public schema::Mount::Server {
     auto waiter = kj::newPromiseAndFulfiller<void>();
     std::erase_if(entry_->waiting_for_face, [](auto& each) { return !each->isWaiting(); });
     entry_->waiting_for_face.push_back(kj::mv(waiter.fulfiller));
+    if (entry_->wake) entry_->wake();
     auto limit =
         core_.services()
             .reactor.timer()

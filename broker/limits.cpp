@@ -2,6 +2,8 @@
 #include "broker/limits.hpp"
 
 #include "actors/supervision.hpp"
+#include "broker/broker_core.hpp"
+#include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/router.hpp"
@@ -50,6 +52,9 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the rest waits in the pipe, and then in the plugin"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
+      {"reloads_at_once_max", reloads_at_once_max, "mounts of one order",
+       "the others are reloaded after them"},
+      {"crash_calls_max", crash_calls_max, "calls per crash report", "only the oldest are named"},
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},

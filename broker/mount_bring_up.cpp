@@ -83,13 +83,22 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
     options[i].setValue(entry_->spec.options[i].value.c_str());
   }
   request.setHost(make_host(services_, entry_, generation_));
-  return request.send().then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
-    if (offered.hasBackend()) backend = capnp::Capability::Client(offered.getBackend());
-    if (offered.hasTyped()) typed = capnp::Capability::Client(offered.getTyped());
-    if (backend == nullptr && typed == nullptr)
-      refuse("offers nothing to call",
-             "its mount() returned neither a backend nor a typed interface");
-  });
+  return request.send()
+      .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
+        if (offered.hasBackend()) backend = capnp::Capability::Client(offered.getBackend());
+        if (offered.hasTyped()) typed = capnp::Capability::Client(offered.getTyped());
+        if (backend == nullptr && typed == nullptr)
+          refuse("offers nothing to call",
+                 "its mount() returned neither a backend nor a typed interface");
+      })
+      // What introduces itself well and then does not turn its loop is not ready. An error is an
+      // answer.
+      .then([plugin]() mutable { return plugin.pingRequest().send().ignoreResult(); })
+      .catch_([this](kj::Exception&& problem) {
+        if (backend == nullptr && typed == nullptr) kj::throwFatalException(kj::mv(problem));
+        if (problem.getType() == kj::Exception::Type::DISCONNECTED)
+          kj::throwFatalException(kj::mv(problem));
+      });
 }
 
 }  // namespace bulkhead

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,6 +61,7 @@ struct mount_entry {
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
+  std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };
 
 }  // namespace bulkhead

@@ -23,6 +23,14 @@ struct mount_restart {};
 /// Leaves quarantine: clears the window and starts.
 struct mount_reset {};
 struct mount_query {};
+/// Stops the instance in good order and leaves the mount stopped.
+struct mount_halt {};
+/// Starts a mount that is stopped.
+struct mount_start {};
+/// Replaces the instance, if there is one, as reload_request says.
+struct mount_reload {
+  reload_request how;
+};
 
 struct mount_signal {
   int number = 0;
@@ -46,6 +54,25 @@ struct mount_launch {
 };
 /// INTERNAL: nothing is in flight any more, or waited for long enough.
 struct mount_drained {};
+/// INTERNAL: a call came to a mount that sleeps.
+struct mount_wake {};
+/// INTERNAL: judge the life of the instance of this generation.
+struct mount_check {
+  std::uint64_t generation = 0;
+};
+/// INTERNAL: judge the trial of a reload; `over` when its time is up.
+struct mount_trial {
+  std::uint64_t generation = 0;
+  bool over = false;
+};
+/// INTERNAL: an instance that was replaced has no call in flight any more, or was waited for.
+struct mount_retired {
+  std::uint64_t generation = 0;
+};
+/// INTERNAL: the mount's breaker changed.
+struct mount_breaker {
+  breaker_state state = breaker_state::closed;
+};
 
 /// Everything there is to say of a mount at one moment.
 struct mount_snapshot {
@@ -55,6 +82,10 @@ struct mount_snapshot {
   std::chrono::nanoseconds backoff_left{0};
   std::chrono::nanoseconds oldest_call{0};
   instance_stats instance;
+  breaker_state breaker = breaker_state::closed;
+  std::chrono::nanoseconds breaker_left{0};
+  bool asleep = false;  // stopped, and its next call starts it
+  std::string reload;   // what a reload is at; empty when none is under way
   std::optional<crash_report> last_crash;
   std::string start_failure;  // answer to mount_await_start and mount_restart: why the start
                               // failed; empty when it did not

@@ -13,6 +13,7 @@ namespace bulkhead {
 namespace {
 
 constexpr const char* instance_id = "instance";
+constexpr const char* asleep = "it starts with its next call";
 
 bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
   return std::any_of(groups.begin(), groups.end(), [&name](const group_spec& each) {
@@ -57,25 +58,6 @@ mount_state state_of(child_state state, bool leaving) {
   return mount_state::stopped;
 }
 
-exit_kind exit_kind_of(const instance_end& end) {
-  switch (end.cause) {
-    case end_cause::stopped:
-      return exit_kind::shutdown;
-    case end_cause::stop_killed:
-      return exit_kind::killed;
-    case end_cause::process:
-      if (end.status.success()) return exit_kind::normal;
-      if (end.status == exit_status::signaled(SIGKILL, false)) return exit_kind::killed;
-      return exit_kind::abnormal;
-    default:
-      return exit_kind::abnormal;
-  }
-}
-
-bool ended_by_itself(const instance_end& end) {
-  return end.cause != end_cause::stopped && end.cause != end_cause::stop_killed;
-}
-
 }  // namespace
 
 mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
@@ -93,59 +75,74 @@ mount_supervisor::~mount_supervisor() noexcept = default;
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
   set_exit_handler([this](caf::exit_msg& order) {
-    if (order.reason != caf::exit_reason::user_shutdown || instance_reported_end_)
+    if (order.reason != caf::exit_reason::user_shutdown || (live_.ended && old_.empty()))
       quit(order.reason);
     else if (entry_->closed)
       leave({services_.limits.drain_ms_max, "the broker stops"});
     else
       leave({std::chrono::milliseconds{0}, "its group restarts"});
   });
-  know_child();
+  const auto self = caf::actor_cast<mount_actor>(this->ctrl());
+  entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
+    if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
+  });
   step(event::start{});
+  if (entry_->spec.life.start == start_mode::lazy)
+    switch_slot({instance_id, 0, child_state::stopped, child_state::stopped, asleep, {}});
+  else
+    know_child();
   return {
       [this](const instance_ready& news) { ready(news); },
       [this](const instance_ended& news) { return ended(news); },
       [this](const mount_await_start&) { return await_start(); },
       [this](const mount_restart&) {
-        know_child();
-        step(event::restart_child{instance_id});
+        abandon_reload("the mount was restarted meanwhile");
+        halted_ = false;
+        if (core_.status(instance_id, services_.clock.now()))
+          step(event::restart_child{instance_id});
+        else
+          know_child();
         return await_start();
       },
       [this](const mount_reset&) {
         step(event::reset_child{instance_id});
         return await_start();
       },
-      [this](const mount_query&) { return query(); },
-      [this](const mount_signal& order) -> caf::result<mount_signalled> {
-        if (pid_ == 0) return mount_signalled{};
-        auto answer = make_response_promise<mount_signalled>();
-        const mount_signalled sent{pid_, instance_generation_};
-        request(instance_, caf::infinite, instance_signal{order.number})
-            .then([answer,
-                   sent](bool alive) mutable { answer.deliver(alive ? sent : mount_signalled{}); },
-                  [answer](const caf::error&) mutable { answer.deliver(mount_signalled{}); });
-        return answer;
+      [this](const mount_halt&) { return halt(); },
+      [this](const mount_start&) {
+        start_up();
+        return await_start();
       },
+      [this](const mount_reload& order) { return reload(order); },
+      [this](const mount_query&) { return query(); },
+      [this](const mount_signal& order) { return signal(order.number); },
       [this](const mount_stop& order) { return begin_stop(order); },
       [this](const mount_tick& tick) { step(event::timer{tick.timer}); },
-      [this](const mount_launch& order) {
-        // The store took its time: the core may have been told to stop meanwhile.
-        const auto child = core_.status(instance_id, services_.clock.now());
-        if (child && child->state == child_state::starting && child->generation == order.generation)
-          start_instance(order.generation);
-        else
-          step(event::exited{instance_id, order.generation, exit_kind::shutdown,
-                             "stopped before it started"});
-      },
+      [this](const mount_launch& order) { start_reserved(order.generation); },
       [this](const mount_drained&) {
         step(event::stop{stop_reason_, {}});
+      },
+      [this](const mount_wake&) {
+        if (!halted_ && !leaving_) start_up();
+      },
+      [this](const mount_check& order) {
+        if (order.generation == live_.generation) judge_life_of_live();
+      },
+      [this](const mount_trial& order) { judge_trial(order); },
+      [this](const mount_retired& order) { retired(order.generation); },
+      [this](const mount_breaker& news) {
+        static constexpr std::array names = {"breaker_closed", "breaker_open", "breaker_half_open"};
+        services_.events.record(
+            entry_->spec.path, live_.generation, names.at(static_cast<std::size_t>(news.state)),
+            news.state == breaker_state::open ? "calls were not answered in time" : "");
       },
   };
 }
 
 // -- the core's actions --------------------------------------------------------------------------
 
-/// Makes the core know its one child: at the start, and again when a temporary one was forgotten.
+/// Makes the core know its one child, and so start it: at first, and again when a temporary one was
+/// forgotten.
 void mount_supervisor::know_child() {
   if (core_.status(instance_id, services_.clock.now())) return;
   child_spec child;
@@ -154,6 +151,24 @@ void mount_supervisor::know_child() {
   child.first_generation = entry_->generations_used + 1;
   child.shutdown = shutdown_rule::infinity();  // instance_stop carries the limits
   step(event::add{child});
+}
+
+/// Starts what is stopped; elsewhere it changes nothing.
+void mount_supervisor::start_up() {
+  if (leaving_) return;
+  const auto child = core_.status(instance_id, services_.clock.now());
+  if (!child) {
+    halted_ = false;
+    know_child();
+  } else if (child->state == child_state::stopped) {
+    halted_ = false;
+    step(event::start_child{instance_id});
+  }
+}
+
+child_state mount_supervisor::state() const {
+  const auto child = core_.status(instance_id, services_.clock.now());
+  return child ? child->state : child_state::stopped;
 }
 
 std::vector<action::report> mount_supervisor::step(const supervisor_event& what) {
@@ -167,15 +182,19 @@ std::vector<action::report> mount_supervisor::step(const supervisor_event& what)
   // Whoever waits for a start hears when none is under way any more, for whatever reason.
   if (!starting_ && !waiters_.empty()) {
     const auto child = core_.status(instance_id, services_.clock.now());
-    const bool up = child && child->state == child_state::ready;
-    answer_waiters(up || !child ? std::string() : child->reason);
+    const bool well = !child || child->state == child_state::ready ||
+                      (child->state == child_state::stopped && (halted_ || falls_asleep()));
+    answer_waiters(well ? std::string() : child->reason);
   }
   return reports;
 }
 
 /// Whoever depends on this mount need not wait any longer, however its first start ended.
 void mount_supervisor::tell_started() {
-  if (core_.phase() == supervisor_phase::running) report_ready(std::exchange(ticket_, {}));
+  const bool nothing_yet = live_.generation == 0 && entry_->spec.life.start == start_mode::eager &&
+                           !core_.status(instance_id, services_.clock.now());
+  if (core_.phase() == supervisor_phase::running && !nothing_yet)
+    report_ready(std::exchange(ticket_, {}));
 }
 
 void mount_supervisor::end_with_group(const std::string& reason) {
@@ -194,14 +213,21 @@ void mount_supervisor::perform(const supervisor_action& what) {
                  mount_tick{timer->id});
   } else if (const auto* report = std::get_if<action::report>(&what)) {
     enter(*report);
-  } else if (const auto* finish = std::get_if<action::finish>(&what)) {
-    if (finish->why != action::finish::kind::stopped) return end_with_group(finish->reason);
-    for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
-    stop_waiters_.clear();
-    answer_waiters("the mount is being removed");
-    stop(caf::exit_reason::user_shutdown);
+  } else if (const auto* finished = std::get_if<action::finish>(&what)) {
+    if (finished->why != action::finish::kind::stopped) return end_with_group(finished->reason);
+    finishing_ = true;
+    finish();
   }
   // cancel_timer: a late timer changes nothing. forget_child: see know_child().
+}
+
+/// Ends the actor as soon as no instance is left.
+void mount_supervisor::finish() {
+  if (!finishing_ || !old_.empty()) return;
+  for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
+  stop_waiters_.clear();
+  answer_waiters("the mount is being removed");
+  stop(caf::exit_reason::user_shutdown);
 }
 
 void mount_supervisor::perform_start(std::uint64_t generation) {
@@ -212,7 +238,7 @@ void mount_supervisor::perform_start(std::uint64_t generation) {
   }
   if (generation + generation_low_mark > entry_->generations_reserved)
     reserve_generations(generation, false);
-  start_instance(generation);
+  live_ = start_instance(generation);
 }
 
 void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch_after) {
@@ -224,174 +250,149 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
           .then(
               [this, generation, launch_after, wanted] {
                 reserving_ = false;
-                entry_->generations_reserved = wanted;
+                entry_->generations_reserved = std::max(entry_->generations_reserved, wanted);
                 if (launch_after) this->send(this, mount_launch{generation});
               },
               [this, generation, launch_after](kj::Exception&& error) {
                 reserving_ = false;
                 if (!launch_after) return;  // there is time: the next start tries again
-                step(event::start_failed{
-                    instance_id, generation,
-                    fmt::format("no generation could be reserved: {}", to_error(error).what()),
-                    false});
+                const auto why =
+                    fmt::format("no generation could be reserved: {}", to_error(error).what());
+                if (reload_ && reload_->green.generation == generation)
+                  abandon_reload(why);
+                else
+                  step(event::start_failed{instance_id, generation, why, false});
               }));
 }
 
-void mount_supervisor::start_instance(std::uint64_t generation) {
+/// The generation has been reserved. The store took its time: whoever wanted it may have changed
+/// its mind.
+void mount_supervisor::start_reserved(std::uint64_t generation) {
+  if (reload_ && reload_->green.generation == generation) {
+    reload_->green = start_instance(generation);
+    return;
+  }
+  const auto child = core_.status(instance_id, services_.clock.now());
+  if (child && child->state == child_state::starting && child->generation == generation)
+    live_ = start_instance(generation);
+  else
+    step(event::exited{instance_id, generation, exit_kind::shutdown, "stopped before it started"});
+}
+
+mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generation) {
+  const auto& life = entry_->spec.life;
+  const auto& limits = services_.limits;
   instance_config settings;
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
   settings.generation = generation;
   settings.broker_version = BULKHEAD_VERSION;
-  settings.calls_in_flight_max = services_.limits.calls_in_flight_max;
-  settings.log_line_bytes_max = services_.limits.log_line_bytes_max;
-  settings.limits.start_max = services_.limits.start_ms_max;
-  settings.limits.log_bytes_per_s_max = services_.limits.log_bytes_per_s_max;
+  settings.calls_in_flight_max = limits.calls_in_flight_max;
+  settings.log_line_bytes_max = limits.log_line_bytes_max;
+  settings.limits.start_max = life.start_max.count() > 0 ? life.start_max : limits.start_ms_max;
+  settings.limits.ping_every = life.ping_every;
+  settings.limits.ping_wait = life.ping_wait;
+  settings.limits.log_bytes_per_s_max = limits.log_bytes_per_s_max;
   settings.error_text_bytes_max = wire::error_text_bytes_max;
 
   entry_->generations_used = std::max(entry_->generations_used, generation);
-  instance_generation_ = generation;
-  instance_reported_end_ = false;
-  offer_ = std::make_shared<mount_bring_up>(services_, entry_, generation);
-  instance_ = spawn<bulkhead::instance, caf::monitored>(
+  run_of started;
+  started.generation = generation;
+  started.ended = false;
+  started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation);
+  started.actor = spawn<bulkhead::instance, caf::monitored>(
       loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
-      entry_->log->sink(generation), offer_);
+      entry_->log->sink(generation), started.offer);
+  return started;
 }
 
 void mount_supervisor::perform_stop(const action::stop_child& what) {
-  if (instance_reported_end_) return;
+  stop_instance(live_, what.kill);
+}
+
+void mount_supervisor::stop_instance(const run_of& which, bool at_once) {
+  if (which.ended) return;
   instance_stop order;
-  order.grace = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_grace_ms;
-  order.term_wait = what.kill ? std::chrono::milliseconds{0} : services_.limits.stop_term_ms;
+  order.grace = at_once ? std::chrono::milliseconds{0} : services_.limits.stop_grace_ms;
+  order.term_wait = at_once ? std::chrono::milliseconds{0} : services_.limits.stop_term_ms;
   if (forget_) order.unmount_uuid = entry_->uuid;
-  this->send(instance_, order);
+  this->send(which.actor, order);
 }
 
 void mount_supervisor::enter(const action::report& what) {
   const auto& path = entry_->spec.path;
-  const auto name = std::string(to_string(what.to));
-  services_.events.record(path, what.generation, name, what.reason);
+  services_.events.record(path, what.generation, std::string(to_string(what.to)), what.reason);
   starting_ = what.to == child_state::starting || what.to == child_state::stopping;
-  if (leaving_ || entry_->closed) return;
+  if (what.to == child_state::starting) stopped_idle_ = false;
+  if (!leaving_ && !entry_->closed) switch_slot(what);
+}
+
+/// A stopped mount that its next call starts.
+bool mount_supervisor::falls_asleep() const {
+  return !halted_ && (stopped_idle_ || entry_->spec.life.start == start_mode::lazy);
+}
+
+void mount_supervisor::switch_slot(const action::report& what) {
+  const auto& path = entry_->spec.path;
   auto& slot = *entry_->slot;
   switch (what.to) {
     case child_state::ready:
-      break;  // ready() has switched the slot
+      return;  // ready() has switched it
     case child_state::starting:
     case child_state::stopping:
       slot.hold("it is starting");
-      break;
+      return;
     case child_state::backoff:
       slot.hold(fmt::format("it restarts in {}: {}", duration_text(what.delay), what.reason));
-      break;
+      return;
     case child_state::quarantined:
       slot.refuse(exception(error_kind::quarantined, fmt::format("mount '{}' is quarantined", path),
                             what.reason,
                             fmt::format("bulkhead why {}   |   bulkhead reset {}", path, path)));
       break;
     case child_state::stopped:
+      if (falls_asleep()) {
+        auto wake = [weak = caf::actor_cast<caf::actor_addr>(this->ctrl())] {
+          if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_wake{});
+        };
+        entry_->wake = wake;
+        slot.doze(asleep, wake);
+        if (!entry_->waiting_for_face.empty()) wake();
+        return;
+      }
       slot.refuse(exception(error_kind::plugin_unavailable,
                             fmt::format("mount '{}' is stopped", path), what.reason,
-                            fmt::format("bulkhead restart {}", path)));
+                            fmt::format("bulkhead start {}", path)));
       break;
   }
-  if (what.to == child_state::quarantined || what.to == child_state::stopped) {
-    for (auto& waiter : entry_->waiting_for_face)
-      waiter->reject(exception(error_kind::plugin_unavailable,
-                               fmt::format("mount '{}' is {}", path, name), what.reason));
-    entry_->waiting_for_face.clear();
-  }
-}
-
-// -- news of the instance ------------------------------------------------------------------------
-
-void mount_supervisor::ready(const instance_ready& news) {
-  if (news.generation != instance_generation_ || instance_reported_end_) return;
-  pid_ = news.pid;
-  ready_since_ = services_.clock.now();
-  const auto child = core_.status(instance_id, services_.clock.now());
-  // It may have become ready while it was told to stop.
-  if (child && child->state == child_state::starting) {
-    entry_->face = offer_->face;
-    if (!leaving_ && !entry_->closed)
-      entry_->slot->serve(kj::mv(offer_->backend), kj::mv(offer_->typed));
-    for (auto& waiter : entry_->waiting_for_face) waiter->fulfill();
-    entry_->waiting_for_face.clear();
-  }
-  step(event::started{instance_id, news.generation});
-}
-
-crash_report mount_supervisor::make_report(const instance_ended& news) const {
-  crash_report report;
-  report.mount = entry_->spec.path;
-  report.uuid = entry_->uuid;
-  report.plugin = entry_->spec.plugin;
-  report.generation = news.generation;
-  report.end = news.end;
-  report.calls_in_flight = entry_->slot->counters().in_flight;
-  report.last_lines = entry_->log->last_lines(news.generation, crash_last_lines_max);
-  report.at_unix_ms = unix_ms_now();
-  return report;
-}
-
-std::string mount_supervisor::ended(const instance_ended& news) {
-  if (news.generation != instance_generation_ || instance_reported_end_)
-    return "an instance that was given up has ended";
-  instance_reported_end_ = true;
-  pid_ = 0;
-  auto report = make_report(news);
-  if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
-  const bool crash = ended_by_itself(news.end);
-  if (crash)
-    services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
-  const auto sentence = describe_end(report);
-  permanent_failure_ = news.end.permanent;
-  const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
-  if (no_start && crash && !entry_->acknowledged) give_up_mounting(sentence);
-  const auto reports =
-      no_start
-          ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
-          : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
-  report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
-  auto text = crash_text(report);
-  if (crash) {
-    entry_->crashes.push_back(std::move(report));
-    if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();
-  }
-  if (no_start && crash) answer_waiters(sentence);
-  return text;
-}
-
-/// The mount was never acknowledged: whoever asked for it hears why, and nothing is tried again.
-void mount_supervisor::give_up_mounting(const std::string& why) {
-  leaving_ = true;
-  answer_waiters(why);
-  step(event::stop{"its first start failed", {}});
-}
-
-void mount_supervisor::instance_down(const caf::down_msg& news) {
-  if (news.source != instance_.address() || instance_reported_end_) return;
-  // The actor itself failed, which is a defect; its process is gone with it.
-  instance_ended lost{instance_generation_, {}};
-  lost.end.cause = end_cause::unknown;
-  lost.end.why = "the actor that owned it failed";
-  const auto child = core_.status(instance_id, services_.clock.now());
-  lost.end.during_start = child && child->state == child_state::starting;
-  ended(lost);
+  for (auto& waiter : entry_->waiting_for_face)
+    waiter->reject(exception(error_kind::plugin_unavailable,
+                             fmt::format("mount '{}' is {}", path, to_string(what.to)),
+                             what.reason));
+  entry_->waiting_for_face.clear();
 }
 
 // -- requests ------------------------------------------------------------------------------------
 
 caf::result<mount_snapshot> mount_supervisor::await_start() {
   if (!starting_) return snapshot();
-  auto waiter = make_response_promise<mount_snapshot>();
-  waiters_.push_back(waiter);
-  return waiter;
+  auto asker = make_response_promise<mount_snapshot>();
+  waiters_.emplace_back([asker](const mount_snapshot& now) mutable { asker.deliver(now); });
+  return asker;
 }
 
 void mount_supervisor::answer_waiters(const std::string& failure) {
-  auto waiters = std::move(waiters_);
-  waiters_.clear();
-  for (auto& waiter : waiters) waiter.deliver(snapshot(failure));
+  for (auto& waiter : std::exchange(waiters_, {})) waiter(snapshot(failure));
+}
+
+caf::result<mount_snapshot> mount_supervisor::halt() {
+  abandon_reload("the mount was stopped meanwhile");
+  halted_ = true;
+  if (core_.status(instance_id, services_.clock.now()))
+    step(event::terminate_child{instance_id});
+  else if (!leaving_ && !entry_->closed)
+    switch_slot(
+        {instance_id, 0, child_state::stopped, child_state::stopped, "stopped by an operator", {}});
+  return await_start();
 }
 
 caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order) {
@@ -403,19 +404,33 @@ caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order
 
 void mount_supervisor::leave(const mount_stop& order) {
   if (leaving_) return;
+  abandon_reload(order.reason);
   leaving_ = true;
   stop_reason_ = order.reason;
   forget_ = order.forget;
   if (!entry_->closed) entry_->slot->hold(order.reason);
+  services_.events.record(entry_->spec.path, live_.generation, "draining", order.reason);
   run(entry_->slot->drained(order.drain_max.count() * kj::MILLISECONDS).then([this] {
+    for (auto& each : old_) stop_instance(each, false);
     this->send(this, mount_drained{});
   }));
 }
 
+caf::result<mount_signalled> mount_supervisor::signal(int number) {
+  if (live_.pid == 0) return mount_signalled{};
+  auto answer = make_response_promise<mount_signalled>();
+  const mount_signalled sent{live_.pid, live_.generation};
+  request(live_.actor, caf::infinite, instance_signal{number})
+      .then(
+          [answer, sent](bool alive) mutable { answer.deliver(alive ? sent : mount_signalled{}); },
+          [answer](const caf::error&) mutable { answer.deliver(mount_signalled{}); });
+  return answer;
+}
+
 caf::result<mount_snapshot> mount_supervisor::query() {
-  if (instance_reported_end_ || pid_ == 0) return snapshot();
+  if (live_.ended || live_.pid == 0) return snapshot();
   auto answer = make_response_promise<mount_snapshot>();
-  request(instance_, caf::infinite, instance_sample{})
+  request(live_.actor, caf::infinite, instance_sample{})
       .then(
           [this, answer](const instance_stats& stats) mutable {
             auto now = snapshot();
@@ -429,7 +444,9 @@ caf::result<mount_snapshot> mount_supervisor::query() {
 mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   mount_snapshot result;
   const auto now = services_.clock.now();
-  const auto child = core_.status(instance_id, now).value_or(child_status{});
+  auto child = core_.status(instance_id, now).value_or(child_status{});
+  if (child.state == child_state::stopped && falls_asleep())
+    child.reason = child.reason.empty() ? asleep : fmt::format("{}; {}", child.reason, asleep);
   auto& status = result.status;
   status.path = entry_->spec.path;
   status.uuid = entry_->uuid;
@@ -438,23 +455,29 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   status.state = state_of(child.state, leaving_);
   status.reason = child.reason;
   status.generation = child.generation;
-  status.pid = pid_;
+  status.pid = live_.pid;
   status.restarts = child.restarts;
   const auto counters = entry_->slot->counters();
   status.calls_in_flight = counters.in_flight;
   status.calls_waiting = counters.waiting;
   status.calls_total = counters.total;
   status.calls_failed = counters.failed;
-  if (pid_ != 0)
+  if (live_.pid != 0)
     result.uptime_ms = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - ready_since_).count());
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - live_.ready_since).count());
   // The window also holds the one restart too many, which was not made.
   result.restarts_in_window =
       std::min<std::size_t>(child.restarts_in_window, entry_->spec.supervision.intensity);
   result.backoff_left = child.backoff_left;
   result.oldest_call = std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
+  result.breaker = entry_->slot->breaker_now();
+  result.breaker_left = entry_->slot->breaker_left();
+  if (reload_)
+    result.reload = fmt::format("generation {} {}", reload_->green.generation,
+                                reload_->on_trial ? "is on trial" : "is starting");
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;
+  result.asleep = status.state == mount_state::stopped && falls_asleep();
   return result;
 }
 
@@ -463,15 +486,19 @@ void mount_supervisor::on_task_failed(kj::Exception&& error) {
 }
 
 void mount_supervisor::on_loop_exit() {
-  // Should this actor fail, its instance must not live on unsupervised, nor an asker wait for it.
-  if (!instance_reported_end_) anon_send_exit(instance_, caf::exit_reason::user_shutdown);
+  // Should this actor fail, its instances must not live on unsupervised, nor an asker wait for it.
+  abandon_reload("the mount's actor has ended");
+  old_.push_back(std::move(live_));
+  for (const auto& each : old_)
+    if (!each.ended) anon_send_exit(each.actor, caf::exit_reason::user_shutdown);
   answer_waiters("the mount's actor has ended");
   for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
   stop_waiters_.clear();
-  instance_ = instance_actor();
-  offer_ = nullptr;
+  old_.clear();
+  live_ = {};
   // The last reference to this actor may go on another thread: nothing of the reactor's is left
   // then.
+  entry_->slot->on_breaker(nullptr);
   entry_ = nullptr;
 }
 

@@ -4,12 +4,19 @@
 // The mount's actor: the supervisor of one mount's instances.
 //
 // Decisions are the supervision core's (actors/supervisor_core.hpp), with one child, the instance,
-// and quarantine where the window is spent. This actor carries them out: it starts and stops
-// instances, switches the slot, keeps the crash reports, records events.
+// and quarantine where the window is spent; those of mount_life.hpp; and the breaker's, which the
+// slot keeps. This actor carries them out: it starts and stops instances, switches the slot, keeps
+// the crash reports, records events.
+//
+// Instances. At most one is `live_`: the one that the core knows. A reload starts another beside
+// it, `green`, of which the core knows nothing until it takes over by adopt_instance. An instance
+// that was replaced or given up is `old`: it finishes its calls, is stopped, and what it does then
+// changes nothing but the log. So a crash of any of them is handled by its own part.
 //
 // The slot follows the child's state: ready - calls are forwarded; starting, backoff, stopping for
-// a restart - calls wait; stopped, quarantined - calls fail at once with the reason. While the
-// mount is being removed the slot has been told to refuse and stays so.
+// a restart - calls wait; asleep (lazy, or stopped because it was idle) - the first call starts it;
+// stopped, quarantined - calls fail at once with the reason. While the mount is being removed the
+// slot has been told to refuse and stays so.
 //
 // In a group whose mounts share their fate (broker/mount_tree.hpp) the actor does not restart its
 // instance: it ends, with the reason, and its supervisor makes another when its turn has come. An
@@ -17,8 +24,13 @@
 //
 // Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
 // and yet no generation repeats after a crash of the broker.
+//
+// Where what is: mount_supervisor.cpp the core's actions and the requests, mount_instances.cpp the
+// news of instances and their reports, mount_reload.cpp reload and life.
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,32 +56,88 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   mount_actor::behavior_type make_behavior() override;
 
  private:
-  using start_waiter = caf::typed_response_promise<mount_snapshot>;
+  using snapshot_promise = caf::typed_response_promise<mount_snapshot>;
+  using reload_promise = caf::typed_response_promise<reload_result>;
+  using start_waiter = std::function<void(const mount_snapshot&)>;
+
+  /// One instance.
+  struct run_of {
+    std::uint64_t generation = 0;
+    instance_actor actor;
+    std::shared_ptr<mount_bring_up> offer;
+    std::uint32_t pid = 0;  // 0 unless ready
+    instant ready_since{};  // by the broker's clock
+    instant life_since{};   // the same by the slot's
+    bool ended = true;
+  };
+  struct reload_run {
+    run_of green;
+    reload_request how;
+    reload_result result;
+    instant began{};
+    bool on_trial = false;
+    std::vector<reload_promise> askers;
+  };
 
   void on_loop_exit() override;
   void on_task_failed(kj::Exception&& error) override;
 
+  // -- the core's actions
   void know_child();
+  void start_up();
   std::vector<action::report> step(const supervisor_event& what);
   void tell_started();
   void end_with_group(const std::string& reason);
   void perform(const supervisor_action& what);
   void perform_start(std::uint64_t generation);
   void perform_stop(const action::stop_child& what);
-  void start_instance(std::uint64_t generation);
+  void finish();
+  void start_reserved(std::uint64_t generation);
+  run_of start_instance(std::uint64_t generation);
+  void stop_instance(const run_of& which, bool at_once);
   void reserve_generations(std::uint64_t generation, bool launch_after);
   void enter(const action::report& what);
+  void switch_slot(const action::report& what);
+  bool falls_asleep() const;
+  child_state state() const;
+
+  // -- news of instances
   void ready(const instance_ready& news);
+  void show_face(const run_of& whose);
   std::string ended(const instance_ended& news);
+  std::string live_ended(const instance_ended& news);
+  std::string green_ended(const instance_ended& news);
+  std::string old_ended(const instance_ended& news);
+  void keep_report(crash_report report);
   void give_up_mounting(const std::string& why);
   void instance_down(const caf::down_msg& news);
-  crash_report make_report(const instance_ended& news) const;
+  crash_report make_report(const instance_ended& news, const run_of& whose) const;
 
+  // -- reload and life
+  caf::result<reload_result> reload(const mount_reload& order);
+  void reload_by_restart(const reload_request& how, reload_promise asker);
+  void begin_reload(const reload_request& how, std::vector<reload_promise> askers,
+                    const std::string& reason);
+  void green_ready(const instance_ready& news);
+  void judge_trial(const mount_trial& order);
+  void take_over();
+  void abandon_reload(const std::string& reason);
+  void answer_reload(reload_run& run);
+  void retire(run_of which);
+  void retired(std::uint64_t generation);
+  bool must_be_alone() const;
+  void look_after_life();
+  void judge_life_of_live();
+  void look_again(kj::Duration delay);
+
+  // -- requests
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
+  caf::result<mount_snapshot> halt();
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
   void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
+  caf::result<mount_signalled> signal(int number);
   mount_snapshot snapshot(const std::string& start_failure = {});
 
   broker_services& services_;
@@ -77,18 +145,18 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool shares_fate_;     // in its group: the group's supervisor decides on restarts
   child_ticket ticket_;  // until used
   supervisor_core core_;
-  instance_actor instance_;
-  std::uint64_t instance_generation_ = 0;
-  bool instance_reported_end_ = true;
-  std::uint32_t pid_ = 0;
-  std::chrono::steady_clock::time_point ready_since_;
-  std::shared_ptr<mount_bring_up> offer_;
+  run_of live_;
+  std::optional<reload_run> reload_;
+  std::vector<run_of> old_;
   std::vector<start_waiter> waiters_;
   bool starting_ = false;
-  bool leaving_ = false;  // being removed: the slot is not ours to switch any more
-  bool forget_ = false;   // ... for good
+  bool halted_ = false;        // stopped by an operator: no call wakes it
+  bool stopped_idle_ = false;  // stopped because it was idle: a call wakes it
+  bool leaving_ = false;       // being removed: the slot is not ours to switch any more
+  bool forget_ = false;        // ... for good
+  bool finishing_ = false;     // the core has finished; old instances may still live
   std::string stop_reason_;
-  std::vector<start_waiter> stop_waiters_;
+  std::vector<snapshot_promise> stop_waiters_;
   bool reserving_ = false;
   bool permanent_failure_ = false;  // the last end: starting again cannot help
 };

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <kj/debug.h>
 
+#include <algorithm>
+
+#include "actors/supervision.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -20,6 +23,27 @@ bool is_the_library_s(const kj::Exception& problem) {
   const std::string_view text(problem.getDescription().cStr(), problem.getDescription().size());
   return !wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin() &&
          text.find("\ndetail: kind=") == std::string_view::npos;
+}
+
+/// The breaker counts what was not answered in time, and what the plugin itself says it is too busy
+/// for. Any other error of a plugin is an answer; a crash is the supervisor's business.
+bool counts_as_unanswered(schema::ErrorKind kind) {
+  return kind == schema::ErrorKind::DEADLINE_EXCEEDED || kind == schema::ErrorKind::OVERLOADED;
+}
+
+/// A trial counts what a caller would not expect of a sound plugin.
+bool counts_against_trial(schema::ErrorKind kind) {
+  switch (kind) {
+    case schema::ErrorKind::PLUGIN_ERROR:
+    case schema::ErrorKind::PLUGIN_CRASHED:
+    case schema::ErrorKind::PROTOCOL_VIOLATION:
+    case schema::ErrorKind::DEADLINE_EXCEEDED:
+    case schema::ErrorKind::UNSUPPORTED:
+    case schema::ErrorKind::INTERNAL:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -39,7 +63,7 @@ class slot::hook final : public ClientHook, public kj::Refcounted {
   }
   call_result call(std::uint64_t interface_id, std::uint16_t method_id,
                    context_ptr&& context) override {
-    return owner_->call(which_, interface_id, method_id, kj::mv(context));
+    return owner_->call({which_, interface_id, method_id}, kj::mv(context));
   }
   kj::Maybe<ClientHook&> getResolved() override { return nullptr; }
   kj::Maybe<kj::Promise<kj::Own<ClientHook>>> whenMoreResolved() override { return nullptr; }
@@ -53,30 +77,62 @@ class slot::hook final : public ClientHook, public kj::Refcounted {
   style which_;
 };
 
+struct slot::lane final : kj::Refcounted {
+  explicit lane(slot_target target) : generation(target.generation) {
+    KJ_IF_MAYBE (client, target.backend) backend = ClientHook::from(kj::mv(*client));
+    KJ_IF_MAYBE (client, target.typed) typed = ClientHook::from(kj::mv(*client));
+  }
+
+  std::uint64_t generation;
+  kj::Maybe<kj::Own<ClientHook>> backend;
+  kj::Maybe<kj::Own<ClientHook>> typed;
+  std::uint64_t calls = 0;  // ever begun
+  std::uint32_t in_flight = 0;
+  trial_tally tally;
+};
+
 /// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the
 /// books.
 struct slot::call_record {
-  explicit call_record(slot& owner) : owner(kj::addRef(owner)), started(owner.timer_.now()) {
-    position = owner.in_flight_.insert(owner.in_flight_.end(), this);
+  call_record(slot& owner, kj::Own<lane> on, const method& what, breaker::admission as)
+      : owner(kj::addRef(owner)),
+        on(kj::mv(on)),
+        what(what),
+        admitted(as),
+        started(owner.timer_.now()),
+        position(owner.in_flight_.insert(owner.in_flight_.end(), this)) {
+    ++this->on->in_flight;
   }
-  ~call_record() noexcept(false) { leave(); }
+  ~call_record() noexcept(false) {
+    if (!judged) owner->change_breaker([this](breaker& b) { b.dropped(admitted); });
+    leave();
+  }
   KJ_DISALLOW_COPY(call_record);
 
+  void answered() {
+    ++on->tally.calls;
+    if (std::exchange(judged, true)) return;
+    owner->change_breaker([this](breaker& b) { b.answered(admitted); });
+  }
+  void unanswered() {
+    if (std::exchange(judged, true)) return;
+    owner->change_breaker([this](breaker& b) { b.unanswered(admitted, owner->now()); });
+  }
   void leave() {
-    if (left) return;
-    left = true;
+    if (std::exchange(left, true)) return;
     owner->in_flight_.erase(position);
-    if (!owner->in_flight_.empty()) return;
-    KJ_IF_MAYBE (waiter, owner->drained_) {
-      (*waiter)->fulfill();
-      owner->drained_ = nullptr;
-    }
+    --on->in_flight;
+    owner->call_left(*on);
   }
 
   kj::Own<slot> owner;
+  kj::Own<lane> on;
+  method what;
+  breaker::admission admitted;
   kj::TimePoint started;
   kj::Canceler canceler;
   std::list<call_record*>::iterator position;
+  bool judged = false;  // the breaker knows how it ended
   bool left = false;
 };
 
@@ -89,18 +145,28 @@ struct slot::shared_result final : kj::Refcounted {
 };
 
 struct slot::waiting_call {
-  style which;
-  std::uint64_t interface_id;
-  std::uint16_t method_id;
+  method what;
   context_ptr context;
   kj::TimePoint since;
   kj::Own<kj::PromiseFulfiller<kj::Own<shared_result>>> answer;
 };
 
 slot::slot(kj::Timer& timer, std::string path, slot_limits limits)
-    : timer_(timer), path_(std::move(path)), limits_(limits), tasks_(*this) {}
+    : timer_(timer),
+      path_(std::move(path)),
+      limits_(limits),
+      breaker_(limits.breaker),
+      idle_since_(now()),
+      tasks_(*this) {}
 
 slot::~slot() noexcept(false) = default;
+
+instant slot::now() const {
+  return instant(
+      std::chrono::nanoseconds((timer_.now() - kj::origin<kj::TimePoint>()) / kj::NANOSECONDS));
+}
+
+// -- capabilities ---------------------------------------------------------------------------------
 
 schema::Backend::Client slot::backend() {
   return capnp::Capability::Client(kj::refcounted<hook>(kj::addRef(*this), style::backend))
@@ -111,41 +177,48 @@ capnp::Capability::Client slot::typed() {
   return capnp::Capability::Client(kj::refcounted<hook>(kj::addRef(*this), style::typed));
 }
 
-void slot::hold(std::string waiting_for) {
-  mode_ = mode::holding;
-  waiting_for_ = std::move(waiting_for);
-  backend_target_ = nullptr;
-  typed_target_ = nullptr;
+// -- which instance -------------------------------------------------------------------------------
+
+void slot::set_mode(mode to) {
+  mode_ = to;
+  wake_ = nullptr;
+  if (to != mode::serving) serving_ = nullptr;
+  end_trial();
 }
 
-void slot::serve(kj::Maybe<capnp::Capability::Client> backend,
-                 kj::Maybe<capnp::Capability::Client> typed) {
-  KJ_IF_MAYBE (client, backend)
-    backend_target_ = ClientHook::from(kj::mv(*client));
-  else
-    backend_target_ = nullptr;
-  KJ_IF_MAYBE (client, typed)
-    typed_target_ = ClientHook::from(kj::mv(*client));
-  else
-    typed_target_ = nullptr;
-  mode_ = mode::serving;
+void slot::hold(std::string waiting_for) {
+  set_mode(mode::holding);
+  waiting_for_ = std::move(waiting_for);
+}
+
+void slot::doze(std::string waiting_for, std::function<void()> wake_up) {
+  hold(std::move(waiting_for));
+  wake_ = std::move(wake_up);
+  forget_abandoned();
+  if (!waiting_.empty()) wake();
+}
+
+void slot::wake() {
+  if (auto wake_up = std::exchange(wake_, nullptr)) wake_up();
+}
+
+void slot::serve(slot_target target) {
+  set_mode(mode::serving);
+  serving_ = kj::refcounted<lane>(kj::mv(target));
+  begin_service();
   // A call that comes in while these are forwarded cannot overtake them: nothing here turns the
   // loop.
-  auto waiting = std::move(waiting_);
-  waiting_.clear();
+  auto waiting = std::exchange(waiting_, {});
   for (auto& each : waiting) {
     if (!each->answer->isWaiting()) continue;
-    each->answer->fulfill(kj::refcounted<shared_result>(
-        forward(each->which, each->interface_id, each->method_id, kj::mv(each->context))));
+    each->answer->fulfill(
+        kj::refcounted<shared_result>(forward(each->what, kj::mv(each->context))));
   }
 }
 
 void slot::refuse(kj::Exception reason) {
-  mode_ = mode::refusing;
-  backend_target_ = nullptr;
-  typed_target_ = nullptr;
-  auto waiting = std::move(waiting_);
-  waiting_.clear();
+  set_mode(mode::refusing);
+  auto waiting = std::exchange(waiting_, {});
   for (auto& each : waiting) {
     ++failed_;
     each->answer->reject(kj::cp(reason));
@@ -153,41 +226,56 @@ void slot::refuse(kj::Exception reason) {
   refusal_ = kj::mv(reason);
 }
 
-kj::Promise<void> slot::drained(kj::Duration longest) {
-  if (in_flight_.empty()) return kj::READY_NOW;
-  auto waiter = kj::newPromiseAndFulfiller<void>();
-  drained_ = kj::mv(waiter.fulfiller);
-  return waiter.promise.exclusiveJoin(timer_.afterDelay(longest));
+void slot::try_out(slot_target target, unsigned percent) {
+  on_trial_ = kj::refcounted<lane>(kj::mv(target));
+  trial_percent_ = percent;
+  trial_turn_ = 0;
+  KJ_IF_MAYBE (current, serving_) (*current)->tally = {};
 }
 
-slot_counters slot::counters() const {
-  return {static_cast<std::uint32_t>(in_flight_.size()),
-          static_cast<std::uint32_t>(waiting_.size()), total_, failed_};
+void slot::end_trial() {
+  on_trial_ = nullptr;
 }
 
-kj::Duration slot::oldest_call() const {
-  if (in_flight_.empty()) return 0 * kj::SECONDS;
-  return timer_.now() - in_flight_.front()->started;
+void slot::promote() {
+  serving_ = kj::mv(KJ_ASSERT_NONNULL(on_trial_));
+  end_trial();
+  begin_service();
 }
 
-slot::call_result slot::call(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                             context_ptr context) {
-  ++total_;
-  switch (mode_) {
-    case mode::serving:
-      return forward(which, interface_id, method_id, kj::mv(context));
-    case mode::holding:
-      return wait(which, interface_id, method_id, kj::mv(context));
-    case mode::refusing:
-      break;
+/// What is counted of an instance begins anew.
+void slot::begin_service() {
+  call_alarm_at_ = 0;
+  call_alarm_ = nullptr;
+  idle_since_ = now();
+  change_breaker([](breaker& b) { b.renewed(); });
+}
+
+trial_tally slot::serving_tally() const {
+  KJ_IF_MAYBE (current, serving_) return (*current)->tally;
+  return {};
+}
+
+trial_tally slot::tried_tally() const {
+  KJ_IF_MAYBE (tried, on_trial_) return (*tried)->tally;
+  return {};
+}
+
+slot::lane& slot::choose_lane() {
+  KJ_IF_MAYBE (tried, on_trial_) {
+    trial_turn_ += trial_percent_;
+    if (trial_turn_ >= 100) {
+      trial_turn_ -= 100;
+      return **tried;
+    }
   }
-  return fail(kj::cp(KJ_ASSERT_NONNULL(refusal_)));
+  return *KJ_ASSERT_NONNULL(serving_);
 }
 
-kj::Own<ClientHook> slot::target(style which) {
-  auto& chosen = which == style::backend ? backend_target_ : typed_target_;
-  KJ_IF_MAYBE (client, chosen) return (*client)->addRef();
+kj::Own<ClientHook> slot::target(lane& chosen, style which) {
   const bool request_style = which == style::backend;
+  auto& offered = request_style ? chosen.backend : chosen.typed;
+  KJ_IF_MAYBE (client, offered) return (*client)->addRef();
   return capnp::newBrokenCap(
       error(schema::ErrorKind::UNSUPPORTED,
             fmt::format("the plugin at '{}' has no {}", path_,
@@ -195,36 +283,159 @@ kj::Own<ClientHook> slot::target(style which) {
             "it offers the other style of call only", fmt::format("bulkhead describe {}", path_)));
 }
 
-slot::call_result slot::forward(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                                context_ptr context) {
+// -- the end of calls -----------------------------------------------------------------------------
+
+kj::Promise<void> slot::drained(kj::Duration longest) {
+  return drain(nullptr, longest);
+}
+
+kj::Promise<void> slot::drained(std::uint64_t generation, kj::Duration longest) {
+  return drain(generation, longest);
+}
+
+kj::Promise<void> slot::drain(kj::Maybe<std::uint64_t> generation, kj::Duration longest) {
+  KJ_IF_MAYBE (one, generation) {
+    if (calls_of(*one).empty()) return kj::READY_NOW;
+  } else if (in_flight_.empty()) {
+    return kj::READY_NOW;
+  }
+  auto waiter = kj::newPromiseAndFulfiller<void>();
+  drains_.push_back({generation, kj::mv(waiter.fulfiller)});
+  return waiter.promise.exclusiveJoin(timer_.afterDelay(longest));
+}
+
+void slot::call_left(const lane& whose) {
+  if (in_flight_.empty()) idle_since_ = now();
+  std::erase_if(drains_, [&](drain_waiter& each) {
+    bool empty = in_flight_.empty();
+    KJ_IF_MAYBE (one, each.generation)
+      empty = empty || (*one == whose.generation && whose.in_flight == 0);
+    if (empty) each.done->fulfill();
+    return empty || !each.done->isWaiting();
+  });
+}
+
+void slot::cut(std::uint64_t generation, const kj::Exception& reason) {
+  std::vector<call_record*> ending;
+  for (auto* each : in_flight_)
+    if (each->on->generation == generation) ending.push_back(each);
+  for (auto* each : ending) {
+    each->leave();
+    each->canceler.cancel(reason);
+  }
+}
+
+// -- figures --------------------------------------------------------------------------------------
+
+slot_counters slot::counters() {
+  const auto waiting = std::count_if(waiting_.begin(), waiting_.end(),
+                                     [](auto& each) { return each->answer->isWaiting(); });
+  return {static_cast<std::uint32_t>(in_flight_.size()), static_cast<std::uint32_t>(waiting),
+          total_, failed_};
+}
+
+std::vector<slot_call> slot::calls_of(std::uint64_t generation) const {
+  std::vector<slot_call> calls;
+  for (const auto* each : in_flight_) {
+    if (each->on->generation != generation) continue;
+    calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started});
+  }
+  return calls;
+}
+
+kj::Duration slot::oldest_call() const {
+  if (in_flight_.empty()) return 0 * kj::SECONDS;
+  return timer_.now() - in_flight_.front()->started;
+}
+
+life_facts slot::facts() const {
+  life_facts facts;
+  facts.idle_since = idle_since_;
+  KJ_IF_MAYBE (current, serving_) facts.calls = (*current)->calls;
+  if (!in_flight_.empty())
+    facts.oldest_call = now() - std::chrono::nanoseconds(oldest_call() / kj::NANOSECONDS);
+  return facts;
+}
+
+void slot::set_call_alarm(std::uint64_t calls, std::function<void()> reached) {
+  call_alarm_at_ = calls;
+  call_alarm_ = std::move(reached);
+}
+
+void slot::on_breaker(std::function<void(breaker_state)> changed) {
+  breaker_changed_ = std::move(changed);
+}
+
+template <class Change>
+void slot::change_breaker(Change change) {
+  const auto before = breaker_.state(now());
+  change(breaker_);
+  const auto after = breaker_.state(now());
+  if (before != after && breaker_changed_) breaker_changed_(after);
+}
+
+// -- calls ----------------------------------------------------------------------------------------
+
+slot::call_result slot::call(const method& what, context_ptr context) {
+  ++total_;
+  switch (mode_) {
+    case mode::serving:
+      return forward(what, kj::mv(context));
+    case mode::holding:
+      return wait(what, kj::mv(context));
+    case mode::refusing:
+      break;
+  }
+  return fail(kj::cp(KJ_ASSERT_NONNULL(refusal_)));
+}
+
+slot::call_result slot::forward(const method& what, context_ptr context) {
   if (in_flight_.size() >= limits_.calls_in_flight_max) {
     return fail(error(schema::ErrorKind::OVERLOADED, fmt::format("mount '{}' is overloaded", path_),
                       fmt::format("{} calls are in flight, the limit calls_in_flight_max",
                                   limits_.calls_in_flight_max),
                       "wait and repeat; send fewer calls at once"));
   }
-  auto inner = target(which)->call(interface_id, method_id, kj::mv(context));
-  auto record = kj::heap<call_record>(*this);
+  const auto admitted = breaker_.admit(now());
+  if (admitted == breaker::admission::refuse) {
+    const auto left = breaker_.open_left(now());
+    return fail(error(
+        schema::ErrorKind::PLUGIN_UNAVAILABLE,
+        fmt::format("mount '{}' does not answer and is left in peace", path_),
+        left.count() > 0
+            ? fmt::format("its breaker is open and lets a call through in {}", duration_text(left))
+            : "its breaker lets one call through at a time, and that is under way",
+        fmt::format("bulkhead status {}", path_)));
+  }
+  auto& chosen = choose_lane();
+  auto inner = target(chosen, what.which)->call(what.interface_id, what.method_id, kj::mv(context));
+  auto record = kj::heap<call_record>(*this, kj::addRef(chosen), what, admitted);
   arm_sweep();
-  auto& canceler = record->canceler;
-  auto done = canceler.wrap(kj::mv(inner.promise))
-                  .catch_([this](kj::Exception&& problem) { call_failed(kj::mv(problem)); })
-                  .attach(kj::mv(record));
+  if (++chosen.calls == call_alarm_at_ && call_alarm_) std::exchange(call_alarm_, nullptr)();
+  auto& kept = *record;
+  auto done =
+      kept.canceler.wrap(kj::mv(inner.promise))
+          .then([&kept] { kept.answered(); },
+                [this, &kept](kj::Exception&& problem) { call_failed(kept, kj::mv(problem)); })
+          .attach(kj::mv(record));
   return {kj::mv(done), kj::mv(inner.pipeline)};
 }
 
-slot::call_result slot::wait(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                             context_ptr context) {
+slot::call_result slot::wait(const method& what, context_ptr context) {
+  if (waiting_.size() >= limits_.calls_waiting_max) forget_abandoned();
   if (waiting_.size() >= limits_.calls_waiting_max) {
     return fail(error(schema::ErrorKind::OVERLOADED, fmt::format("mount '{}' is overloaded", path_),
                       fmt::format("{} calls wait for it ({}), the limit calls_waiting_max",
                                   limits_.calls_waiting_max, waiting_for_),
                       fmt::format("bulkhead status {}", path_)));
   }
+  // Who goes away while the call waits takes it along.
+  context->allowCancellation();
   auto answer = kj::newPromiseAndFulfiller<kj::Own<shared_result>>();
-  waiting_.push_back(kj::heap<waiting_call>(waiting_call{
-      which, interface_id, method_id, kj::mv(context), timer_.now(), kj::mv(answer.fulfiller)}));
+  waiting_.push_back(kj::heap<waiting_call>(
+      waiting_call{what, kj::mv(context), timer_.now(), kj::mv(answer.fulfiller)}));
   arm_sweep();
+  wake();
   auto result = answer.promise.fork();
   auto pipeline = result.addBranch().then(
       [](kj::Own<shared_result>&& each) { return each->content.pipeline->addRef(); });
@@ -233,21 +444,29 @@ slot::call_result slot::wait(style which, std::uint64_t interface_id, std::uint1
   return {kj::mv(done), capnp::newLocalPromisePipeline(kj::mv(pipeline))};
 }
 
+void slot::forget_abandoned() {
+  waiting_.remove_if([](auto& each) { return !each->answer->isWaiting(); });
+}
+
 slot::call_result slot::fail(kj::Exception reason) {
   ++failed_;
   return {kj::Promise<void>(kj::cp(reason)), capnp::newBrokenPipeline(kj::mv(reason))};
 }
 
-void slot::call_failed(kj::Exception problem) {
+void slot::call_failed(call_record& record, kj::Exception raw) {
   ++failed_;
-  if (is_the_library_s(problem)) {
-    kj::throwRecoverableException(link_failed(problem.getType()));
-    return;
-  }
+  auto problem = is_the_library_s(raw) ? link_failed(raw.getType()) : kj::mv(raw);
+  const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
+  if (counts_against_trial(said.kind)) ++record.on->tally.failures;
+  if (counts_as_unanswered(said.kind)) record.unanswered();
+  if (said.from_plugin())
+    record.answered();
+  else
+    ++record.on->tally.calls;
   // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The
   // broker's own reasons (the report of a crash, a deadline) come without a hop and pass as they
   // are.
-  if (wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin())
+  if (said.from_plugin())
     kj::throwRecoverableException(wire::clean_exception(problem));
   else
     kj::throwRecoverableException(kj::mv(problem));
@@ -269,6 +488,8 @@ kj::Exception slot::error(schema::ErrorKind kind, std::string what, std::string 
   return wire::make_exception(
       {kind, std::move(what), std::move(why), std::move(remedy), {{"mount", path_}}});
 }
+
+// -- time -----------------------------------------------------------------------------------------
 
 void slot::arm_sweep() {
   kj::Maybe<kj::TimePoint> next;
@@ -295,6 +516,7 @@ void slot::sweep() {
   while (!waiting_.empty() && waiting_.front()->since + limits_.wait_max <= now) {
     auto expired = kj::mv(waiting_.front());
     waiting_.pop_front();
+    if (!expired->answer->isWaiting()) continue;
     ++failed_;
     expired->answer->reject(
         error(schema::ErrorKind::PLUGIN_UNAVAILABLE,
@@ -304,6 +526,7 @@ void slot::sweep() {
   while (!in_flight_.empty() && in_flight_.front()->started + limits_.call_max <= now) {
     auto& record = *in_flight_.front();
     record.leave();
+    record.unanswered();  // before its caller hears of it
     record.canceler.cancel(error(
         schema::ErrorKind::DEADLINE_EXCEEDED, fmt::format("a call to '{}' took too long", path_),
         fmt::format("no answer within {} ms; whether it took effect is not known",

@@ -12,27 +12,38 @@
 // its parameters once and adds no actor, no mailbox and no dispatch. It never resolves to the
 // instance's own capability, so the hop is never optimised away.
 //
+// An instance is a lane. serve() switches all later calls to a new lane; calls in flight stay on
+// theirs, which lives until they have ended. While a new instance is on trial two lanes share the
+// calls. So a reload is: try_out or serve the new one, wait until the old lane is drained, cut it.
+//
 // Guarantees
-//   * Every call ends once: with what the plugin answered, or with a documented kind: overloaded
-//   (queue or calls in flight at their
-//     limit), plugin_unavailable (waited longer than slot_wait_ms_max), deadline_exceeded (older
-//     than call_ms_max), plugin_crashed (the link's own exception carries the report), or the
-//     reason given to refuse().
+//   * Every call ends once: with what the plugin answered, or with a documented kind:
+//       overloaded          the queue or the calls in flight are at their limit
+//       plugin_unavailable  it waited longer than slot_wait_ms_max, or the breaker is open
+//       deadline_exceeded   it was in flight longer than call_ms_max
+//       plugin_crashed      the link's own exception carries the report
+//       or the reason given to refuse() or cut().
 //   * Calls that waited are forwarded in the order in which they came, before any later call.
 //   * After refuse() no call reaches an instance, and calls that waited have ended.
 // Limits
 //   * Capabilities that a plugin returns are not behind the slot: they belong to the link and die
 //   with it, with the crash report.
 //   * What a caller has pipelined on an answer follows the answer; it is not counted apart.
+//   * Functions given to the slot (wake, alarm, breaker) run in the midst of a call: they must not
+//   touch the slot before the loop has turned.
 // Threads: the reactor's only.
 
 #include <capnp/capability.h>
 #include <kj/timer.h>
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <string>
+#include <vector>
 
+#include "broker/breaker.hpp"
+#include "broker/mount_life.hpp"
 #include "schema/error.capnp.h"
 #include "schema/plugin.capnp.h"
 
@@ -43,6 +54,7 @@ struct slot_limits {
   std::uint32_t calls_waiting_max = 1024;
   kj::Duration wait_max = 10 * kj::SECONDS;
   kj::Duration call_max = 90 * kj::SECONDS;
+  breaker_policy breaker;
 };
 
 struct slot_counters {
@@ -50,6 +62,20 @@ struct slot_counters {
   std::uint32_t waiting = 0;
   std::uint64_t total = 0;
   std::uint64_t failed = 0;
+};
+
+/// What an instance offers. A null capability refuses its style as `unsupported`.
+struct slot_target {
+  std::uint64_t generation = 0;
+  kj::Maybe<capnp::Capability::Client> backend;
+  kj::Maybe<capnp::Capability::Client> typed;
+};
+
+/// A call in flight, for a crash report.
+struct slot_call {
+  std::uint64_t interface_id = 0;
+  std::uint16_t method_id = 0;
+  kj::Duration age = 0 * kj::SECONDS;
 };
 
 class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
@@ -66,41 +92,87 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
 
   /// Calls wait from now on. `waiting_for` completes "the mount ... was not ready in time: ".
   void hold(std::string waiting_for);
-  /// Calls go to these from now on; those that waited go first. A null capability refuses its style
-  /// as `unsupported`.
-  void serve(kj::Maybe<capnp::Capability::Client> backend,
-             kj::Maybe<capnp::Capability::Client> typed);
+  /// The same; the first call that comes, or that waits already, calls `wake`, once.
+  void doze(std::string waiting_for, std::function<void()> wake);
+  /// Calls go to this instance from now on; those that waited go first. Ends a trial.
+  void serve(slot_target target);
   /// Calls fail with `reason` from now on, also those that wait. Those in flight are left to the
   /// instance.
   void refuse(kj::Exception reason);
 
+  /// So many of a hundred calls go to `target`, the others as before, until end_trial() or any of
+  /// the functions above.
+  void try_out(slot_target target, unsigned percent);
+  void end_trial();
+  /// The instance on trial serves from now on; its calls in flight stay its own.
+  void promote();
+  /// How the serving instance, and the one on trial, have done since try_out().
+  trial_tally serving_tally() const;
+  trial_tally tried_tally() const;
+
   /// Resolves when no call is in flight, or after `longest`.
   kj::Promise<void> drained(kj::Duration longest);
+  /// The same for the calls of one instance.
+  kj::Promise<void> drained(std::uint64_t generation, kj::Duration longest);
+  /// Ends the calls of one instance that are in flight.
+  void cut(std::uint64_t generation, const kj::Exception& reason);
 
-  slot_counters counters() const;
+  slot_counters counters();
+  /// The calls in flight of one instance, oldest first.
+  std::vector<slot_call> calls_of(std::uint64_t generation) const;
   /// Age of the oldest call in flight; zero when there is none.
   kj::Duration oldest_call() const;
+  /// What judge_life asks of the instance that serves, but `ready_since`. By the slot's own timer.
+  life_facts facts() const;
+  /// Calls `reached` when the serving instance gets its `calls`th call. Each serve() clears it.
+  void set_call_alarm(std::uint64_t calls, std::function<void()> reached);
+
+  breaker_state breaker_now() const { return breaker_.state(now()); }
+  std::chrono::nanoseconds breaker_left() const { return breaker_.open_left(now()); }
+  /// `changed` hears of every change of the breaker.
+  void on_breaker(std::function<void(breaker_state)> changed);
+
+  /// The time of the slot's timer, as breaker and life know it.
+  instant now() const;
 
  private:
   enum class style : std::uint8_t { backend, typed };
   enum class mode : std::uint8_t { holding, serving, refusing };
   using call_result = capnp::ClientHook::VoidPromiseAndPipeline;
   using context_ptr = kj::Own<capnp::CallContextHook>;
+  struct method {
+    style which;
+    std::uint64_t interface_id;
+    std::uint16_t method_id;
+  };
+  struct drain_waiter {
+    kj::Maybe<std::uint64_t> generation;  // null: all of them
+    kj::Own<kj::PromiseFulfiller<void>> done;
+  };
   class hook;
+  struct lane;
   struct call_record;
   struct shared_result;
   struct waiting_call;
 
-  call_result call(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                   context_ptr context);
-  call_result forward(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                      context_ptr context);
-  call_result wait(style which, std::uint64_t interface_id, std::uint16_t method_id,
-                   context_ptr context);
+  call_result call(const method& what, context_ptr context);
+  call_result forward(const method& what, context_ptr context);
+  call_result wait(const method& what, context_ptr context);
   call_result fail(kj::Exception reason);
-  void call_failed(kj::Exception error);
   kj::Exception link_failed(kj::Exception::Type type) const;
-  kj::Own<capnp::ClientHook> target(style which);
+  void call_failed(call_record& record, kj::Exception problem);
+
+  lane& choose_lane();
+  kj::Own<capnp::ClientHook> target(lane& chosen, style which);
+  void set_mode(mode to);
+  void begin_service();
+  void wake();
+  void forget_abandoned();
+  void call_left(const lane& whose);
+  kj::Promise<void> drain(kj::Maybe<std::uint64_t> generation, kj::Duration longest);
+  template <class Change>
+  void change_breaker(Change change);
+
   kj::Exception error(schema::ErrorKind kind, std::string what, std::string why,
                       std::string remedy) const;
   void arm_sweep();
@@ -112,15 +184,23 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   slot_limits limits_;
   mode mode_ = mode::holding;
   std::string waiting_for_ = "it has not started yet";
+  std::function<void()> wake_;
   kj::Maybe<kj::Exception> refusal_;
-  kj::Maybe<kj::Own<capnp::ClientHook>> backend_target_;
-  kj::Maybe<kj::Own<capnp::ClientHook>> typed_target_;
+  kj::Maybe<kj::Own<lane>> serving_;
+  kj::Maybe<kj::Own<lane>> on_trial_;
+  unsigned trial_percent_ = 0;
+  unsigned trial_turn_ = 0;
+  breaker breaker_;
+  std::function<void(breaker_state)> breaker_changed_;
+  std::uint64_t call_alarm_at_ = 0;  // 0: none
+  std::function<void()> call_alarm_;
   std::list<call_record*> in_flight_;         // oldest first: all calls have the same deadline
   std::list<kj::Own<waiting_call>> waiting_;  // oldest first
+  std::vector<drain_waiter> drains_;
+  instant idle_since_;
   std::uint64_t total_ = 0;
   std::uint64_t failed_ = 0;
   kj::Maybe<kj::TimePoint> sweep_at_;
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> drained_;
   kj::TaskSet tasks_;  // last: its tasks use all of the above
 };
 

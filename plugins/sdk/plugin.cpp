@@ -36,6 +36,11 @@ plugin& plugin::kind(plugin_kind what) {
   return *this;
 }
 
+plugin& plugin::stop_first() {
+  definition_->stop_first = true;
+  return *this;
+}
+
 plugin& plugin::option(field what) {
   definition_->options.push_back(std::move(what));
   return *this;

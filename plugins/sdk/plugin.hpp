@@ -70,6 +70,7 @@ struct plugin_definition {
   std::string name;
   std::string version;
   plugin_kind kind = plugin_kind::GENERIC;
+  bool stop_first = false;
   std::vector<field> options;
   std::shared_ptr<const path_table> paths;
   std::function<mounted_object(mount_context)> make;
@@ -108,6 +109,9 @@ class plugin {
   plugin(std::string name, std::string version);
 
   plugin& kind(plugin_kind what);
+  /// Two processes of one mount must not live at the same time: a reload stops the old one before
+  /// it starts the new one, and calls wait meanwhile.
+  plugin& stop_first();
   /// Declares an option of the mount (`bulkhead mount PATH PLUGIN --option name=value`). An unknown
   /// one fails the mount.
   plugin& option(field what);

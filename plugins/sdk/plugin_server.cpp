@@ -74,6 +74,7 @@ kj::Promise<void> plugin_server::hello(HelloContext context) {
   info.setName(definition_->name.c_str());
   info.setVersion(definition_->version.c_str());
   info.setKind(definition_->kind);
+  if (definition_->stop_first) info.initFeatures(1).set(0, "stop-first");
   write_schema(*definition_, info);
   if (definition_->paths) definition_->paths->write_specs(info);
   return kj::READY_NOW;

@@ -8,6 +8,8 @@ bulkhead_unit_test(supervision_test bulkhead-actors)
 bulkhead_unit_test(supervisor_core_test bulkhead-actors)
 target_sources(supervisor_core_test PRIVATE
   unit/supervisor_admin_test.cpp
+  unit/supervisor_reconfigure_test.cpp
+  unit/supervisor_reports_test.cpp
   unit/supervisor_restart_test.cpp
   unit/supervisor_retry_test.cpp
   unit/supervisor_significant_test.cpp
@@ -16,6 +18,7 @@ target_sources(supervisor_core_test PRIVATE
   unit/supervisor_strategy_test.cpp
   unit/supervisor_window_test.cpp)
 bulkhead_unit_test(supervisor_core_exhaustive_test bulkhead-actors)
+bulkhead_unit_test(supervisor_groups_exhaustive_test bulkhead-actors)
 bulkhead_unit_test(log_lines_test bulkhead-actors)
 bulkhead_unit_test(supervisor_test bulkhead-actors)
 bulkhead_unit_test(asker_test bulkhead-actors)

@@ -1,3 +1,4 @@
+bulkhead_unit_test(redact_test bulkhead-broker)
 bulkhead_unit_test(breaker_test bulkhead-broker)
 bulkhead_unit_test(mount_life_test bulkhead-broker)
 bulkhead_unit_test(broker_parts_test bulkhead-broker)
@@ -5,6 +6,7 @@ bulkhead_unit_test(slot_test bulkhead-broker)
 bulkhead_unit_test(config_file_test bulkhead-broker)
 bulkhead_unit_test(broker_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(broker_restore_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
+bulkhead_unit_test(mount_reload_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(embedding_test bulkhead-broker)
 set_tests_properties(embedding_test PROPERTIES
   ENVIRONMENT "BULKHEAD_TEST_PLUGINS=${PROJECT_BINARY_DIR}/plugin-dir")

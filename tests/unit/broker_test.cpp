@@ -137,7 +137,7 @@ TEST_CASE(
   tb.mount("other", "echo");
   const auto first = tb.core().require("echo").entry->uuid;
   // "echo" and "other" run the same file: restart "echo" to be sure that its process is the newest.
-  tb.wait(tb.core().restart("echo"));
+  tb.finish(tb.core().restart("echo"));
   tb.crash("echo");
   tb.settle();
   tb.crash("echo");
@@ -187,9 +187,9 @@ TEST_CASE(
   auto problem = kj::runCatchingExceptions([&] { call.send().wait(tb.wait_scope()); });
   CHECK(to_error(KJ_ASSERT_NONNULL(problem)).kind() == error_kind::unmounted);
   CHECK(tb.core().mount_count() == 0);
-  CHECK(names_of(tb.events().after(0, 100)) == std::vector<std::string>{"starting", "ready",
-                                                                        "mounted", "stopping",
-                                                                        "stopped", "unmounted"});
+  const std::vector<std::string> story = {"starting", "ready",   "mounted",  "draining",
+                                          "stopping", "stopped", "unmounted"};
+  CHECK(names_of(tb.events().after(0, 100)) == story);
 }
 
 TEST_CASE("a plugin without a typed interface refuses typed calls as unsupported") {
@@ -296,11 +296,16 @@ TEST_CASE("a plugin that is deaf to a stop is killed when its time is up") {
   tb.plugin("deaf",
             program{[deaf](kj::Own<kj::AsyncIoStream> link) { return deaf.serve_on(kj::mv(link)); },
                     true});
-  tb.core().services().limits.stop_grace_ms = 1ms;
-  tb.core().services().limits.stop_term_ms = 1ms;
   tb.mount("deaf", "deaf");
   auto process = tb.process("deaf");
-  tb.wait(tb.core().unmount("deaf"));
+  const auto& limits = tb.core().services().limits;
+  auto gone = tb.core().unmount("deaf").eagerlyEvaluate(nullptr);
+  tb.settle();
+  CHECK(process->signals.empty());
+  tb.advance(limits.stop_grace_ms);
+  CHECK(process->signals == std::vector<int>{SIGTERM});
+  tb.advance(limits.stop_term_ms);
+  tb.wait(kj::mv(gone));
   CHECK(process->signals.front() == SIGTERM);
   CHECK(process->reaped);
   CHECK(process->peek() == exit_status::signaled(SIGKILL, false));

@@ -57,6 +57,23 @@ TEST_CASE("clearing the window makes room for the full intensity again") {
   CHECK_FALSE(window.record(instant{}));
 }
 
+TEST_CASE("new bounds count what is known of the old restarts") {
+  restart_window window{4, 10s};
+  for (int i = 0; i < 4; ++i) window.record(instant{} + i * 1s);
+  window.resize(2, 10s);
+  CHECK(window.count(instant{} + 4s) == 3);
+  CHECK_FALSE(window.record(instant{} + 4s));
+  window.resize(5, 2s);
+  CHECK(window.count(instant{} + 4s) == 2);
+  CHECK(window.record(instant{} + 4s));
+}
+
+TEST_CASE("an unlimited window is never spent, and keeps nothing") {
+  restart_window window{bulkhead::restart_unlimited, 1s};
+  for (int i = 0; i < 1'000; ++i) CHECK(window.record(instant{}));
+  CHECK(window.count(instant{}) == 0);
+}
+
 TEST_CASE("a window agrees with counting all restarts there ever were") {
   bulkhead::seeded_random random{7};
   for (int round = 0; round < 200; ++round) {

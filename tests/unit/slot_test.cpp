@@ -7,6 +7,7 @@
 #include <kj/debug.h>
 
 #include <catch2/catch.hpp>
+
 #include <vector>
 
 #include "schema/wire/error_text.hpp"
@@ -24,8 +25,23 @@ class recorder final : public schema::Backend::Server {
     if (seen_.back() == "hang") return kj::NEVER_DONE;
     if (seen_.back() == "raw") return KJ_EXCEPTION(FAILED, "expected question != nullptr");
     if (seen_.back() == "lost") return KJ_EXCEPTION(DISCONNECTED, "Peer disconnected.");
+    if (seen_.back() == "later") {
+      auto answer = kj::newPromiseAndFulfiller<void>();
+      later.push_back(kj::mv(answer.fulfiller));
+      return kj::mv(answer.promise);
+    }
+    if (seen_.back() == "not_found" || seen_.back() == "overloaded") {
+      // As a plugin's own error arrives: with the RPC system's mark of the hop.
+      kj::throwFatalException(KJ_EXCEPTION(
+          FAILED, kj::str("remote exception: no\ndetail: kind=", seen_.back().c_str())));
+    }
+    if (seen_.back() == "crash")
+      kj::throwFatalException(
+          wire::make_exception({schema::ErrorKind::PLUGIN_CRASHED, "crashed", {}, {}, {}}));
     return kj::READY_NOW;
   }
+
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> later;
 
  private:
   std::vector<std::string>& seen_;
@@ -35,6 +51,7 @@ struct fixture {
   fixture() : loop(), scope(loop), timer(kj::origin<kj::TimePoint>()) {
     limits.calls_in_flight_max = 3;
     limits.calls_waiting_max = 2;
+    limits.breaker = {2, std::chrono::seconds(15), std::chrono::seconds(60), 2.0};
     subject = kj::refcounted<slot>(timer, "m/", limits);
   }
   // A call that waits holds the capability that it was made on, and so the slot.
@@ -55,7 +72,22 @@ struct fixture {
               })
         .eagerlyEvaluate(nullptr);
   }
-  void serve() { subject->serve(capnp::Capability::Client(kj::heap<recorder>(seen)), nullptr); }
+  slot_target target(std::uint64_t generation, std::vector<std::string>& whose) {
+    auto server = kj::heap<recorder>(whose);
+    newest = server.get();
+    return {generation, capnp::Capability::Client(kj::mv(server)), nullptr};
+  }
+  void serve(std::uint64_t generation = 1) { subject->serve(target(generation, seen)); }
+  /// Two calls that are not answered in time.
+  void open_breaker() {
+    for (int i = 0; i < 2; ++i) {
+      auto lost = call("hang");
+      turn();
+      advance(limits.call_max);
+      CHECK(lost.wait(scope) == "deadline_exceeded");
+    }
+    REQUIRE(subject->breaker_now() == breaker_state::open);
+  }
   void turn() {
     for (int i = 0; i < 20; ++i) kj::evalLater([] {}).wait(scope);
   }
@@ -70,6 +102,7 @@ struct fixture {
   slot_limits limits;
   kj::Own<slot> subject;
   std::vector<std::string> seen;
+  recorder* newest = nullptr;
 };
 
 }  // namespace
@@ -180,4 +213,202 @@ TEST_CASE_METHOD(fixture, "what the RPC library says of a broken link is told in
   CHECK(text_of("raw").what == "a call to 'm/' was cut off");
   CHECK(text_of("lost").kind == schema::ErrorKind::PLUGIN_CRASHED);
   CHECK(subject->counters().failed == 3);
+}
+
+// -- the breaker ------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(fixture, "K02 what counts is decided by the kind of the error, not by failing") {
+  serve();
+  for (int i = 0; i < 5; ++i) CHECK(call("not_found").wait(scope) == "not_found");
+  CHECK(subject->breaker_now() == breaker_state::closed);
+  for (int i = 0; i < 5; ++i) CHECK(call("crash").wait(scope) == "plugin_crashed");
+  CHECK(subject->breaker_now() == breaker_state::closed);
+  for (int i = 0; i < 2; ++i) CHECK(call("overloaded").wait(scope) == "overloaded");
+  CHECK(subject->breaker_now() == breaker_state::open);
+}
+
+TEST_CASE_METHOD(fixture, "K03 a call that is too old counts before its caller hears of it") {
+  serve();
+  auto first = call("hang");
+  auto second = call("hang");
+  std::vector<breaker_state> states;
+  bool heard = false;
+  subject->on_breaker([&](breaker_state to) {
+    CHECK_FALSE(heard);
+    states.push_back(to);
+  });
+  auto told = first.then([&](std::string&&) { heard = true; }).eagerlyEvaluate(nullptr);
+  turn();
+  advance(limits.call_max);
+  CHECK(heard);
+  CHECK(second.wait(scope) == "deadline_exceeded");
+  // K04: it opens once, and is told once.
+  CHECK(states == std::vector<breaker_state>{breaker_state::open});
+}
+
+TEST_CASE_METHOD(fixture, "K05 while the breaker is open no call reaches the plugin") {
+  serve();
+  open_breaker();
+  const auto reached = seen.size();
+  CHECK(call("x").wait(scope) == "plugin_unavailable");
+  CHECK(seen.size() == reached);
+  CHECK(subject->breaker_left() == std::chrono::seconds(15));
+}
+
+TEST_CASE_METHOD(fixture, "K07 K08 half open, one of many calls goes through and decides") {
+  serve();
+  open_breaker();
+  advance(15 * kj::SECONDS);
+  auto probe = call("later");
+  turn();
+  CHECK(call("x").wait(scope) == "plugin_unavailable");
+  newest->later[0]->fulfill();
+  CHECK(probe.wait(scope) == "ok");
+  CHECK(subject->breaker_now() == breaker_state::closed);
+  CHECK(call("x").wait(scope) == "ok");
+}
+
+TEST_CASE_METHOD(fixture,
+                 "K11 a new instance gets its first call at once, though the breaker is open") {
+  serve();
+  open_breaker();
+  serve(2);
+  CHECK(subject->breaker_now() == breaker_state::half_open);
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(subject->breaker_now() == breaker_state::closed);
+}
+
+TEST_CASE_METHOD(fixture, "a probe whose caller goes away makes room for another") {
+  serve();
+  open_breaker();
+  advance(15 * kj::SECONDS);
+  auto probe = call("hang");
+  turn();
+  probe = nullptr;
+  turn();
+  CHECK(call("x").wait(scope) == "ok");
+}
+
+// -- waking -----------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(fixture,
+                 "P01 many calls to a mount that sleeps wake it once, and all are served") {
+  int woken = 0;
+  subject->doze("it starts with its first call", [&] { ++woken; });
+  CHECK(woken == 0);
+  auto first = call("1");
+  auto second = call("2");
+  turn();
+  CHECK(woken == 1);
+  serve();
+  CHECK(first.wait(scope) == "ok");
+  CHECK(second.wait(scope) == "ok");
+}
+
+TEST_CASE_METHOD(fixture, "a call that waits already wakes a mount that falls asleep") {
+  subject->hold("it stops");
+  auto waiting = call("1");
+  turn();
+  int woken = 0;
+  subject->doze("asleep", [&] { ++woken; });
+  CHECK(woken == 1);
+}
+
+TEST_CASE_METHOD(fixture, "a call that waits is gone with its caller, and its place is free") {
+  auto first = call("1");
+  auto second = call("2");
+  turn();
+  first = nullptr;
+  turn();
+  CHECK(subject->counters().waiting == 1);
+  auto third = call("3");
+  turn();
+  serve();
+  CHECK(second.wait(scope) == "ok");
+  CHECK(third.wait(scope) == "ok");
+  CHECK(seen == std::vector<std::string>{"2", "3"});
+}
+
+// -- two instances ----------------------------------------------------------------------------
+
+TEST_CASE_METHOD(fixture, "a new instance gets the calls from now on, the old one keeps its own") {
+  serve(1);
+  auto old_call = call("later");
+  turn();
+  auto* old_server = newest;
+  std::vector<std::string> fresh;
+  subject->serve(target(2, fresh));
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(fresh == std::vector<std::string>{"x"});
+  CHECK(subject->calls_of(1).size() == 1);
+  CHECK(subject->calls_of(2).empty());
+  bool drained = false;
+  auto draining = subject->drained(1, 1 * kj::HOURS)
+                      .then([&drained] { drained = true; })
+                      .eagerlyEvaluate(nullptr);
+  auto other = call("hang");
+  turn();
+  CHECK_FALSE(drained);
+  old_server->later[0]->fulfill();
+  CHECK(old_call.wait(scope) == "ok");
+  turn();
+  CHECK(drained);
+}
+
+TEST_CASE_METHOD(fixture, "Z06 cut ends the calls of one instance, with the reason") {
+  serve(1);
+  auto old_call = call("hang");
+  turn();
+  serve(2);
+  auto new_call = call("hang");
+  turn();
+  subject->cut(1,
+               wire::make_exception({schema::ErrorKind::PLUGIN_UNAVAILABLE, "gone", {}, {}, {}}));
+  CHECK(old_call.wait(scope) == "plugin_unavailable");
+  CHECK(subject->calls_of(2).size() == 1);
+}
+
+TEST_CASE_METHOD(fixture, "a trial gets its share of the calls, and both are tallied apart") {
+  serve(1);
+  std::vector<std::string> fresh;
+  subject->try_out(target(2, fresh), 25);
+  for (int i = 0; i < 6; ++i) CHECK(call("x").wait(scope) == "ok");
+  CHECK(call("not_found").wait(scope) == "not_found");
+  CHECK(call("crash").wait(scope) == "plugin_crashed");
+  CHECK(fresh.size() == 2);
+  CHECK(seen.size() == 6);
+  CHECK(subject->tried_tally().calls == 2);
+  CHECK(subject->tried_tally().failures == 1);
+  CHECK(subject->serving_tally().calls == 6);
+  CHECK(subject->serving_tally().failures == 0);
+  subject->end_trial();
+  for (int i = 0; i < 4; ++i) CHECK(call("x").wait(scope) == "ok");
+  CHECK(fresh.size() == 2);
+}
+
+TEST_CASE_METHOD(fixture, "the call alarm rings once, with the call that was named") {
+  serve(1);
+  int rang = 0;
+  subject->set_call_alarm(2, [&] { ++rang; });
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(rang == 0);
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(rang == 1);
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(rang == 1);
+  CHECK(subject->facts().calls == 3);
+}
+
+TEST_CASE_METHOD(fixture, "idle begins with the end of the last call") {
+  serve(1);
+  const auto start = subject->now();
+  auto one = call("later");
+  turn();
+  advance(3 * kj::SECONDS);
+  CHECK(subject->facts().oldest_call == start);
+  newest->later[0]->fulfill();
+  CHECK(one.wait(scope) == "ok");
+  turn();
+  CHECK_FALSE(subject->facts().oldest_call);
+  CHECK(subject->facts().idle_since == start + std::chrono::seconds(3));
 }

@@ -38,6 +38,37 @@ struct program {
   bool deaf = false;  // a stop does not end it: only SIGKILL does
 };
 
+/// A plugin's end of the link that stops reading when its process is frozen.
+class freezable_stream final : public kj::AsyncIoStream {
+ public:
+  freezable_stream(kj::Own<kj::AsyncIoStream> inner, std::shared_ptr<bool> frozen)
+      : inner_(kj::mv(inner)), frozen_(std::move(frozen)) {}
+
+  kj::Promise<std::size_t> read(void* buffer, std::size_t least, std::size_t most) override {
+    return inner_->read(buffer, least, most).then([this](std::size_t got) { return pass(got); });
+  }
+  kj::Promise<std::size_t> tryRead(void* buffer, std::size_t least, std::size_t most) override {
+    return inner_->tryRead(buffer, least, most).then([this](std::size_t got) { return pass(got); });
+  }
+  kj::Promise<void> write(const void* buffer, std::size_t size) override {
+    return inner_->write(buffer, size);
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return inner_->write(pieces);
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner_->whenWriteDisconnected(); }
+  void shutdownWrite() override { inner_->shutdownWrite(); }
+
+ private:
+  kj::Promise<std::size_t> pass(std::size_t got) {
+    if (*frozen_) return kj::NEVER_DONE;
+    return got;
+  }
+
+  kj::Own<kj::AsyncIoStream> inner_;
+  std::shared_ptr<bool> frozen_;
+};
+
 /// A process that is an object.
 class fake_process final : public child_process {
  public:
@@ -67,8 +98,12 @@ class fake_process final : public child_process {
     REQUIRE(::write(exit_fd_.get(), &one, sizeof one) == sizeof one);
   }
 
+  /// From now on it reads nothing, as after SIGSTOP.
+  void freeze() { *frozen = true; }
+
   std::vector<int> signals;
   bool reaped = false;
+  std::shared_ptr<bool> frozen = std::make_shared<bool>(false);
   std::shared_ptr<kj::Promise<void>> serving;
 
  private:
@@ -119,7 +154,7 @@ class test_broker {
     auto ended = parts_->tree.ended();
     parts_->core.refuse_all();
     parts_->tree.stop();
-    wait(kj::mv(ended));
+    finish(kj::mv(ended));
     parts_->loop.exit_all(caf::exit_reason::user_shutdown);
     wait(parts_->loop.when_no_actors());
     parts_.reset();
@@ -183,6 +218,7 @@ class test_broker {
   /// Moves the clocks of supervision on and runs what is due.
   void advance(std::chrono::milliseconds step) {
     clock_.advance(step);
+    timer_.advanceTo(timer_.now() + step.count() * kj::MILLISECONDS);
     dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler()).advance_time(step);
     settle();
   }
@@ -200,9 +236,19 @@ class test_broker {
     return what.wait(io_.waitScope);
   }
 
+  /// Waits for what may need time to pass: moves the clocks until it is there.
+  template <class T>
+  T finish(kj::Promise<T> what) {
+    constexpr int steps_max = 1000;
+    for (int i = 0; i < steps_max && !what.poll(io_.waitScope); ++i)
+      advance(std::chrono::milliseconds(100));
+    REQUIRE(what.poll(io_.waitScope));
+    return what.wait(io_.waitScope);
+  }
+
   void detach(kj::Promise<void> task) { parts_->loop.detach(kj::mv(task)); }
   kj::WaitScope& wait_scope() { return io_.waitScope; }
-  kj::Timer& timer() { return io_.provider->getTimer(); }
+  kj::Timer& timer() { return timer_; }
 
  private:
   static constexpr int settle_turns = 20;
@@ -223,7 +269,7 @@ class test_broker {
 
   struct parts {
     explicit parts(test_broker& owner)
-        : loop(owner.system_, owner.io_),
+        : loop(owner.system_, owner.io_, owner.timer_),
           asking(owner.system_.spawn<asker>(loop)),
           random(0.0),
           services{{"", owner.directory_.string(), "", {}, owner.groups_},
@@ -277,9 +323,17 @@ class test_broker {
         kj::AutoCloseFd(link[1]), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC);
     ::close(out[1]);
     ::close(err[1]);
-    process->serving = std::make_shared<kj::Promise<void>>(found->second.run(kj::mv(stream))
-                                                               .then([] {}, [](kj::Exception&&) {})
-                                                               .eagerlyEvaluate(nullptr));
+    // A program that is done exits, in a turn of its own: its end drops what it ran.
+    auto exits = [this, weak = std::weak_ptr<fake_process>(process), deaf = found->second.deaf] {
+      if (deaf) return;
+      detach(kj::evalLater([weak] {
+        if (auto ended = weak.lock()) ended->end(exit_status::exited(0));
+      }));
+    };
+    process->serving = std::make_shared<kj::Promise<void>>(
+        found->second.run(kj::heap<freezable_stream>(kj::mv(stream), process->frozen))
+            .then(exits, [exits](kj::Exception&&) { exits(); })
+            .eagerlyEvaluate(nullptr));
     processes_[file] = process;
     ++starts_[file];
     answer.process = std::make_shared<spawned_process>();
@@ -293,6 +347,7 @@ class test_broker {
   std::vector<group_spec> groups_;
   testing_config config_;
   kj::AsyncIoContext io_;
+  kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};
   caf::actor_system system_;
   std::unique_ptr<sqlite_store> engine_;
   inline_async_store store_;

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The mount's actor, second part: what it hears of its instances, and the reports that it makes of
+// their ends.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/convert.hpp"
+#include "broker/mount_supervisor.hpp"
+#include "broker/redact.hpp"
+
+namespace bulkhead {
+namespace {
+
+constexpr const char* instance_id = "instance";
+
+exit_kind exit_kind_of(const instance_end& end) {
+  switch (end.cause) {
+    case end_cause::stopped:
+      return exit_kind::shutdown;
+    case end_cause::stop_killed:
+      return exit_kind::killed;
+    case end_cause::process:
+      if (end.status.success()) return exit_kind::normal;
+      if (end.status == exit_status::signaled(SIGKILL, false)) return exit_kind::killed;
+      return exit_kind::abnormal;
+    default:
+      return exit_kind::abnormal;
+  }
+}
+
+bool ended_by_itself(const instance_end& end) {
+  return end.cause != end_cause::stopped && end.cause != end_cause::stop_killed;
+}
+
+/// "evaluate" where the plugin shipped its schema, else the numbers.
+std::string method_name(const plugin_face* face, const slot_call& call) {
+  if (call.interface_id == capnp::typeId<schema::Backend>()) return "Backend.handle";
+  if (face != nullptr) {
+    for (auto node : face->reader().getSchema()) {
+      if (node.getId() != call.interface_id || !node.isInterface()) continue;
+      const auto methods = node.getInterface().getMethods();
+      if (call.method_id < methods.size()) return text(methods[call.method_id].getName());
+    }
+  }
+  return fmt::format("{:#x}.{}", call.interface_id, call.method_id);
+}
+
+}  // namespace
+
+void mount_supervisor::ready(const instance_ready& news) {
+  if (reload_ && news.generation == reload_->green.generation) return green_ready(news);
+  if (news.generation != live_.generation || live_.ended) return;
+  live_.pid = news.pid;
+  live_.ready_since = services_.clock.now();
+  live_.life_since = entry_->slot->now();
+  // It may have become ready while it was told to stop.
+  if (state() == child_state::starting) {
+    if (!leaving_ && !entry_->closed)
+      entry_->slot->serve(
+          {live_.generation, kj::mv(live_.offer->backend), kj::mv(live_.offer->typed)});
+    show_face(live_);
+  }
+  step(event::started{instance_id, news.generation});
+  look_after_life();
+}
+
+void mount_supervisor::show_face(const run_of& whose) {
+  entry_->face = whose.offer->face;
+  for (auto& waiter : entry_->waiting_for_face) waiter->fulfill();
+  entry_->waiting_for_face.clear();
+}
+
+crash_report mount_supervisor::make_report(const instance_ended& news, const run_of& whose) const {
+  crash_report report;
+  report.mount = entry_->spec.path;
+  report.uuid = entry_->uuid;
+  report.plugin = entry_->spec.plugin;
+  const auto* face = whose.offer == nullptr ? nullptr : whose.offer->face.get();
+  if (face != nullptr) report.plugin_version = face->version;
+  report.generation = news.generation;
+  report.end = news.end;
+  const auto calls = entry_->slot->calls_of(news.generation);
+  report.calls_in_flight = static_cast<std::uint32_t>(calls.size());
+  const auto outcome = to_string(ended_by_itself(news.end) ? error_kind::plugin_crashed
+                                                           : error_kind::plugin_unavailable);
+  for (std::size_t i = 0; i < std::min(calls.size(), crash_calls_max); ++i)
+    report.calls.push_back({method_name(face, calls[i]),
+                            static_cast<std::uint64_t>(calls[i].age / kj::MILLISECONDS), outcome});
+  for (const auto& line : entry_->log->last_lines(news.generation, crash_last_lines_max))
+    report.last_lines.push_back(redact_secrets(line));
+  report.at_unix_ms = unix_ms_now();
+  return report;
+}
+
+void mount_supervisor::keep_report(crash_report report) {
+  entry_->crashes.push_back(std::move(report));
+  if (entry_->crashes.size() > crash_reports_kept) entry_->crashes.pop_front();
+}
+
+/// The answer is the text that calls in flight on that instance end with.
+std::string mount_supervisor::ended(const instance_ended& news) {
+  if (reload_ && news.generation == reload_->green.generation) return green_ended(news);
+  if (news.generation == live_.generation && !live_.ended) return live_ended(news);
+  return old_ended(news);
+}
+
+std::string mount_supervisor::live_ended(const instance_ended& news) {
+  live_.ended = true;
+  live_.pid = 0;
+  auto report = make_report(news, live_);
+  const auto sentence = describe_end(report);
+  abandon_reload(fmt::format("the instance that it was to replace ended meanwhile: {}", sentence));
+  if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
+  permanent_failure_ = news.end.permanent;
+  const bool crash = ended_by_itself(news.end);
+  if (crash) services_.events.record(report.mount, news.generation, "crashed", sentence);
+  const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
+  if (no_start && crash && !entry_->acknowledged) give_up_mounting(sentence);
+  const auto reports =
+      no_start
+          ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
+          : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
+  report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
+  auto text = crash_text(report);
+  if (crash) keep_report(std::move(report));
+  if (no_start && crash) answer_waiters(sentence);
+  return text;
+}
+
+/// The new instance of a reload is not to be.
+std::string mount_supervisor::green_ended(const instance_ended& news) {
+  auto report = make_report(news, reload_->green);
+  report.next = "the instance before it serves on";
+  reload_->green.ended = true;
+  services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
+  auto text = crash_text(report);
+  const auto sentence = describe_end(report);
+  keep_report(std::move(report));
+  abandon_reload(sentence);
+  return text;
+}
+
+/// An instance that was replaced, or given up, has ended.
+std::string mount_supervisor::old_ended(const instance_ended& news) {
+  const auto found = std::find_if(old_.begin(), old_.end(), [&](const run_of& each) {
+    return each.generation == news.generation;
+  });
+  if (found == old_.end()) return "an instance that was given up has ended";
+  auto report = make_report(news, *found);
+  report.next = "it had been replaced";
+  auto text = crash_text(report);
+  const bool crash = ended_by_itself(news.end);
+  services_.events.record(report.mount, news.generation, crash ? "crashed" : "retired",
+                          describe_end(report));
+  if (crash) keep_report(std::move(report));
+  old_.erase(found);
+  finish();
+  return text;
+}
+
+/// The mount was never acknowledged: whoever asked for it hears why, and nothing is tried again.
+void mount_supervisor::give_up_mounting(const std::string& why) {
+  leaving_ = true;
+  answer_waiters(why);
+  step(event::stop{"its first start failed", {}});
+}
+
+void mount_supervisor::instance_down(const caf::down_msg& news) {
+  // Such an end is a defect of the instance's actor; its process is gone with it. One that ended
+  // well has been reported before.
+  const auto report_for = [this](std::uint64_t generation, bool during_start) {
+    instance_ended lost{generation, {}};
+    lost.end.cause = end_cause::unknown;
+    lost.end.why = "the actor that owned it failed";
+    lost.end.during_start = during_start;
+    ended(lost);
+  };
+  if (!live_.ended && news.source == live_.actor.address()) {
+    report_for(live_.generation, state() == child_state::starting);
+  } else if (reload_ && !reload_->green.ended && news.source == reload_->green.actor.address()) {
+    report_for(reload_->green.generation, reload_->green.pid == 0);
+  } else {
+    for (const auto& each : old_)
+      if (news.source == each.actor.address()) return report_for(each.generation, false);
+  }
+}
+
+}  // namespace bulkhead
