@@ -51,6 +51,8 @@ class mount_tree final : public mounts_parent {
   caf::actor make();
   /// It has ended: what is added until the next one is made is only noted.
   void lost();
+  /// The supervisor "mounts"; null while there is none.
+  caf::actor actor() const { return caf::actor_cast<caf::actor>(groups_.at("").actor); }
   /// `start` makes root take "mounts" as a child.
   void on_open(std::function<void()> start) { start_ = std::move(start); }
 

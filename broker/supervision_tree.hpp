@@ -45,7 +45,7 @@ class supervision_tree {
   /// Ends all of it, in reverse order; `ended` resolves then.
   void stop();
 
-  mounts_parent& mounts() { return mounts_; }
+  mount_tree& mounts() { return mounts_; }
 
   kj::Promise<tree_node> describe(broker_core& core);
 

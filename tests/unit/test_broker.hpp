@@ -186,6 +186,7 @@ class test_broker {
   }
   mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
   broker_core& core() { return parts_->core; }
+  supervision_tree& tree() { return parts_->tree; }
   event_log& events() { return parts_->services.events; }
   schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
 
