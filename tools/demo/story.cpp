@@ -46,6 +46,8 @@ std::string cause_of(schema::CrashReport::Reader report) {
       return fmt::format("did not start: {}", cause.getStartFailed().cStr());
     case schema::CrashReport::Cause::VIOLATION:
       return fmt::format("broke the protocol: {}", cause.getViolation().cStr());
+    case schema::CrashReport::Cause::UNRESPONSIVE:
+      return fmt::format("hung: {}", cause.getUnresponsive().cStr());
     case schema::CrashReport::Cause::LINK_CLOSED:
       return "closed its link";
     case schema::CrashReport::Cause::STOPPED:
