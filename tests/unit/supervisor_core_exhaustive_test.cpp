@@ -514,6 +514,7 @@ TEST_CASE("long random sequences over five children keep the invariants, and eve
     auto policy = all[dice.bits() % all.size()];
     policy.intensity = dice.bits() % 4;
     std::vector<std::pair<std::string, restart_type>> children;
+    children.reserve(ids.size());
     for (const auto& id : ids) children.emplace_back(id, types.at(dice.bits() % 3));
     world w = prepared(policy, random, children, false);
     for (int i = 0; i < 60 && !w.seen.finished; ++i) {
