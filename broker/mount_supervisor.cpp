@@ -75,7 +75,8 @@ mount_supervisor::~mount_supervisor() noexcept = default;
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
   set_exit_handler([this](caf::exit_msg& order) {
-    if (order.reason != caf::exit_reason::user_shutdown || (live_.ended && old_.empty()))
+    const bool nothing_runs = live_.ended && old_.empty();
+    if (finishing_ || nothing_runs || order.reason != caf::exit_reason::user_shutdown)
       quit(order.reason);
     else if (entry_->closed)
       leave({services_.limits.drain_ms_max, "the broker stops"});

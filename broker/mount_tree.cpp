@@ -240,6 +240,8 @@ kj::Promise<void> mount_tree::revive(std::string id, bool reset) {
     child = name;
     parent = groups_.at(name).spec.parent;
   }
+  if (!groups_.at(parent).actor)
+    refuse_group_down(parent, {mount_state::starting, "its supervisor is being started", {}});
   const auto order = reset ? child_order::reset : child_order::restart;
   return ask_.ask<supervisor_reply>(groups_.at(parent).actor, supervisor_order{order, child})
       .ignoreResult();
@@ -279,7 +281,9 @@ bool mount_tree::is_below(const std::string& name, const std::string& ancestor) 
 std::optional<mount_absence> mount_tree::absence(const std::string& id) const {
   const auto found = mounts_.find(id);
   if (found == mounts_.end()) return std::nullopt;
-  std::optional<mount_absence> why = found->second.down;
+  auto why = found->second.down;
+  if (found->second.starts == 0)
+    why = mount_absence{mount_state::starting, "its group has not come to it yet", {}};
   for (auto name = found->second.group; !name.empty(); name = groups_.at(name).spec.parent)
     if (groups_.at(name).down) why = groups_.at(name).down;
   return why;
