@@ -375,7 +375,7 @@ kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
   });
 }
 
-mount_snapshot broker_core::snapshot_without_actor(const mount_entry& entry,
+mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
                                                    const mount_absence& why) const {
   mount_snapshot result;
   auto& status = result.status;

@@ -99,7 +99,7 @@ class broker_core {
   kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
   kj::Promise<void> forget(const std::string& path);
   kj::Promise<mount_snapshot> query(const mount_route& route);
-  mount_snapshot snapshot_without_actor(const mount_entry& entry, const mount_absence& why) const;
+  mount_snapshot snapshot_without_actor(mount_entry& entry, const mount_absence& why) const;
   kj::Promise<mount_snapshot> revive(const std::string& path, bool reset);
   void absent(const std::string& path, const mount_absence& why);
   std::string group_problem_of(const mount_spec& spec) const;
