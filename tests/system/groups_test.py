@@ -100,7 +100,7 @@ class Groups(harness.SystemTest):
         harness.until(f"generations are {expected}", there)
 
     def events_of(self, *paths):
-        events = self.broker.ok("events", "-n", "1000").json["events"]
+        events = self.broker.ok("events").json["events"]
         return [(each["mount"], each["name"]) for each in events if each["mount"] in paths]
 
     def check_neighbour(self):
