@@ -152,7 +152,7 @@ TEST_CASE_METHOD(fixture,
   CHECK(tb.core().crashes("m", 0).front().next == "the instance before it serves on");
 }
 
-TEST_CASE_METHOD(fixture, "Z03 a new instance that hangs is given up after the start limit") {
+TEST_CASE_METHOD(fixture, "Z03 L13 a new instance that hangs is given up after the start limit") {
   mount();
   tb.plugin("p", silent());
   auto reloading = begin_reload();
@@ -363,6 +363,15 @@ TEST_CASE_METHOD(fixture, "a trial's share and time are checked") {
   }
 }
 
+TEST_CASE_METHOD(fixture, "L13 a reload that failed does not stand in the way of the next") {
+  mount();
+  tb.plugin("p", exits_at_once(tb));
+  CHECK(reload().outcome == reload_outcome::failed);
+  tb.plugin("p", make("2.0.0"));
+  CHECK(reload().outcome == reload_outcome::replaced);
+  CHECK(version() == "2.0.0");
+}
+
 // -- lazy and idle ----------------------------------------------------------------------------
 
 TEST_CASE_METHOD(fixture, "a lazy mount starts with its first call, which waits for it") {
@@ -437,6 +446,61 @@ TEST_CASE_METHOD(fixture,
   CHECK(tb.wait(tb.core().start("m")).status.state == mount_state::ready);
   CHECK(tb.wait(tb.core().start("m")).status.generation == 2);
   CHECK(version() == "1.0.0");
+}
+
+TEST_CASE_METHOD(fixture, "F12 a mount that is stopped while it starts leaves nothing behind") {
+  mount();
+  tb.plugin("p", silent());
+  tb.crash("p");
+  REQUIRE(status().state == mount_state::starting);
+  auto process = tb.process("p");
+  CHECK(tb.finish(tb.core().stop("m")).status.state == mount_state::stopped);
+  CHECK(process->peek());
+  CHECK(tb.starts("p") == 2);
+  tb.advance(1h);
+  CHECK(status().state == mount_state::stopped);
+  CHECK(tb.starts("p") == 2);
+}
+
+TEST_CASE_METHOD(fixture, "J12 L02 a stop ends a backoff: nothing starts any more") {
+  mount();
+  tb.crash("p");
+  tb.crash("p");
+  REQUIRE(status().state == mount_state::backoff);
+  auto waits = start("m/x");
+  tb.settle();
+  CHECK(tb.finish(tb.core().stop("m")).status.state == mount_state::stopped);
+  CHECK(tb.text_of(kj::mv(waits)) == "plugin_unavailable: mount 'm/' is stopped");
+  tb.advance(1h);
+  CHECK(tb.starts("p") == 2);
+}
+
+TEST_CASE_METHOD(fixture,
+                 "a transient plugin that ends well is started by the next call of a lazy mount") {
+  mount([](mount_spec& spec) {
+    spec.restart = restart_rule::transient;
+    spec.life.start = start_mode::lazy;
+  });
+  CHECK(version() == "1.0.0");
+  tb.process("p")->end(exit_status::exited(0));
+  tb.settle();
+  CHECK(status().state == mount_state::stopped);
+  CHECK(version() == "1.0.0");
+  CHECK(tb.starts("p") == 2);
+}
+
+TEST_CASE_METHOD(fixture, "a temporary plugin sleeps and wakes like any other") {
+  mount([](mount_spec& spec) {
+    spec.restart = restart_rule::temporary;
+    spec.life.idle_stop = 30s;
+  });
+  for (int i = 1; i <= 3; ++i) {
+    CHECK(version() == "1.0.0");
+    CHECK(status().generation == static_cast<std::uint64_t>(i));
+    tb.advance(30s);
+    tb.advance(tb.core().services().limits.stop_grace_ms);
+    CHECK(status().state == mount_state::stopped);
+  }
 }
 
 TEST_CASE_METHOD(fixture, "start does not lead out of quarantine") {

@@ -107,7 +107,9 @@ struct fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(fixture, "calls that wait are forwarded in order, before later ones") {
+TEST_CASE_METHOD(
+    fixture,
+    "J09 calls to a mount that is down wait, and are forwarded in order, before later ones") {
   auto first = call("1");
   auto second = call("2");
   turn();
@@ -120,7 +122,8 @@ TEST_CASE_METHOD(fixture, "calls that wait are forwarded in order, before later 
   CHECK(seen == std::vector<std::string>{"1", "2", "3"});
 }
 
-TEST_CASE_METHOD(fixture, "calls_waiting_max wait, and one more is overloaded at once") {
+TEST_CASE_METHOD(fixture,
+                 "J10 calls_waiting_max wait, and one more is overloaded at once and counted") {
   auto first = call("1");
   auto second = call("2");
   CHECK(call("3").wait(scope) == "overloaded");
