@@ -105,6 +105,7 @@ class reader {
       const auto found = fields.find(name);
       if (found == fields.end()) {
         std::vector<std::string> names;
+        names.reserve(fields.size());
         for (const auto& known : fields) names.push_back(known.first);
         refuse(key.source(), fmt::format("{} '{}' is not known", what, wire::escape_line(name)),
                suggestion(name, names));
