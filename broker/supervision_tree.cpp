@@ -90,9 +90,9 @@ kj::Promise<tree_node> supervision_tree::describe(broker_core& core) {
           for (const auto& child : root.children) {
             const auto& status = child.status;
             if (status.id == mounts_name) {
-              mounts.state = to_string(status.state);
-              if (status.restarts > 0) mounts.detail += ", " + restarts_text(status.restarts);
-              top.children.push_back(std::move(mounts));
+              auto& below = top.children.emplace_back(mounts);
+              below.state = to_string(status.state);
+              if (status.restarts > 0) below.detail += ", " + restarts_text(status.restarts);
             } else {
               top.children.push_back({status.id,
                                       child.kind,
