@@ -133,6 +133,7 @@ TEST_CASE("L17 a cycle of dependencies or parents is refused, and named") {
   CHECK(check_groups({group("a", "b"), group("b", "a")}).what ==
         "group 'a' is part of itself: a -> b -> a");
   std::vector<group_spec> ring;
+  ring.reserve(20);
   for (int i = 0; i < 20; ++i)
     ring.push_back(group("g" + std::to_string(i), "", {"g" + std::to_string((i + 1) % 20)}));
   CHECK(check_groups(ring).what.find("g0 -> g1 -> g2") != std::string::npos);
@@ -155,12 +156,14 @@ TEST_CASE("groups that name what is not there, or too much, are refused") {
   CHECK(check_groups({group(std::string(group_name_bytes_max, 'a'))}).what.empty());
   CHECK_FALSE(check_groups({group(std::string(group_name_bytes_max + 1, 'a'))}).what.empty());
   std::vector<group_spec> deep{group("g0")};
+  deep.reserve(group_depth_max + 1);
   for (std::size_t i = 1; i < group_depth_max; ++i)
     deep.push_back(group("g" + std::to_string(i), "g" + std::to_string(i - 1)));
   CHECK(check_groups(deep).what.empty());
   deep.push_back(group("last", deep.back().name));
   CHECK(check_groups(deep).what.find("group_depth_max") != std::string::npos);
   std::vector<group_spec> many;
+  many.reserve(groups_max + 1);
   for (std::size_t i = 0; i < groups_max; ++i) many.push_back(group("g" + std::to_string(i)));
   CHECK(check_groups(many).what.empty());
   many.push_back(group("one-more"));
