@@ -130,6 +130,7 @@ enum class actor_exit : std::uint8_t {
   permanent_failure,  // any actor: starting it again cannot help
   significant_ended,  // a supervisor: its significant children have ended (`auto_shutdown`). A
                       // `shutdown` too
+  failed,             // any actor: it cannot go on; an abnormal end
 };
 
 /// `text` is one line that says more.

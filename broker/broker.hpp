@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "broker/error.hpp"
+#include "broker/limits.hpp"
 #include "broker/value.hpp"
 
 namespace bulkhead {
@@ -178,10 +179,38 @@ struct response {
   std::string help;
 };
 
+/// Whom the end of a mount's instance concerns, within a group.
+enum class group_strategy : std::uint8_t {
+  one_for_one,   // that mount alone; each keeps rules of its own (mount_spec::supervision)
+  one_for_all,   // all mounts of the group
+  rest_for_one,  // it, and the mounts that joined the group after it
+};
+
+/// A group of mounts under a supervisor of their own.
+///
+/// With one_for_all and rest_for_one the mounts share their fate: when the instance of one ends and
+/// its restart rule says that it is to be started again, those concerned are stopped in good order,
+/// the newest first, and then started one after another in the order in which they were mounted.
+/// That counts as one restart in the group's window, waits by the group's backoff, and is not
+/// counted in the mounts' own, which have no say then. A group whose window is spent gives up: one
+/// without a parent quarantines those concerned; one with a parent ends and leaves the decision to
+/// the parent's strategy. With one_for_one the group's numbers are for defects of the broker's own
+/// actors.
+struct group_spec {
+  std::string name;  // [a-z0-9][a-z0-9_-]*, at most 64 bytes
+  group_strategy strategy = group_strategy::one_for_one;
+  restart_limits supervision{};
+  std::string parent{};              // the group that it is part of; empty: none
+  std::vector<std::string> after{};  // groups of the same parent that start before it and stop
+                                     // after it
+};
+
 struct broker_config {
   std::string state_directory;   // made if missing, mode 0700; one broker at a time
   std::string plugin_directory;  // plugins are named by their file here
   std::string socket_path{};     // empty: no socket, callers are in this process only
+  broker_limits limits{};
+  std::vector<group_spec> groups{};  // checked as check_groups() in broker/group_rules.hpp says
 };
 
 class broker_thread;

@@ -88,6 +88,24 @@ broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& p
   services_.save_entry = [this](mount_entry& entry, std::uint64_t generations_reserved) {
     return save(entry, generations_reserved);
   };
+  parent_.watch([this](const std::string& path, const mount_absence& why) { absent(path, why); });
+}
+
+/// A mount's actor is gone, for a while or for good, and its slot with nobody to switch it.
+void broker_core::absent(const std::string& path, const mount_absence& why) {
+  auto* route = routes_.exact(path);
+  if (route == nullptr || route->entry->closed) return;
+  auto& slot = *route->entry->slot;
+  if (why.state != mount_state::stopped)
+    services_.events.record(path, route->entry->generations_used, to_string(why.state), why.reason);
+  if (why.state == mount_state::backoff) {
+    slot.hold(fmt::format("it restarts in {}: {}", duration_text(why.backoff_left), why.reason));
+  } else if (why.state == mount_state::quarantined) {
+    slot.refuse(exception(error_kind::quarantined, fmt::format("mount '{}' is quarantined", path),
+                          why.reason, fmt::format("bulkhead reset {}", path)));
+  } else {
+    slot.hold(why.reason);  // its turn in the restart of its group comes
+  }
 }
 
 // -- mount ---------------------------------------------------------------------------------------
@@ -104,7 +122,18 @@ void broker_core::check(mount_spec& spec) {
            *taken == spec.path ? "there is a mount at this path"
                                : fmt::format("the mount '{}' overlaps with it", *taken),
            fmt::format("bulkhead unmount {}   |   choose another path", *taken));
+  if (auto problem = group_problem_of(spec); !problem.empty())
+    refuse(error_kind::invalid_argument, std::move(problem), "groups come from the configuration",
+           "bulkhead tree");
   check_plugin_file(services_.config.plugin_directory, spec.plugin);
+}
+
+/// Empty, or that the group is not there.
+std::string broker_core::group_problem_of(const mount_spec& spec) const {
+  const auto& groups = services_.config.groups;
+  const auto is_it = [&spec](const group_spec& each) { return each.name == spec.group; };
+  if (spec.group.empty() || std::any_of(groups.begin(), groups.end(), is_it)) return {};
+  return fmt::format("there is no group '{}'", wire::escape_line(spec.group));
 }
 
 std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
@@ -121,15 +150,15 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_spec spec) {
 
 kj::Promise<void> broker_core::start(const std::shared_ptr<mount_entry>& entry, bool mounting) {
   const auto path = entry->spec.path;
-  routes_.insert(path, mount_route{entry, {}, mounting, false});
-  auto make = [this, path]() -> caf::actor {
+  if (!knows(path)) routes_.insert(path, mount_route{entry, {}, mounting, false});
+  auto make = [this, path](const child_ticket& ticket) -> caf::actor {
     auto* route = routes_.exact(path);
     if (route == nullptr) return {};
-    route->actor = services_.reactor.system().spawn<mount_supervisor>(services_.reactor,
-                                                                      route->entry, services_);
+    route->actor = services_.reactor.system().spawn<mount_supervisor>(
+        services_.reactor, route->entry, services_, ticket);
     return caf::actor_cast<caf::actor>(route->actor);
   };
-  return parent_.add(path, std::move(make));
+  return parent_.add(path, entry->spec.group, std::move(make));
 }
 
 kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
@@ -284,18 +313,12 @@ kj::Promise<void> broker_core::forget(const std::string& path) {
       });
 }
 
-kj::Promise<void> broker_core::stop_mounts() {
+void broker_core::refuse_all() {
   stopping_ = true;
-  auto stops = kj::Vector<kj::Promise<void>>();
   for (auto& [path, route] : routes_) {
-    if (!route.unusable.empty()) continue;
+    route.entry->closed = true;
     route.entry->slot->refuse(exception(error_kind::broker_stopping, "the broker is stopping", {}));
-    stops.add(ask_.ask<mount_snapshot>(
-                      route.actor, mount_stop{services_.limits.drain_ms_max, "the broker stops"})
-                  .ignoreResult()
-                  .catch_([](kj::Exception&&) {}));
   }
-  return kj::joinPromises(stops.releaseAsArray());
 }
 
 // -- questions and orders ------------------------------------------------------------------------
@@ -320,7 +343,7 @@ mount_route& broker_core::require_usable(const std::string& path) {
 }
 
 mount_route& broker_core::require_settled(const std::string& path) {
-  auto& route = require(path);
+  auto& route = require_usable(path);
   if (route.mounting || route.leaving)
     refuse(error_kind::failed_precondition,
            fmt::format("'{}' is being {}", route.entry->spec.path,
@@ -342,13 +365,45 @@ kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
 }
 
 kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
-  if (route.unusable.empty()) return ask_.ask<mount_snapshot>(route.actor, mount_query{});
-  mount_snapshot shelved;
-  shelved.status.path = route.entry->spec.path;
-  shelved.status.uuid = route.entry->uuid;
-  shelved.status.state = mount_state::quarantined;
-  shelved.status.reason = route.unusable;
-  return shelved;
+  const auto& path = route.entry->spec.path;
+  if (!route.unusable.empty())
+    return snapshot_without_actor(*route.entry, {mount_state::quarantined, route.unusable, {}});
+  if (const auto why = parent_.absence(path)) return snapshot_without_actor(*route.entry, *why);
+  return ask_.ask<mount_snapshot>(route.actor, mount_query{}).then([this, path](auto&& now) {
+    now.status.restarts += parent_.restarts(path);
+    return kj::mv(now);
+  });
+}
+
+mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
+                                                   const mount_absence& why) const {
+  mount_snapshot result;
+  auto& status = result.status;
+  status.path = entry.spec.path;
+  status.uuid = entry.uuid;
+  status.plugin = entry.spec.plugin;
+  if (entry.face != nullptr) status.plugin_version = entry.face->version;
+  status.state = why.state;
+  status.reason = why.reason;
+  status.generation = entry.generations_used;
+  status.restarts = parent_.restarts(entry.spec.path);
+  const auto counters = entry.slot->counters();
+  status.calls_in_flight = counters.in_flight;
+  status.calls_waiting = counters.waiting;
+  status.calls_total = counters.total;
+  status.calls_failed = counters.failed;
+  result.backoff_left = why.backoff_left;
+  if (!entry.crashes.empty()) result.last_crash = entry.crashes.back();
+  return result;
+}
+
+/// Starts a mount whose actor is gone; answers as mount_await_start.
+kj::Promise<mount_snapshot> broker_core::revive(const std::string& path, bool reset) {
+  return parent_.revive(path, reset).then([this, path]() -> kj::Promise<mount_snapshot> {
+    auto& route = require(path);
+    if (parent_.absence(path)) return query(route);
+    return ask_.ask<mount_snapshot>(route.actor, mount_await_start{});
+  });
 }
 
 kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
@@ -367,22 +422,30 @@ kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
 }
 
 kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
-  return kj::evalNow(
-      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_restart{}); });
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_usable(path);
+    if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, false);
+    return ask_.ask<mount_snapshot>(route.actor, mount_restart{});
+  });
 }
 
 kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
-  return kj::evalNow(
-      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_reset{}); });
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_usable(path);
+    if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, true);
+    return ask_.ask<mount_snapshot>(route.actor, mount_reset{});
+  });
 }
 
 kj::Promise<mount_snapshot> broker_core::stop(const std::string& path) {
-  return kj::evalNow([&] { return ask_.ask<mount_snapshot>(require(path).actor, mount_halt{}); });
+  return kj::evalNow(
+      [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_halt{}); });
 }
 
 kj::Promise<mount_snapshot> broker_core::start(const std::string& path) {
-  return kj::evalNow([&] {
-    auto& route = require(path);
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_usable(path);
+    if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, false);
     return ask_.ask<mount_snapshot>(route.actor, mount_start{})
         .then([path = route.entry->spec.path](mount_snapshot&& now) {
           if (now.status.state == mount_state::quarantined)
@@ -469,6 +532,13 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
 
 kj::Promise<void> broker_core::load() {
   return load_page({}).then([this]() -> kj::Promise<void> {
+    // In a group the order of mounting counts.
+    std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
+      return a->created_unix_ms < b->created_unix_ms;
+    });
+    for (const auto& entry : std::exchange(restored_, {}))
+      services_.reactor.detach(start(entry, false));
+    parent_.open();
     // What cannot be told from somebody's data is not deleted.
     if (!views_are_known_) return kj::READY_NOW;
     return sweep_views({});
@@ -500,7 +570,8 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   entry->created_unix_ms = stored.created_unix_ms;
   entry->generations_reserved = stored.generations_reserved;
   entry->generations_used = stored.generations_used;
-  services_.reactor.detach(start(entry, false));
+  restored_.push_back(entry);
+  routes_.insert(path, mount_route{entry, {}, false, false});
 }
 
 /// Fills `stored` as far as the record can be read. Empty, or why it cannot be used.

@@ -50,8 +50,9 @@ class broker_core {
   /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished
   /// operations left.
   kj::Promise<void> load();
-  /// Refuses calls and stops all mounts, at once and in good order. They stay in the store.
-  kj::Promise<void> stop_mounts();
+  /// Refuses calls and mounts from now on. Who stops the mounts then, in their order, is their
+  /// supervisors; they stay in the store.
+  void refuse_all();
 
   kj::Promise<mount_snapshot> mount(mount_spec spec);
   kj::Promise<void> unmount(std::string path);
@@ -98,6 +99,10 @@ class broker_core {
   kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
   kj::Promise<void> forget(const std::string& path);
   kj::Promise<mount_snapshot> query(const mount_route& route);
+  mount_snapshot snapshot_without_actor(mount_entry& entry, const mount_absence& why) const;
+  kj::Promise<mount_snapshot> revive(const std::string& path, bool reset);
+  void absent(const std::string& path, const mount_absence& why);
+  std::string group_problem_of(const mount_spec& spec) const;
   mount_route& require_usable(const std::string& path);
   mount_route& require_settled(const std::string& path);
   kj::Promise<void> load_page(std::string after);
@@ -111,8 +116,9 @@ class broker_core {
   asker& ask_;
   mounts_parent& parent_;
   route_table<mount_route> routes_;
-  std::set<std::string> shelved_views_;  // uuids
-  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
+  std::vector<std::shared_ptr<mount_entry>> restored_;  // while load() reads
+  std::set<std::string> shelved_views_;                 // uuids
+  bool views_are_known_ = true;  // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

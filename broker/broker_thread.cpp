@@ -15,6 +15,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
+#include "broker/group_rules.hpp"
 #include "broker/listener.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"
@@ -56,6 +57,8 @@ struct scheduler_config : caf::actor_system_config {
 
 void check_config(const broker_config& config) {
   struct stat info {};
+  if (const auto problem = check_groups(config.groups); !problem.what.empty())
+    throw error(error_kind::invalid_argument, problem.what, {}, "correct the configuration");
   if (config.state_directory.empty())
     throw error(error_kind::invalid_argument, "no state directory is named", {},
                 "name one, as with --state DIR");
@@ -79,10 +82,11 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         random(random_seed()),
         store(ask(), {}),
         services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
-        tree(ask(), loop, random_seed(), workers(system)),
-        core(services, ask(), tree),
+        tree(ask(), loop, random_seed(), workers(system), services.config.groups),
+        core(services, ask(), tree.mounts()),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
+    services.limits = services.config.limits;
     facts.socket_path = services.config.socket_path;
     facts.started = std::chrono::steady_clock::now();
     facts.clients = [this] { return socket.get() == nullptr ? 0U : socket->clients(); };
@@ -127,18 +131,14 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         });
   }
 
-  /// The first steps of the stop; end_actors() is the rest. A step that fails is told and does not
-  /// keep the others from happening.
+  /// The first steps of the stop; end_actors() is the rest.
   kj::Promise<void> take_down() {
     if (socket.get() != nullptr) socket->close();
     ask().stopping();
-    return core.stop_mounts()
-        .catch_([](kj::Exception&& problem) { tell("the mounts did not stop cleanly", problem); })
-        .then([this] {
-          tree.stop();
-          return root_ended.addBranch();
-        })
-        .catch_([](kj::Exception&& problem) { tell("supervision did not end cleanly", problem); });
+    core.refuse_all();
+    tree.stop();
+    return root_ended.addBranch().catch_(
+        [](kj::Exception&& problem) { tell("supervision did not end cleanly", problem); });
   }
 
   kj::Promise<void> end_actors() {

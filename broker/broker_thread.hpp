@@ -5,9 +5,9 @@
 // down.
 //
 //   start   actor system, reactor, store, supervisors, core, mounts, listener
-//   stop    no new connections; mounts drained and stopped, all at once; supervisors, and with them
-//           spawner and store; work of other threads that still waits; connections; what actors
-//           are left; reactor; actor system
+//   stop    no new connections and calls; supervisors, from the leaves to root: mounts drained and
+//           stopped, groups before those that they depend on, then spawner and store; work of other
+//           threads that still waits; connections; what actors are left; reactor; actor system
 //
 // Connections outlive the mounts and the store, so that clients hear how their last calls ended.
 //

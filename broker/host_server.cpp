@@ -2,6 +2,7 @@
 #include "broker/host_server.hpp"
 
 #include "broker/convert.hpp"
+#include "broker/revocable_store.hpp"
 #include "broker/view.hpp"
 
 namespace bulkhead {
@@ -14,7 +15,13 @@ class host_server final : public schema::Host::Server {
       : services_(services),
         entry_(std::move(entry)),
         generation_(generation),
-        view_(make_view(entry_->storage, entry_->uuid)) {}
+        storage_(std::make_shared<revocable_store>(entry_->storage)),
+        view_(make_view(storage_, entry_->uuid)) {}
+  /// Its link has ended, and the instance with it.
+  ~host_server() noexcept(false) {
+    storage_->end(exception(error_kind::plugin_unavailable, "the instance that asked has ended"));
+  }
+  KJ_DISALLOW_COPY(host_server);
 
   kj::Promise<void> view(ViewContext context) override {
     context.getResults().setView(view_);
@@ -36,6 +43,7 @@ class host_server final : public schema::Host::Server {
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
+  std::shared_ptr<revocable_store> storage_;
   schema::View::Client view_;
 };
 

@@ -113,6 +113,7 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
   const auto sentence = describe_end(report);
   abandon_reload(fmt::format("the instance that it was to replace ended meanwhile: {}", sentence));
   if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
+  permanent_failure_ = news.end.permanent;
   const bool crash = ended_by_itself(news.end);
   if (crash) services_.events.record(report.mount, news.generation, "crashed", sentence);
   const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;

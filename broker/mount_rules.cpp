@@ -56,18 +56,11 @@ void check_options(const std::vector<option>& options, const broker_limits& limi
 }
 
 void check_supervision(const restart_limits& rules) {
-  const auto bad = [](const char* field, std::string why) {
-    invalid(fmt::format("supervision.{} is out of range", field), std::move(why));
-  };
-  if (rules.period.count() <= 0 || rules.period > supervision_span_max)
-    bad("period", "it is 1 ms to 24 h");
-  if (rules.intensity > restart_intensity_max)
-    bad("intensity", fmt::format("it is at most {}", restart_intensity_max));
-  if (rules.backoff_max.count() < 0 || rules.backoff_max > supervision_span_max)
-    bad("backoff_max", "it is at most 24 h");
-  if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
-    bad("backoff_first", "it is at most backoff_max");
-  if (rules.backoff_stable.count() <= 0) bad("backoff_stable", "it is at least 1 ms");
+  const auto problem = supervision_problem(rules);
+  if (problem.empty()) return;
+  const auto end_of_name = problem.find(':');
+  invalid(fmt::format("supervision.{} is out of range", problem.substr(0, end_of_name)),
+          problem.substr(end_of_name + 2));
 }
 
 void check_span(const char* field, std::chrono::milliseconds value, std::chrono::milliseconds least,
@@ -109,6 +102,19 @@ void check_calls(const call_rules& calls, const broker_limits& limits) {
 }
 
 }  // namespace
+
+std::string supervision_problem(const restart_limits& rules) {
+  if (rules.period.count() <= 0 || rules.period > supervision_span_max)
+    return "period: it is 1 ms to 24 h";
+  if (rules.intensity > restart_intensity_max)
+    return fmt::format("intensity: it is at most {}", restart_intensity_max);
+  if (rules.backoff_max.count() < 0 || rules.backoff_max > supervision_span_max)
+    return "backoff_max: it is at most 24 h";
+  if (rules.backoff_first.count() < 0 || rules.backoff_first > rules.backoff_max)
+    return "backoff_first: it is at most backoff_max";
+  if (rules.backoff_stable.count() <= 0) return "backoff_stable: it is at least 1 ms";
+  return {};
+}
 
 void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
   std::string problem;

@@ -11,6 +11,9 @@
 
 namespace bulkhead {
 
+/// Empty, or what is wrong, as "FIELD: it is at most N".
+std::string supervision_problem(const restart_limits& rules);
+
 /// Checks every field and puts `spec.path` into its normal form. Fails with invalid_argument.
 void check_mount_spec(mount_spec& spec, const broker_limits& limits);
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "actors/supervisor.hpp"
 #include "broker/convert.hpp"
 
 namespace bulkhead {
@@ -14,8 +15,21 @@ namespace {
 constexpr const char* instance_id = "instance";
 constexpr const char* asleep = "it starts with its next call";
 
-supervisor_policy policy_of(const mount_spec& spec) {
+bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [&name](const group_spec& each) {
+    return each.name == name && each.strategy != group_strategy::one_for_one;
+  });
+}
+
+supervisor_policy policy_of(const mount_spec& spec, bool shares_fate) {
   supervisor_policy policy;
+  if (shares_fate) {
+    // The first end that calls for a restart is the end of the actor.
+    policy.intensity = 0;
+    policy.when_spent = give_up::escalate;
+    policy.asked = asked_start::may_fail;
+    return policy;
+  }
   policy.intensity = spec.supervision.intensity;
   policy.period = spec.supervision.period;
   policy.backoff.first = spec.supervision.backoff_first;
@@ -47,16 +61,28 @@ mount_state state_of(child_state state, bool leaving) {
 }  // namespace
 
 mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
-                                   std::shared_ptr<mount_entry> entry, broker_services& services)
+                                   std::shared_ptr<mount_entry> entry, broker_services& services,
+                                   child_ticket ticket)
     : hosted(config, loop),
       services_(services),
       entry_(std::move(entry)),
-      core_(policy_of(entry_->spec), services.random) {}
+      shares_fate_(shares_fate(entry_->spec.group, services.config.groups)),
+      ticket_(std::move(ticket)),
+      core_(policy_of(entry_->spec, shares_fate_), services.random) {}
 
 mount_supervisor::~mount_supervisor() noexcept = default;
 
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
+  set_exit_handler([this](caf::exit_msg& order) {
+    const bool nothing_runs = live_.ended && old_.empty();
+    if (finishing_ || nothing_runs || order.reason != caf::exit_reason::user_shutdown)
+      quit(order.reason);
+    else if (entry_->closed)
+      leave({services_.limits.drain_ms_max, "the broker stops"});
+    else
+      leave({std::chrono::milliseconds{0}, "its group restarts"});
+  });
   const auto self = caf::actor_cast<mount_actor>(this->ctrl());
   entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
     if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
@@ -153,6 +179,7 @@ std::vector<action::report> mount_supervisor::step(const supervisor_event& what)
     if (const auto* report = std::get_if<action::report>(&each)) reports.push_back(*report);
     perform(each);
   }
+  if (!starting_) tell_started();
   // Whoever waits for a start hears when none is under way any more, for whatever reason.
   if (!starting_ && !waiters_.empty()) {
     const auto child = core_.status(instance_id, services_.clock.now());
@@ -161,6 +188,20 @@ std::vector<action::report> mount_supervisor::step(const supervisor_event& what)
     answer_waiters(well ? std::string() : child->reason);
   }
   return reports;
+}
+
+/// Whoever depends on this mount need not wait any longer, however its first start ended.
+void mount_supervisor::tell_started() {
+  const bool nothing_yet = live_.generation == 0 && entry_->spec.life.start == start_mode::eager &&
+                           !core_.status(instance_id, services_.clock.now());
+  if (core_.phase() == supervisor_phase::running && !nothing_yet)
+    report_ready(std::exchange(ticket_, {}));
+}
+
+void mount_supervisor::end_with_group(const std::string& reason) {
+  if (!leaving_ && !entry_->closed) entry_->slot->hold("its group restarts");
+  answer_waiters(reason);
+  stop(make_exit(permanent_failure_ ? actor_exit::permanent_failure : actor_exit::failed, reason));
 }
 
 void mount_supervisor::perform(const supervisor_action& what) {
@@ -173,7 +214,8 @@ void mount_supervisor::perform(const supervisor_action& what) {
                  mount_tick{timer->id});
   } else if (const auto* report = std::get_if<action::report>(&what)) {
     enter(*report);
-  } else if (std::holds_alternative<action::finish>(what)) {
+  } else if (const auto* finished = std::get_if<action::finish>(&what)) {
+    if (finished->why != action::finish::kind::stopped) return end_with_group(finished->reason);
     finishing_ = true;
     finish();
   }
@@ -357,17 +399,22 @@ caf::result<mount_snapshot> mount_supervisor::halt() {
 caf::result<mount_snapshot> mount_supervisor::begin_stop(const mount_stop& order) {
   auto waiter = make_response_promise<mount_snapshot>();
   stop_waiters_.push_back(waiter);
-  if (leaving_) return waiter;
-  abandon_reload("the mount is being removed");
+  leave(order);
+  return waiter;
+}
+
+void mount_supervisor::leave(const mount_stop& order) {
+  if (leaving_) return;
+  abandon_reload(order.reason);
   leaving_ = true;
   stop_reason_ = order.reason;
   forget_ = order.forget;
+  if (!entry_->closed) entry_->slot->hold(order.reason);
   services_.events.record(entry_->spec.path, live_.generation, "draining", order.reason);
   run(entry_->slot->drained(order.drain_max.count() * kj::MILLISECONDS).then([this] {
     for (auto& each : old_) stop_instance(each, false);
     this->send(this, mount_drained{});
   }));
-  return waiter;
 }
 
 caf::result<mount_signalled> mount_supervisor::signal(int number) {

@@ -18,6 +18,10 @@
 // stopped, quarantined - calls fail at once with the reason. While the mount is being removed the
 // slot has been told to refuse and stays so.
 //
+// In a group whose mounts share their fate (broker/mount_tree.hpp) the actor does not restart its
+// instance: it ends, with the reason, and its supervisor makes another when its turn has come. An
+// exit message stops the instance in good order, as its group does with it.
+//
 // Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
 // and yet no generation repeats after a crash of the broker.
 //
@@ -42,9 +46,10 @@ namespace bulkhead {
 
 class mount_supervisor final : public hosted<mount_actor::base> {
  public:
-  /// `services` outlives the actor.
+  /// `services` outlives the actor. `ticket` is where it tells that its first start has ended.
   mount_supervisor(caf::actor_config& config, bulkhead::reactor& loop,
-                   std::shared_ptr<mount_entry> entry, broker_services& services);
+                   std::shared_ptr<mount_entry> entry, broker_services& services,
+                   child_ticket ticket);
   ~mount_supervisor() noexcept override;
 
   const char* name() const override { return "mount"; }
@@ -81,6 +86,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void know_child();
   void start_up();
   std::vector<action::report> step(const supervisor_event& what);
+  void tell_started();
+  void end_with_group(const std::string& reason);
   void perform(const supervisor_action& what);
   void perform_start(std::uint64_t generation);
   void perform_stop(const action::stop_child& what);
@@ -128,12 +135,15 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void answer_waiters(const std::string& failure);
   caf::result<mount_snapshot> halt();
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
+  void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
   caf::result<mount_signalled> signal(int number);
   mount_snapshot snapshot(const std::string& start_failure = {});
 
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
+  bool shares_fate_;     // in its group: the group's supervisor decides on restarts
+  child_ticket ticket_;  // until used
   supervisor_core core_;
   run_of live_;
   std::optional<reload_run> reload_;
@@ -148,6 +158,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::string stop_reason_;
   std::vector<snapshot_promise> stop_waiters_;
   bool reserving_ = false;
+  bool permanent_failure_ = false;  // the last end: starting again cannot help
 };
 
 }  // namespace bulkhead

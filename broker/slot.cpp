@@ -15,6 +15,16 @@ using capnp::ClientHook;
 
 namespace {
 
+/// Neither a plugin's words nor the broker's, which name their kind: a text of libcapnp, of no use
+/// to a caller.
+bool is_the_library_s(const kj::Exception& problem) {
+  using type = kj::Exception::Type;
+  if (problem.getType() != type::FAILED && problem.getType() != type::DISCONNECTED) return false;
+  const std::string_view text(problem.getDescription().cStr(), problem.getDescription().size());
+  return !wire::parse_error(problem, wire::plugin_hops_at_broker).from_plugin() &&
+         text.find("\ndetail: kind=") == std::string_view::npos;
+}
+
 /// The breaker counts what was not answered in time, and what the plugin itself says it is too busy
 /// for. Any other error of a plugin is an answer; a crash is the supervisor's business.
 bool counts_as_unanswered(schema::ErrorKind kind) {
@@ -443,8 +453,9 @@ slot::call_result slot::fail(kj::Exception reason) {
   return {kj::Promise<void>(kj::cp(reason)), capnp::newBrokenPipeline(kj::mv(reason))};
 }
 
-void slot::call_failed(call_record& record, kj::Exception problem) {
+void slot::call_failed(call_record& record, kj::Exception raw) {
   ++failed_;
+  auto problem = is_the_library_s(raw) ? link_failed(raw.getType()) : kj::mv(raw);
   const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
   if (counts_against_trial(said.kind)) ++record.on->tally.failures;
   if (counts_as_unanswered(said.kind)) record.unanswered();
@@ -459,6 +470,17 @@ void slot::call_failed(call_record& record, kj::Exception problem) {
     kj::throwRecoverableException(wire::clean_exception(problem));
   else
     kj::throwRecoverableException(kj::mv(problem));
+}
+
+/// A call's link failed below the plugin's code and above the frames: a message that the RPC
+/// protocol does not allow. Which end is at fault is not told apart.
+kj::Exception slot::link_failed(kj::Exception::Type type) const {
+  const auto kind = type == kj::Exception::Type::DISCONNECTED
+                        ? schema::ErrorKind::PLUGIN_CRASHED
+                        : schema::ErrorKind::PROTOCOL_VIOLATION;
+  return error(kind, fmt::format("a call to '{}' was cut off", path_),
+               "a message did not keep to the protocol; whether the call took effect is not known",
+               fmt::format("bulkhead why {}   |   bulkhead logs {}", path_, path_));
 }
 
 kj::Exception slot::error(schema::ErrorKind kind, std::string what, std::string why,

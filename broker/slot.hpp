@@ -159,6 +159,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   call_result forward(const method& what, context_ptr context);
   call_result wait(const method& what, context_ptr context);
   call_result fail(kj::Exception reason);
+  kj::Exception link_failed(kj::Exception::Type type) const;
   void call_failed(call_record& record, kj::Exception problem);
 
   lane& choose_lane();

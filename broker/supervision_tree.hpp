@@ -4,7 +4,9 @@
 // The broker's supervision tree.
 //
 //     root (one_for_one) ── store · spawner
-//          └─ mounts (one_for_one, dynamic) ── one supervisor per mount ── its instance
+//          └─ mounts ── groups ── one supervisor per mount ── its instance
+//
+// Root is here, what is below "mounts" in broker/mount_tree.hpp.
 //
 // A store or spawner that fails is started again, and who uses it gets the new one. A mount's actor
 // that fails (a defect: plugins cannot make it) is started again and keeps its slot; one that fails
@@ -19,8 +21,7 @@
 #include "actors/asker.hpp"
 #include "actors/supervisor_messages.hpp"
 #include "broker/broker_core.hpp"
-#include "broker/mounts_parent.hpp"
-#include "broker/tree_node.hpp"
+#include "broker/mount_tree.hpp"
 
 namespace bulkhead {
 
@@ -30,10 +31,12 @@ struct tree_worker {
   std::function<caf::actor()> make;
 };
 
-class supervision_tree final : public mounts_parent {
+class supervision_tree {
  public:
-  /// Starts root with its workers, in order, and "mounts" behind them. `ask` outlives the tree.
-  supervision_tree(asker& ask, reactor& loop, std::uint64_t seed, std::vector<tree_worker> workers);
+  /// Starts root with its workers, in order; "mounts" follows when it is opened. `ask` outlives the
+  /// tree; `groups` have passed check_groups().
+  supervision_tree(asker& ask, reactor& loop, std::uint64_t seed, std::vector<tree_worker> workers,
+                   std::vector<group_spec> groups = {});
 
   /// Resolves when every worker has been started for the first time.
   kj::Promise<void> started();
@@ -42,15 +45,16 @@ class supervision_tree final : public mounts_parent {
   /// Ends all of it, in reverse order; `ended` resolves then.
   void stop();
 
-  kj::Promise<void> add(std::string id, std::function<caf::actor()> make) override;
-  kj::Promise<void> remove(std::string id) override;
+  mount_tree& mounts() { return mounts_; }
 
   kj::Promise<tree_node> describe(broker_core& core);
 
  private:
+  void root_observed(const action::report& news);
+
   asker& ask_;
+  mount_tree mounts_;
   supervisor_actor root_;
-  supervisor_actor mounts_;
 };
 
 }  // namespace bulkhead

@@ -183,7 +183,8 @@ class Script:
 
 
 class Broker:
-    """A daemon on a directory of its own. `plugins`: names to offer; all when left out."""
+    """A daemon on a directory of its own. Before the start: `flags` are added to its command line,
+    `command` replaces it."""
 
     def __init__(self, directory=None):
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="bulkhead-system-"))
@@ -192,6 +193,8 @@ class Broker:
         self.plugins = self.directory / "plugins"
         self.address = f"unix:{self.socket}"
         self.process = None
+        self.flags = []
+        self.command = None
         if not self.plugins.exists():
             self.plugins.mkdir()
             for source in (settings.plugins, settings.bad_plugins):
@@ -204,8 +207,10 @@ class Broker:
         return self.process.pid
 
     def popen(self, **changes):
+        if self.command:
+            return self.command
         words = {"socket": self.socket, "state": self.state, "plugins": self.plugins, **changes}
-        command = [settings.bulkheadd]
+        command = [settings.bulkheadd, *self.flags]
         for name, value in words.items():
             command += [f"--{name}", str(value)]
         return command

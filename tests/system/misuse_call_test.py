@@ -237,7 +237,7 @@ class Misuse(harness.NeighbourTest):
         self.assert_says(self.provoke("exit-on-call"), 1, "exited with status 0")
         self.assertEqual(self.broker.status(self.path)["state"], "stopped")
         self.assert_says(self.broker.cli("read", self.path + "x"), 3, "is stopped",
-                         f"try: bulkhead restart {self.path}")
+                         f"try: bulkhead start {self.path}")
         self.broker.ok("restart", self.path)
         self.assert_says(self.provoke("exit-7-on-call"), 1, "exited with status 7")
         self.broker.wait_state(self.path, "ready")

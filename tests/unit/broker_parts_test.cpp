@@ -11,6 +11,7 @@
 #include "broker/fair_store.hpp"
 #include "broker/limits.hpp"
 #include "broker/mount_record.hpp"
+#include "broker/revocable_store.hpp"
 #include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -191,4 +192,33 @@ TEST_CASE("a share lets view_calls_in_store_max operations in, the others wait i
   auto f = ask("f");
   turn();
   CHECK(whole.asked.size() == 5);
+}
+
+TEST_CASE("what an instance queued and did not live to see never enters the store") {
+  kj::EventLoop loop;
+  kj::WaitScope scope(loop);
+  held_store whole;
+  auto share = std::make_shared<fair_store>(whole, 1);
+  revocable_store dead(share);
+  revocable_store successor(share);
+  const auto ask = [](revocable_store& of, const char* key) {
+    range_request request;
+    request.keys = key_range::one(key);
+    return of.range(request).ignoreResult().eagerlyEvaluate(nullptr);
+  };
+  const auto turn = [&scope] {
+    for (int i = 0; i < 10; ++i) kj::evalLater([] {}).wait(scope);
+  };
+  auto inside = ask(dead, "inside");
+  auto queued = ask(dead, "queued");
+  auto next = ask(successor, "next");
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"inside"});
+  dead.end(exception(error_kind::plugin_unavailable, "the instance has ended"));
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"inside", "next"});
+  CHECK_THROWS_AS(queued.wait(scope), kj::Exception);
+  auto late = ask(dead, "late");
+  CHECK_THROWS_AS(late.wait(scope), kj::Exception);
+  CHECK(whole.asked.size() == 2);
 }

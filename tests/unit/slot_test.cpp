@@ -5,6 +5,7 @@
 #include "broker/slot.hpp"
 
 #include <kj/debug.h>
+
 #include <catch2/catch.hpp>
 
 #include <vector>
@@ -22,6 +23,8 @@ class recorder final : public schema::Backend::Server {
     seen_.emplace_back(context.getParams().getRequest().getPath().cStr());
     context.allowCancellation();
     if (seen_.back() == "hang") return kj::NEVER_DONE;
+    if (seen_.back() == "raw") return KJ_EXCEPTION(FAILED, "expected question != nullptr");
+    if (seen_.back() == "lost") return KJ_EXCEPTION(DISCONNECTED, "Peer disconnected.");
     if (seen_.back() == "later") {
       auto answer = kj::newPromiseAndFulfiller<void>();
       later.push_back(kj::mv(answer.fulfiller));
@@ -199,6 +202,20 @@ TEST_CASE_METHOD(fixture, "drained resolves with the last call in flight, or aft
       subject->drained(1 * kj::SECONDS).then([&done] { done = true; }).eagerlyEvaluate(nullptr);
   advance(1 * kj::SECONDS);
   CHECK(done);
+}
+
+TEST_CASE_METHOD(fixture, "what the RPC library says of a broken link is told in our words") {
+  serve();
+  const auto text_of = [this](const char* path) {
+    auto request = subject->backend().handleRequest();
+    request.initRequest().setPath(path);
+    auto problem = kj::runCatchingExceptions([&] { request.send().wait(scope); });
+    return wire::parse_error(KJ_REQUIRE_NONNULL(problem), wire::plugin_hops_at_broker);
+  };
+  CHECK(text_of("raw").kind == schema::ErrorKind::PROTOCOL_VIOLATION);
+  CHECK(text_of("raw").what == "a call to 'm/' was cut off");
+  CHECK(text_of("lost").kind == schema::ErrorKind::PLUGIN_CRASHED);
+  CHECK(subject->counters().failed == 3);
 }
 
 // -- the breaker ------------------------------------------------------------------------------

@@ -135,8 +135,9 @@ struct testing_config : caf::actor_system_config {
 
 class test_broker {
  public:
-  test_broker()
-      : io_(kj::setupAsyncIo()),
+  explicit test_broker(std::vector<group_spec> groups = {})
+      : groups_(std::move(groups)),
+        io_(kj::setupAsyncIo()),
         system_(config_),
         engine_(sqlite_store::in_memory([] { return std::uint64_t{0}; })),
         store_(*engine_),
@@ -145,12 +146,13 @@ class test_broker {
         parts_(std::make_unique<parts>(*this)) {
     std::filesystem::create_directories(directory_);
     wait(parts_->tree.started());
+    wait(parts_->core.load());
+    settle();
   }
   ~test_broker() {
     parts_->session = nullptr;
     auto ended = parts_->tree.ended();
-    auto stopped = parts_->core.stop_mounts();
-    finish(kj::mv(stopped));
+    parts_->core.refuse_all();
     parts_->tree.stop();
     finish(kj::mv(ended));
     parts_->loop.exit_all(caf::exit_reason::user_shutdown);
@@ -173,9 +175,10 @@ class test_broker {
            }});
   }
 
-  mount_snapshot mount(const std::string& path, const std::string& file,
-                       restart_limits rules = {}) {
+  mount_snapshot mount(const std::string& path, const std::string& file, restart_limits rules = {},
+                       const std::string& group = {}) {
     mount_spec spec;
+    spec.group = group;
     spec.path = path;
     spec.plugin = file;
     spec.supervision = rules;
@@ -183,6 +186,7 @@ class test_broker {
   }
   mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
   broker_core& core() { return parts_->core; }
+  supervision_tree& tree() { return parts_->tree; }
   event_log& events() { return parts_->services.events; }
   schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
 
@@ -276,7 +280,7 @@ class test_broker {
         : loop(owner.system_, owner.io_, owner.timer_),
           asking(owner.system_.spawn<asker>(loop)),
           random(0.0),
-          services{{"", owner.directory_.string(), ""},
+          services{{"", owner.directory_.string(), "", {}, owner.groups_},
                    {},
                    loop,
                    owner.clock_,
@@ -290,8 +294,9 @@ class test_broker {
                  [this, &owner] {
                    services.spawner = owner.system_.spawn<test_spawner>(loop, owner);
                    return caf::actor_cast<caf::actor>(services.spawner);
-                 }}}),
-          core(services, *caf::actor_cast<asker*>(asking), tree) {
+                 }}},
+               owner.groups_),
+          core(services, *caf::actor_cast<asker*>(asking), tree.mounts()) {
       facts.clients = [] { return 1U; };
       facts.tree = [this] { return tree.describe(core); };
       session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
@@ -348,6 +353,7 @@ class test_broker {
     return answer;
   }
 
+  std::vector<group_spec> groups_;
   testing_config config_;
   kj::AsyncIoContext io_;
   kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};

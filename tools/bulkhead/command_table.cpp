@@ -18,6 +18,7 @@ std::vector<command_spec> mount_commands() {
          "When an ended instance is started again",
          false,
          {"permanent", "transient", "temporary"}},
+        {"group", '\0', "NAME", "Join this group of the configuration"},
         {"intensity", '\0', "N", "Restarts allowed in the period (3); one more quarantines"},
         {"period", '\0', "TIME", "The period that restarts are counted in (30s)"},
         {"backoff-first", '\0', "TIME", "What the second restart in a row waits (100ms)"},

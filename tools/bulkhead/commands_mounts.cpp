@@ -24,7 +24,7 @@ void set_supervision(schema::MountSpec::Builder spec, const invocation& command)
   for (const char* flag : {"intensity", "period", "backoff-first", "backoff-max", "backoff-stable"})
     any = any || command.has(flag);
   if (!any) return;
-  constexpr std::uint64_t intensity_max = 1'000'000;
+  constexpr std::uint64_t intensity_max = std::numeric_limits<std::uint32_t>::max();
   auto rules = spec.initSupervision();
   if (command.has("intensity"))
     rules.setIntensity(static_cast<std::uint32_t>(
@@ -75,6 +75,7 @@ exit_code run_mount(environment& in, const invocation& command) {
   spec.setPlugin(command.arguments[1].c_str());
   spec.setDescription(command.value("description").c_str());
   spec.setRestart(restart_type(command.value("restart")));
+  if (command.has("group")) spec.setGroup(command.value("group").c_str());
   set_supervision(spec, command);
   const auto options = command.values("option");
   auto list = spec.initOptions(static_cast<capnp::uint>(options.size()));

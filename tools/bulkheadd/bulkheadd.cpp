@@ -10,12 +10,16 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 #include "broker/broker.hpp"
+#include "broker/config_file.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
 
 namespace {
@@ -24,6 +28,8 @@ constexpr int exit_failed = 1;
 
 struct options {
   bulkhead::broker_config config;
+  std::string config_file;
+  bool check = false;
   bool dev = false;
 };
 
@@ -112,6 +118,58 @@ int serve(const options& chosen) {
   return failed ? exit_failed : 0;
 }
 
+/// What the file says, where the command line says nothing.
+void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::broker_config& config) {
+  const auto adopt = [&app](const char* flag, const std::optional<std::string>& value,
+                            std::string& to) {
+    if (value && app.count(flag) == 0) to = *value;
+  };
+  adopt("--socket", file.socket, config.socket_path);
+  adopt("--state", file.state, config.state_directory);
+  adopt("--plugins", file.plugins, config.plugin_directory);
+  config.limits = file.limits;
+  config.groups = file.groups;
+}
+
+/// A directory for --dev, deleted with this object.
+class scratch {
+ public:
+  scratch() : path_((std::filesystem::temp_directory_path() / "bulkhead-dev-XXXXXX").string()) {
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "no directory can be made for --dev");
+    fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n", path_);
+  }
+  ~scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  scratch(const scratch&) = delete;
+  scratch& operator=(const scratch&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+int run(const CLI::App& app, options& chosen) {
+  if (!chosen.config_file.empty()) {
+    take(bulkhead::read_config(chosen.config_file), app, chosen.config);
+    if (chosen.check) {
+      fmt::print("{}: good, {} group{}\n", chosen.config_file, chosen.config.groups.size(),
+                 chosen.config.groups.size() == 1 ? "" : "s");
+      return 0;
+    }
+  }
+  std::optional<scratch> directory;
+  if (chosen.dev) {
+    directory.emplace();
+    if (app.count("--socket") == 0)
+      chosen.config.socket_path = directory->path() + "/bulkhead.sock";
+    if (app.count("--state") == 0) chosen.config.state_directory = directory->path() + "/state";
+  }
+  return serve(chosen);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -121,6 +179,10 @@ int main(int argc, char** argv) {
   chosen.config.plugin_directory = plugin_directory();
   CLI::App app{"The Bulkhead plugin broker."};
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
+  auto* config = app.add_option("--config", chosen.config_file,
+                                "Read this TOML file; flags win over what it says");
+  app.add_flag("--check", chosen.check, "Read the configuration, say whether it is good, and end")
+      ->needs(config);
   app.add_option("--socket", chosen.config.socket_path, "Listen on this unix socket")
       ->capture_default_str();
   app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")
@@ -130,27 +192,12 @@ int main(int argc, char** argv) {
   app.add_flag("--dev", chosen.dev,
                "Development: state and socket in a new directory that goes with the broker");
   CLI11_PARSE(app, argc, argv);
-
-  std::string scratch;
-  if (chosen.dev) {
-    scratch = (std::filesystem::temp_directory_path() / "bulkhead-dev-XXXXXX").string();
-    if (::mkdtemp(scratch.data()) == nullptr) {
-      fmt::print(stderr, "error: no directory can be made for --dev\n");
-      return exit_failed;
-    }
-    if (app.count("--socket") == 0) chosen.config.socket_path = scratch + "/bulkhead.sock";
-    if (app.count("--state") == 0) chosen.config.state_directory = scratch + "/state";
-    fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n", scratch);
-  }
-  int status = exit_failed;
   try {
-    status = serve(chosen);
+    return run(app, chosen);
   } catch (const bulkhead::error& problem) {
     print(problem);
   } catch (const std::exception& problem) {
     fmt::print(stderr, "error: {}\n", problem.what());
   }
-  std::error_code ignored;
-  if (!scratch.empty()) std::filesystem::remove_all(scratch, ignored);
-  return status;
+  return exit_failed;
 }

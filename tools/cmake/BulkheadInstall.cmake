@@ -10,6 +10,7 @@ include(GNUInstallDirs)
 set(bulkhead_public_headers
   broker/broker.hpp
   broker/error.hpp
+  broker/limits.hpp
   broker/typed.hpp
   broker/value.hpp
   broker/client/*.hpp

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The configuration of the daemon, as a TOML file. Pure: text in, values or an error out.
+//
+//     socket  = "/run/bulkhead/bulkhead.sock"
+//     state   = "/var/lib/bulkhead"
+//     plugins = "/usr/lib/bulkhead/plugins"
+//
+//     [limits]                     # names and units as `bulkhead limits` shows them
+//     call_ms_max = 30000
+//
+//     [group.payments]             # see group_spec in broker/broker.hpp
+//     strategy  = "rest_for_one"   # one_for_one, one_for_all, rest_for_one
+//     intensity = 3                # and period_ms, backoff_first_ms, backoff_max_ms,
+//     period_ms = 30000            # backoff_stable_ms
+//     parent    = "shop"
+//     after     = ["ledgers"]
+//
+// Everything may be left out. What is not known is refused with its line and, where one is near,
+// the name that was meant: a misspelt limit must not silently be no limit.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/broker.hpp"
+
+namespace bulkhead {
+
+/// A larger file is none of ours.
+inline constexpr std::size_t config_bytes_max = std::size_t{1} << 20U;
+
+struct config_file {
+  std::optional<std::string> socket;
+  std::optional<std::string> state;
+  std::optional<std::string> plugins;
+  broker_limits limits{};
+  std::vector<group_spec> groups{};  // in the order of the file
+};
+
+/// `file` is the name for error texts. Throws `error` (invalid_argument), whose text begins with
+/// "FILE:LINE: ".
+config_file parse_config(std::string_view text, const std::string& file);
+
+/// Reads the file, then as above. Throws `error`: not_found, permission_denied, invalid_argument.
+config_file read_config(const std::string& file);
+
+}  // namespace bulkhead
