@@ -10,7 +10,7 @@ import time
 import harness
 from harness import settings
 
-reloads_full = int(os.environ.get("BULKHEAD_RELOADS", "200"))  # the bar is 1,000
+reloads_full = int(os.environ.get("BULKHEAD_RELOADS", "1000"))  # 1,000 is the bar
 reloads_small = 20
 warm_up_reloads = 50  # until allocators and rings (events, log lines) have their working size
 clients = 8
