@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* instance_id = "instance";
 constexpr const char* asleep = "it starts with its next call";
+constexpr const char* halted = "stopped by an operator";
 
 bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
   return std::any_of(groups.begin(), groups.end(), [&name](const group_spec& each) {
@@ -388,11 +389,10 @@ void mount_supervisor::answer_waiters(const std::string& failure) {
 caf::result<mount_snapshot> mount_supervisor::halt() {
   abandon_reload("the mount was stopped meanwhile");
   halted_ = true;
-  if (core_.status(instance_id, services_.clock.now()))
+  if (state() != child_state::stopped)
     step(event::terminate_child{instance_id});
-  else if (!leaving_ && !entry_->closed)
-    switch_slot(
-        {instance_id, 0, child_state::stopped, child_state::stopped, "stopped by an operator", {}});
+  else if (!leaving_ && !entry_->closed)  // it may have been asleep: no call wakes it any more
+    switch_slot({instance_id, 0, child_state::stopped, child_state::stopped, halted, {}});
   return await_start();
 }
 
@@ -448,6 +448,7 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   auto child = core_.status(instance_id, now).value_or(child_status{});
   if (child.state == child_state::stopped && falls_asleep())
     child.reason = child.reason.empty() ? asleep : fmt::format("{}; {}", child.reason, asleep);
+  if (child.state == child_state::stopped && halted_) child.reason = halted;
   auto& status = result.status;
   status.path = entry_->spec.path;
   status.uuid = entry_->uuid;

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <kj/async-unix.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -35,6 +36,7 @@ namespace {
 
 constexpr int link_fd = 3;
 constexpr unsigned life_s_max = 300;
+constexpr unsigned exit_delay_us = 50'000;  // below the broker's patience for an exit status
 constexpr unsigned slow_ms_default = 1000;
 constexpr std::size_t big_reply_bytes = 40U << 20U;  // above frame_bytes_max
 constexpr unsigned host_calls_under_way = 64;
@@ -45,6 +47,8 @@ struct settings {
   std::size_t bytes = big_reply_bytes;
 
   bool is(std::string_view name) const { return mode == name; }
+  /// To `shutdown`, SIGTERM and the end of the link.
+  bool is_deaf() const { return is("ignores-sigterm") || is("forks-twice"); }
 };
 
 [[noreturn]] void live_on() {
@@ -97,6 +101,16 @@ void fork_orphan(bool own_session) {
   ::signal(SIGHUP, SIG_IGN);
   ::alarm(life_s_max);
   live_on();
+}
+
+/// The same, of a parent that has ended.
+void fork_twice() {
+  const auto child = ::fork();
+  if (child == 0) {
+    fork_orphan(false);
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
 }
 
 [[noreturn]] void fail(schema::ErrorKind kind, const std::string& what) {
@@ -188,6 +202,11 @@ class bad_backend final : public schema::Backend::Server {
       ::close(link_fd);
       live_on();
     }
+    if (how.is("closes-fd3-then-exits-7")) {
+      ::close(link_fd);
+      ::usleep(exit_delay_us);
+      ::_exit(7);
+    }
     if (how.is("prints-on-call")) write_all(STDOUT_FILENO, "a stray printf\n", 15);
     if (how.is("error-on-call")) {
       // Escape codes, a line that pretends to be the broker's, a megabyte, and the pretence once
@@ -253,9 +272,10 @@ class bad_plugin final : public schema::Plugin::Server {
     if (how_.is("fails-mount"))
       fail(schema::ErrorKind::FAILED_PRECONDITION, "this plugin does not like the mount");
     if (how_.is("hangs-in-mount")) return kj::NEVER_DONE;
-    if (how_.is("ignores-sigterm")) ::signal(SIGTERM, SIG_IGN);
+    if (how_.is_deaf()) ::signal(SIGTERM, SIG_IGN);
     if (how_.is("forks-orphan")) fork_orphan(false);
     if (how_.is("forks-daemon")) fork_orphan(true);
+    if (how_.is("forks-twice")) fork_twice();
     if (how_.is("floods-stdout")) flood(STDOUT_FILENO, true);
     if (how_.is("floods-stderr")) flood(STDERR_FILENO, false);
     if (!how_.is("no-backend")) {
@@ -270,7 +290,7 @@ class bad_plugin final : public schema::Plugin::Server {
   kj::Promise<void> invalidate(InvalidateContext) override { return kj::READY_NOW; }
   kj::Promise<void> ping(PingContext) override { return kj::READY_NOW; }
   kj::Promise<void> shutdown(ShutdownContext) override {
-    if (how_.is("ignores-sigterm")) return kj::NEVER_DONE;
+    if (how_.is_deaf()) return kj::NEVER_DONE;
     ::_exit(0);
   }
 
@@ -315,6 +335,6 @@ int main(int, char** argv) {
   wire::connection link(io.lowLevelProvider->wrapUnixSocketFd(link_fd),
                         wire::connection::side::SERVER, kj::mv(server));
   link.on_disconnect().wait(io.waitScope);
-  if (how.is("ignores-sigterm") || how.is("ignores-eof")) live_on();
+  if (how.is_deaf() || how.is("ignores-eof")) live_on();
   return 0;
 }

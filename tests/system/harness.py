@@ -2,7 +2,8 @@
 """What the system tests share: a broker of their own, the command line, and the kernel's counters.
 
 A test program is run as `python3 NAME_test.py --bulkheadd FILE --bulkhead FILE --plugins DIR
---bad-plugins DIR [--scale small] [--sanitized] [unittest arguments]`; CMake passes the files.
+--bad-plugins DIR
+--load FILE [--scale small] [--sanitized] [unittest arguments]`; CMake passes the files.
 `scale()` chooses between the count of a release and the smaller one of a sanitizer build.
 
 Every broker has a directory of its own, deleted at the end. Nothing waits by a fixed time where
@@ -182,6 +183,39 @@ class Script:
         self.process.stdout.close()
 
 
+class Load:
+    """Clients of a broker that are told when to ask: a `system-load` process (load.cpp)."""
+
+    def __init__(self, broker, mode, *words, clients=1, every_us=0):
+        self.process = subprocess.Popen(
+            [settings.load, "--address", broker.address, mode, "--clients", str(clients),
+             "--every-us", str(every_us), *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+
+    def order(self, word, limit_s=60):
+        """`go`, `halt` (nothing is under way any more), or `mark`: what happened since the last."""
+        self.process.stdin.write(word.encode() + b"\n")
+        if not select.select([self.process.stdout], [], [], seconds(limit_s))[0]:
+            raise AssertionError(f"system-load does not answer '{word}'")
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"system-load has ended: {self.process.wait()}")
+        return json.loads(line)
+
+    def phase(self, span_s):
+        """Asks for so long; what happened."""
+        self.order("go")
+        time.sleep(span_s)
+        self.order("halt")
+        return self.order("mark")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
 class Broker:
     """A daemon on a directory of its own. Before the start: `flags` are added to its command line,
     `command` replaces it."""
@@ -319,6 +353,19 @@ class Neighbour:
 class SystemTest(unittest.TestCase):
     """A test with a broker of its own, started and ended around each test."""
 
+    def load(self, mode, *words, **more):
+        load = Load(self.broker, mode, *words, **more)
+        self.addCleanup(load.close)
+        return load
+
+    def settled(self, instances):
+        """The broker's counters once so many plugins run and nothing dies any more."""
+        until(f"{instances} plugins run and no zombie is left",
+              lambda: Counters(self.broker.pid).zombies == 0 and
+              len(processes_of(self.broker.plugins)) == instances, 20)
+        time.sleep(0.5)
+        return Counters(self.broker.pid)
+
     def setUp(self):
         self.broker = Broker()
         self.addCleanup(self.broker.close)
@@ -381,12 +428,12 @@ class counting_result(unittest.TextTestResult):
 def main():
     """Runs the tests of the calling program. Its last line is Catch2's, which tools/check sums."""
     parser = argparse.ArgumentParser(add_help=False)
-    for name in ("bulkheadd", "bulkhead", "plugins", "bad-plugins"):
+    for name in ("bulkheadd", "bulkhead", "load", "plugins", "bad-plugins"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--scale", choices=("full", "small"), default="full")
     parser.add_argument("--sanitized", action="store_true")
     rest = parser.parse_known_args(namespace=settings)[1]
-    for file in (settings.bulkheadd, settings.bulkhead):
+    for file in (settings.bulkheadd, settings.bulkhead, settings.load):
         if not os.access(file, os.X_OK):
             sys.exit(f"{file} is not there: build it first")
     program = unittest.main(argv=[sys.argv[0], "-v", *rest], exit=False, testRunner=unittest.

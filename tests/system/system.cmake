@@ -1,9 +1,12 @@
 # System tests: real processes, sockets and SQLite, driven from outside by Python (its standard library is all they need).
 # The same programs run in every build; under sanitizers with smaller counts and longer deadlines. See harness.py.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_executable(system-load system/load.cpp)
+target_link_libraries(system-load PRIVATE bulkhead-client bulkhead-options fmt::fmt)
 set(system_test_arguments
   --bulkheadd "$<TARGET_FILE:bulkheadd>" --bulkhead "$<TARGET_FILE:bulkhead>"
-  --plugins "${PROJECT_BINARY_DIR}/plugin-dir" --bad-plugins "${PROJECT_BINARY_DIR}/bad-plugins")
+  --plugins "${PROJECT_BINARY_DIR}/plugin-dir" --bad-plugins "${PROJECT_BINARY_DIR}/bad-plugins"
+  --load "$<TARGET_FILE:system-load>")
 if(BULKHEAD_SANITIZE)
   list(APPEND system_test_arguments --scale small --sanitized)
 endif()
@@ -23,6 +26,11 @@ bulkhead_system_test(misuse_call 240)
 bulkhead_system_test(daemon 180)
 bulkhead_system_test(groups 240)
 bulkhead_system_test(stop 180)
+bulkhead_system_test(life 180)
+bulkhead_system_test(status 180)
+bulkhead_system_test(reload 300)
+bulkhead_system_test(storm 300)
 bulkhead_system_test(durability 600)
 bulkhead_system_test(churn 600)
-set_tests_properties(system-churn system-durability PROPERTIES RUN_SERIAL ON)
+set_tests_properties(system-churn system-durability system-reload system-storm system-status
+  PROPERTIES RUN_SERIAL ON)

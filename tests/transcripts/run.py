@@ -8,9 +8,9 @@ to the next one; `. MORE` goes on with the command before it. A line `? WORDS ::
 command are remarks.
 
 Each transcript runs twice against a broker of its own: from a pipe, and on a pseudo-terminal as a
-person would type it. Both must print the same; only the prompt, the echo, and the `stdin:N: `
-before errors differ. Process ids, times, sizes and identities are normalised. `--update` rewrites
-the file from the piped run. The standard library is all it needs."""
+person would type it. Both must print the same; only the prompt, the echo, and what a script says of
+its lines (`stdin:N: `) differ. Process ids, times, sizes and identities are normalised. `--update`
+rewrites the file from the piped run. The standard library is all it needs."""
 
 import argparse
 import difflib
@@ -169,7 +169,8 @@ def run_piped(daemon, steps, directory):
         if not text.endswith(end):
             raise SystemExit(f"the script ended in `{each.text}`:\n{text}")
         text = text[:-len(end)]
-        outputs.append(text.replace(f"stdin:{begin}: error: ", "error: "))
+        text = text.replace(f"stdin:{begin}: error: ", "error: ")
+        outputs.append(re.sub(rf"stdin:{begin}: the command ended with \d+\n", "", text))
     script.stdin.close()
     script.wait(step_seconds_max)
     script.stdout.close()

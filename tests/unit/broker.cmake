@@ -9,7 +9,6 @@ bulkhead_unit_test(mount_reload_test bulkhead-broker bulkhead-sdk CapnProto::cap
 bulkhead_unit_test(mount_simulation_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_tree_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(broker_restore_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
-bulkhead_unit_test(mount_reload_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(embedding_test bulkhead-broker)
 set_tests_properties(embedding_test PROPERTIES
   ENVIRONMENT "BULKHEAD_TEST_PLUGINS=${PROJECT_BINARY_DIR}/plugin-dir")

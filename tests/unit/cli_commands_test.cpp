@@ -1,65 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
-#include "tests/unit/cli_fake_broker.hpp"
+#include "tests/unit/cli_fixture.hpp"
 #include "tools/bulkhead/broker_words.hpp"
-#include "tools/bulkhead/session.hpp"
 
 namespace {
 
 using namespace bulkhead::cli;
 using bulkhead::schema::MountState;
-using bulkhead::testing::fake_broker;
-
-struct no_files final : value_reader {
-  std::string file(const std::string& path) override { throw usage("no file " + path); }
-  std::string standard_input() override { return "from stdin"; }
-};
-
-/// Runs lines as a script or a person would; what they print is in `out` and `notes`.
-struct fixture {
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  fake_broker broker{io};
-  bulkhead::remote::client client{broker.connector()};
-  no_files files;
-  std::string out;
-  std::string notes;
-  bool interrupt = false;
-  output sinks{[this](std::string_view text) { out += text; },
-               [this](std::string_view text) { notes += text; }, false};
-  environment in{
-      client, io.waitScope, io.provider->getTimer(), sinks, files, [this]() -> kj::Promise<void> {
-        if (interrupt) return kj::READY_NOW;
-        return kj::NEVER_DONE;
-      }};
-
-  exit_code run(const std::string& line) {
-    out.clear();
-    notes.clear();
-    return run_line(in, line, {}).code;
-  }
-
-  std::string text(const std::string& line) {
-    CHECK(run(line) == exit_code::done);
-    return out;
-  }
-
-  exit_code script(const std::string& lines, bool keep_going = false) {
-    out.clear();
-    notes.clear();
-    std::size_t at = 0;
-    return run_script(
-        in,
-        [&]() -> std::optional<std::string> {
-          if (at >= lines.size()) return std::nullopt;
-          const std::size_t end = std::min(lines.find('\n', at), lines.size());
-          std::string line = lines.substr(at, end - at);
-          at = end + 1;
-          return line;
-        },
-        keep_going);
-  }
-};
+using fixture = bulkhead::testing::cli_fixture;
 
 TEST_CASE("mount passes on everything, and shows the mount") {
   fixture f;
@@ -217,16 +166,6 @@ TEST_CASE("describe shows methods, paths and fields") {
   CHECK(kv.find("data/{path*}\n  Secrets with versions.\n") != std::string::npos);
   CHECK(kv.find("version         int     The newest when left out.\n") != std::string::npos);
   CHECK(f.text("describe kv/data/x") == "help for kv/data/x\n");
-}
-
-TEST_CASE("why tells how an instance ended") {
-  fixture f;
-  CHECK(f.text("why kv/").find("kv/: no instance has ended by itself\n") == 0);
-  f.broker.state.crashed = true;
-  const std::string text = f.text("why kv/");
-  CHECK(text.find("kv/: generation 2 was ended by SIGKILL\n") == 0);
-  CHECK(text.find("calls lost    4\n") != std::string::npos);
-  CHECK(text.find("    last words\n") != std::string::npos);
 }
 
 TEST_CASE("logs, events and limits") {

@@ -29,8 +29,8 @@ texts completed(std::string_view line) {
 
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
-  CHECK(completed("re") == texts{"read", "reset", "restart"});
-  CHECK(completed("").size() == 20);
+  CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
+  CHECK(completed("").size() == 23);
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
 }
 
@@ -38,12 +38,16 @@ TEST_CASE("flags and their few values are known") {
   CHECK(completed("mount a/ b --re") == texts{"--restart"});
   CHECK(completed("mount a/ b --restart t") == texts{"temporary", "transient"});
   CHECK(completed("mounts -o ") == texts{"json", "table"});
+  CHECK(completed("mount a/ b --handover ") == texts{"overlap", "stop-first"});
+  CHECK(completed("reload --c") == texts{"--canary", "--canary-time"});
   CHECK(completed("logs --f") == texts{"--follow"});
 }
 
 TEST_CASE("paths are mounts, and below one its keys") {
   CHECK(completed("status ") == texts{"calc/", "kv/"});
   CHECK(completed("status kv/ ").empty());
+  for (const std::string_view order : {"stop ", "start ", "reload ", "why "})
+    CHECK(completed(order) == texts{"calc/", "kv/"});
   CHECK(completed("read k") == texts{"kv/"});
   CHECK(completed("read kv/ap") == texts{"kv/app", "kv/apple"});
   CHECK(completed("read kv/team/") == texts{"kv/team/app", "kv/team/apple", "kv/team/team/"});

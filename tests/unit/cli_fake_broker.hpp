@@ -34,8 +34,11 @@ struct fake_state {
   std::map<std::string, schema::MountState> mounts = {{"host/", schema::MountState::READY},
                                                       {"kv/", schema::MountState::READY}};
   std::map<std::string, std::string> values;
-  std::vector<std::string> calls;  ///< what was asked for, in order
-  bool crashed = false;            ///< mounts have a crash report
+  std::vector<std::string> calls;                                 ///< what was asked for, in order
+  bool crashed = false;                                           ///< mounts have two crash reports
+  std::function<void(schema::MountStatus::Builder)> more_status;  ///< what a status also holds
+  std::uint64_t first_event = 1;                                  ///< older ones are forgotten
+  std::uint64_t last_event = 1;
   bool denies_login = false;
   bool hangs = false;  ///< status never answers
   std::uint64_t logins = 0;
@@ -221,6 +224,9 @@ class fake_admin final : public schema::Admin::Server {
     }
     call += " " + std::to_string(static_cast<int>(spec.getRestart()));
     if (spec.hasSupervision()) call += kj::str(" ", spec.getSupervision()).cStr();
+    if (spec.hasLife()) call += kj::str(" ", spec.getLife()).cStr();
+    if (spec.hasCalls()) call += kj::str(" ", spec.getCalls()).cStr();
+    if (spec.getGroup().size() > 0) call += kj::str(" in ", spec.getGroup()).cStr();
     state_.calls.push_back(call);
     state_.mounts[spec.getPath()] = schema::MountState::READY;
     fill(context.getResults().initStatus(), spec.getPath());
@@ -282,6 +288,58 @@ class fake_admin final : public schema::Admin::Server {
     return error_of(schema::ErrorKind::START_FAILED, "it failed again", "it exits at once",
                     "bulkhead logs kv/");
   }
+  kj::Promise<void> stop(StopContext context) override {
+    const std::string path = context.getParams().getPath().cStr();
+    if (state_.mounts.count(path) == 0) return missing(path);
+    state_.mounts[path] = schema::MountState::STOPPED;
+    fill(context.getResults().initStatus(), path);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> start(StartContext context) override {
+    const std::string path = context.getParams().getPath().cStr();
+    if (state_.mounts[path] == schema::MountState::QUARANTINED) {
+      return error_of(schema::ErrorKind::FAILED_PRECONDITION, "it is quarantined", "",
+                      "bulkhead reset " + path);
+    }
+    state_.mounts[path] = schema::MountState::READY;
+    fill(context.getResults().initStatus(), path);
+    return kj::READY_NOW;
+  }
+  /// The first mount fails, the others are replaced.
+  kj::Promise<void> reload(ReloadContext context) override {
+    const auto request = context.getParams().getRequest();
+    state_.calls.push_back(kj::str("reload ", request).cStr());
+    if (state_.hangs) return kj::NEVER_DONE;
+    std::vector<std::string> paths;
+    if (request.isPath()) {
+      paths.emplace_back(request.getPath().cStr());
+    } else {
+      for (const auto& [path, mount_state] : state_.mounts) paths.push_back(path);
+    }
+    auto results = context.getResults().initResults(static_cast<capnp::uint>(paths.size()));
+    for (capnp::uint i = 0; i < results.size(); ++i) {
+      const bool fails = i == 0 && paths.size() > 1;
+      results[i].setPath(paths[i].c_str());
+      results[i].setOutcome(fails ? schema::ReloadOutcome::FAILED
+                                  : schema::ReloadOutcome::REPLACED);
+      if (fails) results[i].setReason("no hello within 5000 ms");
+      results[i].setGenerationBefore(3);
+      results[i].setGenerationAfter(fails ? 3 : 4);
+      results[i].setVersionBefore("1.0.0");
+      results[i].setVersionAfter(fails ? "1.0.0" : "1.1.0");
+      results[i].setTookMs(12);
+    }
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> crashes(CrashesContext context) override {
+    const auto params = context.getParams();
+    if (state_.mounts.count(params.getPath()) == 0) return missing(params.getPath().cStr());
+    const unsigned kept = state_.crashed ? 2 : 0;
+    const unsigned count = params.getLimit() == 0 ? kept : std::min(kept, params.getLimit());
+    auto reports = context.getResults().initReports(count);
+    for (unsigned i = 0; i < count; ++i) fill_crash(reports[i], params.getPath().cStr(), 2 - i);
+    return kj::READY_NOW;
+  }
   kj::Promise<void> logs(LogsContext context) override {
     auto line = context.getResults().initLines(1)[0];
     line.setNumber(5);
@@ -295,14 +353,18 @@ class fake_admin final : public schema::Admin::Server {
   }
   kj::Promise<void> events(EventsContext context) override {
     const auto after = context.getParams().getAfter();
-    context.getResults().setNext(std::max<std::uint64_t>(after, 1));
-    if (after >= 1) return kj::READY_NOW;
-    auto event = context.getResults().initEvents(1)[0];
-    event.setNumber(1);
-    event.setMount("kv/");
-    event.setGeneration(1);
-    event.setName("ready");
-    event.setReason("said hello");
+    const auto from = std::max(after + 1, state_.first_event);
+    context.getResults().setNext(std::max(after, state_.last_event));
+    if (from > state_.last_event) return kj::READY_NOW;
+    auto events =
+        context.getResults().initEvents(static_cast<capnp::uint>(state_.last_event - from + 1));
+    for (capnp::uint i = 0; i < events.size(); ++i) {
+      events[i].setNumber(from + i);
+      events[i].setMount("kv/");
+      events[i].setGeneration(1);
+      events[i].setName("ready");
+      events[i].setReason("said hello");
+    }
     return kj::READY_NOW;
   }
   kj::Promise<void> limits(LimitsContext context) override {
@@ -336,15 +398,25 @@ class fake_admin final : public schema::Admin::Server {
     status.setPid(runs ? 4127 : 0);
     status.setGeneration(3);
     status.setUptimeMs(3000);
-    if (!state_.crashed) return;
-    auto crash = status.initLastCrash();
+    if (state_.crashed) fill_crash(status.initLastCrash(), path, 2);
+    if (state_.more_status) state_.more_status(status);
+  }
+
+  static void fill_crash(schema::CrashReport::Builder crash, const std::string& path,
+                         std::uint64_t generation) {
     crash.setMount(path.c_str());
-    crash.setGeneration(2);
+    crash.setGeneration(generation);
     crash.initCause().setSignaled(9);
     crash.setUptimeMs(1500);
     crash.setCallsInFlight(4);
     crash.setNext("restarts at once");
     crash.initLastLines(1).set(0, "last words");
+    crash.setPlugin("kv");
+    crash.setPluginVersion("1.0.0");
+    auto call = crash.initCalls(1)[0];
+    call.setMethod("read kv/app");
+    call.setAgeMs(250);
+    call.setOutcome("plugin_crashed");
   }
 
   fake_state& state_;

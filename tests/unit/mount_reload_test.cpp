@@ -421,6 +421,18 @@ TEST_CASE_METHOD(fixture,
   CHECK(status().generation == 2);
 }
 
+TEST_CASE_METHOD(fixture, "a mount that sleeps is not woken by calls once an operator stopped it") {
+  mount([](mount_spec& spec) { spec.life.idle_stop = 30s; });
+  tb.advance(30s);
+  tb.advance(tb.core().services().limits.stop_grace_ms);
+  REQUIRE(status().state == mount_state::stopped);
+  CHECK(tb.finish(tb.core().stop("m")).status.reason == "stopped by an operator");
+  CHECK(read("m/x") == "plugin_unavailable: mount 'm/' is stopped");
+  CHECK(tb.starts("p") == 1);
+  CHECK(tb.finish(tb.core().start("m")).status.state == mount_state::ready);
+  CHECK(version() == "1.0.0");
+}
+
 TEST_CASE_METHOD(fixture, "a mount with a call in flight is not idle") {
   mount([](mount_spec& spec) { spec.life.idle_stop = 30s; });
   auto busy = start("m/hang");

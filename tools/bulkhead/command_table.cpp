@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bulkhead/command_table.hpp"
 
+#include "tools/bulkhead/mount_flags.hpp"
+
 namespace bulkhead::cli {
 namespace {
 
@@ -11,23 +13,13 @@ std::vector<command_spec> mount_commands() {
        "mount",
        "Mounts",
        {{"PATH"}, {"PLUGIN"}},
-       {{"option", '\0', "K=V", "An option for the plugin", true},
-        {"restart",
-         '\0',
-         "TYPE",
-         "When an ended instance is started again",
-         false,
-         {"permanent", "transient", "temporary"}},
-        {"group", '\0', "NAME", "Join this group of the configuration"},
-        {"intensity", '\0', "N", "Restarts allowed in the period (3); one more quarantines"},
-        {"period", '\0', "TIME", "The period that restarts are counted in (30s)"},
-        {"backoff-first", '\0', "TIME", "What the second restart in a row waits (100ms)"},
-        {"backoff-max", '\0', "TIME", "What a restart waits at most (30s)"},
-        {"backoff-stable", '\0', "TIME", "Ready for this long, the waits begin anew (60s)"},
-        {"description", '\0', "TEXT", "A note for people"}},
+       mount_flags(),
        "Mount a plugin at a path and start it",
-       "PLUGIN is the name of a file in the broker's plugin directory.\n",
-       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient"}},
+       "PLUGIN is the name of a file in the broker's plugin directory. A count or time that is "
+       "left\n"
+       "out is the one in brackets, or the broker's limit (`limits`), or none.\n",
+       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient",
+        "mount report/ report --lazy --idle-stop 10m"}},
       {command_id::unmount,
        "unmount",
        "Mounts",
@@ -46,6 +38,13 @@ std::vector<command_spec> mount_commands() {
        "With PATH, exits with 3 when the mount is stopped, in backoff or quarantined.\n",
        {"status", "status kv/"}},
       {command_id::tree, "tree", "Mounts", {}, {}, "Show the supervision tree", "", {"tree"}},
+  };
+}
+
+/// What an operator tells a mount to do.
+std::vector<command_spec> order_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::mount};
+  return {
       {command_id::kill,
        "kill",
        "Mounts",
@@ -70,6 +69,35 @@ std::vector<command_spec> mount_commands() {
        "Take a mount out of quarantine and start it",
        "",
        {"reset kv/"}},
+      {command_id::stop,
+       "stop",
+       "Mounts",
+       {path},
+       {},
+       "Stop a mount's process and leave the mount stopped",
+       "Calls to it fail at once until `start`, `restart`, or a new start of the broker.\n",
+       {"stop kv/"}},
+      {command_id::start,
+       "start",
+       "Mounts",
+       {path},
+       {},
+       "Start a mount that is stopped",
+       "Exits with 3 when it is quarantined: that takes a `reset`.\n",
+       {"start kv/"}},
+      {command_id::reload,
+       "reload",
+       "Mounts",
+       {{"PATH", true, false, word_kind::mount}},
+       {{"plugin", '\0', "NAME", "Every mount of this plugin, in place of PATH"},
+        {"version", '\0', "V", "Take the new process only when it is of this version"},
+        {"canary", '\0', "PERCENT", "First give it so many of a hundred calls, 1 to 99 ..."},
+        {"canary-time", '\0', "TIME", "... for this long (10s); it must not do worse"}},
+       "Replace a mount's process without a failed call",
+       "Starts the new one beside the old one, switches over, and lets the old one finish its\n"
+       "calls. When the new one fails, the old one serves on. One line for each mount; exits\n"
+       "with 1 when any failed. --timeout does not count the time of a canary.\n",
+       {"reload kv/", "reload --plugin kv --version 1.1.0", "reload kv/ --canary 10"}},
   };
 }
 
@@ -153,16 +181,18 @@ std::vector<command_spec> watching_commands() {
        {{"follow", 'f', "", "Go on until interrupted"},
         {"since", '\0', "N", "Only events with a number above N"}},
        "Show what happened to mounts, oldest first",
-       "",
+       "A line begins with the event's number. `events --since N -f` goes on after N, also in\n"
+       "another session; when the broker has forgotten events after N, it says how many are\n"
+       "gone. A broker that was started anew counts from 1.\n",
        {"events", "events --since 120 -f -o json"}},
       {command_id::why,
        "why",
        "Watching",
        {path},
-       {},
-       "Show how a mount's process last ended, and what followed",
+       {{"reports", 'n', "N", "The newest N reports (1; 0: all that are kept)"}},
+       "Show how a mount's process ended, what it took along, and what followed",
        "",
-       {"why kv/"}},
+       {"why kv/", "why kv/ -n 5"}},
       {command_id::limits,
        "limits",
        "Watching",
@@ -195,6 +225,7 @@ std::vector<command_spec> watching_commands() {
 const std::vector<command_spec>& command_table() {
   static const std::vector<command_spec> table = []() {
     std::vector<command_spec> all = mount_commands();
+    for (auto& spec : order_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
     return all;

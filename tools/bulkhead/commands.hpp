@@ -14,9 +14,14 @@ exit_code run_unmount(environment& in, const invocation& command);
 exit_code run_mounts(environment& in, const invocation& command);
 exit_code run_status(environment& in, const invocation& command);
 exit_code run_tree(environment& in, const invocation& command);
+
+// commands_orders.cpp
 exit_code run_kill(environment& in, const invocation& command);
 exit_code run_restart(environment& in, const invocation& command);
 exit_code run_reset(environment& in, const invocation& command);
+exit_code run_stop(environment& in, const invocation& command);
+exit_code run_start(environment& in, const invocation& command);
+exit_code run_reload(environment& in, const invocation& command);
 
 // commands_data.cpp: read, write, list, delete
 exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
@@ -30,9 +35,14 @@ exit_code run_describe(environment& in, const invocation& command);
 // commands_watch.cpp
 exit_code run_logs(environment& in, const invocation& command);
 exit_code run_events(environment& in, const invocation& command);
-exit_code run_why(environment& in, const invocation& command);
 exit_code run_limits(environment& in, const invocation& command);
 exit_code run_version(environment& in, const invocation& command);
+
+// commands_why.cpp
+exit_code run_why(environment& in, const invocation& command);
+
+/// The mount's status: the whole answer of commands that change its state.
+void show_mount(environment& in, schema::MountStatus::Reader mount);
 
 /// A mount's own interface, from what its plugin shipped. Throws `failure` when it has none.
 struct typed_target {

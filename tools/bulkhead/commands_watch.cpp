@@ -90,6 +90,29 @@ void show_all(environment& in, std::string_view key, datum all, std::uint64_t ne
   in.out.record(record);
 }
 
+kj::Promise<capnp::Response<schema::Admin::EventsResults>> ask_events(environment& in,
+                                                                      std::uint64_t after,
+                                                                      std::uint64_t limit) {
+  auto request = in.broker.admin().eventsRequest();
+  request.setAfter(after);
+  request.setLimit(static_cast<std::uint32_t>(limit));
+  return request.send().dropPipeline();
+}
+
+/// `after`, when the broker has counted that far; 0 when it was started anew since.
+std::uint64_t known_event(environment& in, std::uint64_t after) {
+  if (after == 0 || in.wait(ask_events(in, after - 1, 1)).getEvents().size() > 0) return after;
+  in.out.note(fmt::format(
+      "the broker has no event {} yet: it was started anew, its events follow from the first",
+      after));
+  return 0;
+}
+
+/// Events are numbered without holes; what is missing was forgotten by the broker.
+void tell_gap(environment& in, std::uint64_t after, std::uint64_t first) {
+  if (first > after + 1) in.out.note(fmt::format("{} events are gone", first - after - 1));
+}
+
 }  // namespace
 
 exit_code run_logs(environment& in, const invocation& command) {
@@ -121,46 +144,22 @@ exit_code run_events(environment& in, const invocation& command) {
   if (command.has("since")) {
     after =
         parse_count("since", command.value("since"), 0, std::numeric_limits<std::uint64_t>::max());
+    after = known_event(in, after);
   }
   datum all = datum::of_list();
+  bool goes_on = command.has("since");
   while (true) {
-    auto request = in.broker.admin().eventsRequest();
-    request.setAfter(after);
-    request.setLimit(page_max);
-    const auto answer = in.wait(request.send().dropPipeline());
-    show_page(in, answer.getEvents(), follow, "event", all, event_text);
+    const auto answer = in.wait(ask_events(in, after, page_max));
+    const auto events = answer.getEvents();
+    if (goes_on && events.size() > 0) tell_gap(in, after, events[0].getNumber());
+    show_page(in, events, follow, "event", all, event_text);
     after = answer.getNext();
-    if (answer.getEvents().size() > 0) continue;
+    goes_on = true;
+    if (events.size() > 0) continue;
     if (!follow) break;
     in.pause(follow_pause_ms);
   }
   if (in.out.json()) show_all(in, "events", std::move(all), after);
-  return exit_code::done;
-}
-
-exit_code run_why(environment& in, const invocation& command) {
-  auto request = in.broker.admin().statusRequest();
-  request.setPath(command.arguments[0].c_str());
-  const auto answer = in.wait(request.send().dropPipeline());
-  const auto mount = answer.getStatus();
-  if (in.out.json()) {
-    datum record = datum::of_record();
-    record.add("path", datum::of_text(mount.getPath().cStr()));
-    record.add("state", datum::of_word(state_text(mount.getState())));
-    record.add("reason", datum::of_text(mount.getReason().cStr()));
-    record.add("crash", mount.hasLastCrash() ? read_contract(mount.getLastCrash()) : datum{});
-    in.out.record(record);
-    return exit_code::done;
-  }
-  if (mount.hasLastCrash()) {
-    in.out.text(crash_text(mount.getLastCrash()));
-  } else {
-    in.out.text(wire::escape_line(mount.getPath().cStr()) + ": no instance has ended by itself\n");
-  }
-  std::string now = fmt::format("  {:<12}  {}", "now", state_text(mount.getState()));
-  if (mount.getReason() != state_text(mount.getState()).data())
-    now += ": " + wire::escape_line(mount.getReason().cStr());
-  in.out.text(now + "\n");
   return exit_code::done;
 }
 

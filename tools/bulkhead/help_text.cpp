@@ -3,11 +3,14 @@
 // Help, written from the table of commands.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tools/bulkhead/command_table.hpp"
 
 namespace bulkhead::cli {
 namespace {
 
+constexpr std::size_t flag_columns_min = 22;
 constexpr std::size_t synopsis_flags_max = 3;  // of more only the first is spelt out
 
 constexpr std::string_view exit_codes =
@@ -27,12 +30,14 @@ std::string flag_text(const flag_spec& flag) {
 
 std::string flag_lines(const std::vector<flag_spec>& flags) {
   std::string text;
+  std::size_t width = flag_columns_min;
+  for (const auto& flag : flags) width = std::max(width, flag_text(flag).size());
   for (const auto& flag : flags) {
     std::string summary(flag.summary);
     if (!flag.choices.empty() && flag.name != "output") {
       summary += fmt::format(" ({})", fmt::join(flag.choices, ", "));
     }
-    text += fmt::format("  {:<22}  {}\n", flag_text(flag), summary);
+    text += fmt::format("  {:<{}}  {}\n", flag_text(flag), width, summary);
   }
   return text;
 }

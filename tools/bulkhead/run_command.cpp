@@ -43,6 +43,12 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_restart(in, command);
     case command_id::reset:
       return run_reset(in, command);
+    case command_id::stop:
+      return run_stop(in, command);
+    case command_id::start:
+      return run_start(in, command);
+    case command_id::reload:
+      return run_reload(in, command);
     case command_id::read:
       return run_request(in, command, schema::Operation::READ);
     case command_id::write:

@@ -7,6 +7,7 @@
 
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
+#include "tools/bulkhead/rules_text.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -15,10 +16,6 @@ using schema::MountState;
 
 std::string plain(capnp::Text::Reader text) {
   return wire::escape_line(text.cStr());
-}
-
-std::string line(std::string_view name, const std::string& value) {
-  return value.empty() ? std::string() : fmt::format("  {:<12}  {}\n", name, value);
 }
 
 std::string plugin_text(schema::MountStatus::Reader mount) {
@@ -70,6 +67,10 @@ void add_tree(std::string& text, schema::TreeNode::Reader node, const std::strin
 }
 
 }  // namespace
+
+std::string detail_line(std::string_view name, const std::string& value) {
+  return value.empty() ? std::string() : fmt::format("  {:<12}  {}\n", name, value);
+}
 
 std::string_view state_text(MountState state) {
   switch (state) {
@@ -142,45 +143,51 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   } else if (mount.getReason().size() > 0) {
     text += ": " + plain(mount.getReason());
   }
-  text += "\n" + line("plugin", plugin_text(mount));
-  text += line("description", plain(mount.getDescription()));
+  text += "\n" + detail_line("plugin", plugin_text(mount));
+  text += detail_line("description", plain(mount.getDescription()));
   std::string options;
   for (auto option : mount.getOptions()) {
     options += fmt::format("{}{}={}", options.empty() ? "" : ", ", plain(option.getName()),
                            plain(option.getValue()));
   }
-  text += line("options", options);
+  text += detail_line("options", options);
   if (mount.getPid() != 0) {
-    text += line("process",
-                 fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));
-    text += line("bytes", fmt::format("{} in, {} out", short_bytes(mount.getBytesIn()),
-                                      short_bytes(mount.getBytesOut())));
+    text += detail_line(
+        "process", fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));
+    text += detail_line("bytes", fmt::format("{} in, {} out", short_bytes(mount.getBytesIn()),
+                                             short_bytes(mount.getBytesOut())));
   }
-  text += line("calls", calls_text(mount));
-  text += line("restart", std::string(restart_text(mount.getRestart())));
-  text += line("restarts", window_text(mount));
+  text += detail_line("calls", calls_text(mount));
+  text += detail_line("call rules", call_rules_text(mount.getCalls()));
+  text += detail_line("breaker", breaker_text(mount));
+  text += detail_line("reload", plain(mount.getReload()));
+  text += detail_line("life", life_text(mount.getLife()));
+  text += detail_line("group", plain(mount.getGroup()));
+  text += detail_line("restart", std::string(restart_text(mount.getRestart())));
+  text += detail_line("restarts", window_text(mount));
   if (mount.getBackoffMs() > 0) {
-    text += line("next start", "in " + short_duration(mount.getBackoffMs()));
+    text += detail_line("next start", "in " + short_duration(mount.getBackoffMs()));
   }
   if (mount.hasLastCrash()) {
     const auto crash = mount.getLastCrash();
-    text +=
-        line("last crash", fmt::format("generation {} {} after {}, then {}", crash.getGeneration(),
-                                       cause_text(crash), short_duration(crash.getUptimeMs()),
-                                       plain(crash.getNext())));
+    text += detail_line(
+        "last crash",
+        fmt::format("generation {} {} after {}, then {}", crash.getGeneration(), cause_text(crash),
+                    short_duration(crash.getUptimeMs()), plain(crash.getNext())));
   }
-  text += line("accessor", plain(mount.getAccessor()));
-  return text + line("uuid", plain(mount.getUuid()));
+  text += detail_line("accessor", plain(mount.getAccessor()));
+  return text + detail_line("uuid", plain(mount.getUuid()));
 }
 
 std::string broker_text(schema::BrokerStatus::Reader status) {
   return fmt::format("bulkheadd {}, pid {}, up {}\n", plain(status.getVersion()), status.getPid(),
                      short_duration(status.getUptimeMs())) +
-         line("mounts", fmt::format("{}, {} ready", status.getMounts(), status.getMountsReady())) +
-         line("clients", std::to_string(status.getClients())) +
-         line("socket", plain(status.getSocketPath())) +
-         line("state", plain(status.getStateDirectory())) +
-         line("plugins", plain(status.getPluginDirectory()));
+         detail_line("mounts",
+                     fmt::format("{}, {} ready", status.getMounts(), status.getMountsReady())) +
+         detail_line("clients", std::to_string(status.getClients())) +
+         detail_line("socket", plain(status.getSocketPath())) +
+         detail_line("state", plain(status.getStateDirectory())) +
+         detail_line("plugins", plain(status.getPluginDirectory()));
 }
 
 std::string tree_text(schema::TreeNode::Reader root) {
@@ -213,7 +220,7 @@ std::string cause_text(schema::CrashReport::Reader crash) {
     case schema::CrashReport::Cause::STOP_KILLED:
       return "was told to stop, did not, and was killed";
     case schema::CrashReport::Cause::UNRESPONSIVE:
-      return "did not answer and was ended";
+      return "hung and was killed: it " + plain(cause.getUnresponsive());
     case schema::CrashReport::Cause::UNKNOWN:
       break;
   }
@@ -221,15 +228,61 @@ std::string cause_text(schema::CrashReport::Reader crash) {
 }
 
 std::string crash_text(schema::CrashReport::Reader crash) {
+  const bool signaled = crash.getCause().isSignaled();
+  std::string plugin = plain(crash.getPlugin());
+  if (crash.getPluginVersion().size() > 0) plugin += " " + plain(crash.getPluginVersion());
   std::string text = fmt::format("{}: generation {} {}\n", plain(crash.getMount()),
                                  crash.getGeneration(), cause_text(crash)) +
-                     line("plugin", plain(crash.getPlugin())) +
-                     line("when", utc_time(crash.getAtUnixMs())) +
-                     line("lived for", short_duration(crash.getUptimeMs())) +
-                     line("calls lost", std::to_string(crash.getCallsInFlight())) +
-                     line("then", plain(crash.getNext()));
+                     detail_line("plugin", plugin) +
+                     detail_line("when", utc_time(crash.getAtUnixMs())) +
+                     detail_line("lived for", short_duration(crash.getUptimeMs())) +
+                     detail_line("core", !signaled               ? ""
+                                         : crash.getCoreDumped() ? "dumped"
+                                                                 : "none") +
+                     detail_line("calls lost", std::to_string(crash.getCallsInFlight()));
+  const auto calls = crash.getCalls();
+  for (auto call : calls) {
+    text += fmt::format("    {}, {} old: {}\n", plain(call.getMethod()),
+                        short_duration(call.getAgeMs()), plain(call.getOutcome()));
+  }
+  if (calls.size() > 0 && calls.size() < crash.getCallsInFlight())
+    text += fmt::format("    and {} more\n", crash.getCallsInFlight() - calls.size());
+  text += detail_line("then", plain(crash.getNext()));
   if (crash.getLastLines().size() > 0) text += "  its last lines\n";
   for (auto last : crash.getLastLines()) text += "    " + plain(last) + "\n";
+  return text;
+}
+
+std::string reload_text(schema::ReloadResult::Reader result) {
+  const auto path = plain(result.getPath());
+  const auto before = result.getGenerationBefore();
+  if (result.getOutcome() == schema::ReloadOutcome::FAILED) {
+    const std::string after = before != 0 && before == result.getGenerationAfter()
+                                  ? fmt::format("; generation {} ({}) serves on", before,
+                                                plain(result.getVersionBefore()))
+                                  : fmt::format("; see `status {}`", path);
+    return fmt::format("failed {}: {}{}", path, plain(result.getReason()), after);
+  }
+  const bool replaced = result.getOutcome() == schema::ReloadOutcome::REPLACED;
+  const auto change = [](const std::string& from, const std::string& to) {
+    return from.empty() || from == to ? to : from + " -> " + to;
+  };
+  return fmt::format("{} {}: generation {}, version {}, {}", replaced ? "reloaded" : "restarted",
+                     path,
+                     change(before == 0 ? "" : std::to_string(before),
+                            std::to_string(result.getGenerationAfter())),
+                     change(plain(result.getVersionBefore()), plain(result.getVersionAfter())),
+                     short_duration(result.getTookMs()));
+}
+
+std::string now_text(schema::MountStatus::Reader mount) {
+  const auto state = mount.getState();
+  std::string text(state_text(state));
+  if (state == MountState::READY)
+    text += " for " + short_duration(mount.getUptimeMs());
+  else if (mount.getReason().size() > 0)
+    text += ": " + plain(mount.getReason());
+  if (mount.getBackoffMs() > 0) text += "; next start in " + short_duration(mount.getBackoffMs());
   return text;
 }
 

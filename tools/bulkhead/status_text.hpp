@@ -11,6 +11,9 @@
 
 namespace bulkhead::cli {
 
+/// "  name          value", a line below a heading; nothing when the value is empty.
+std::string detail_line(std::string_view name, const std::string& value);
+
 std::string_view state_text(schema::MountState state);
 tint state_tint(schema::MountState state);
 
@@ -25,6 +28,12 @@ std::string tree_text(schema::TreeNode::Reader root);
 /// "ended by SIGKILL", "exited with status 3".
 std::string cause_text(schema::CrashReport::Reader crash);
 std::string crash_text(schema::CrashReport::Reader crash);
+
+/// "reloaded kv/: generation 3 -> 4, version 1.0.0 -> 1.1.0, 12 ms".
+std::string reload_text(schema::ReloadResult::Reader result);
+
+/// "ready for 3 s", "backoff: it crashed; next start in 400 ms".
+std::string now_text(schema::MountStatus::Reader mount);
 
 /// The prompt's health: "2 up 1 backoff".
 std::string health_text(capnp::List<schema::MountStatus>::Reader mounts);

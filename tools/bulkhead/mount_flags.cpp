@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bulkhead/mount_flags.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+
+#include "tools/bulkhead/failure.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+constexpr std::uint64_t u32_max = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t u64_max = std::numeric_limits<std::uint64_t>::max();
+
+/// Flags as numbers of the contract; each keeps `otherwise` when it was not given. Spans that the
+/// contract's field cannot hold become its largest value, which the broker refuses with the range
+/// that it takes.
+class rule_flags {
+ public:
+  explicit rule_flags(const invocation& command) : command_(command) {}
+
+  bool any(std::initializer_list<const char*> flags) const {
+    return std::any_of(flags.begin(), flags.end(),
+                       [&](const char* flag) { return command_.has(flag); });
+  }
+
+  std::uint64_t long_ms(const char* flag, std::uint64_t otherwise) const {
+    return command_.has(flag) ? parse_duration_ms(command_.value(flag)) : otherwise;
+  }
+
+  std::uint32_t ms(const char* flag, std::uint32_t otherwise) const {
+    return static_cast<std::uint32_t>(std::min(long_ms(flag, otherwise), u32_max));
+  }
+
+  std::uint64_t long_count(const char* flag, std::uint64_t otherwise) const {
+    return count_up_to(flag, otherwise, u64_max);
+  }
+
+  std::uint32_t count(const char* flag, std::uint32_t otherwise) const {
+    return static_cast<std::uint32_t>(count_up_to(flag, otherwise, u32_max));
+  }
+
+ private:
+  std::uint64_t count_up_to(const char* flag, std::uint64_t otherwise, std::uint64_t max) const {
+    return command_.has(flag) ? parse_count(flag, command_.value(flag), 0, max) : otherwise;
+  }
+
+  const invocation& command_;
+};
+
+schema::RestartType restart_type(const std::string& text) {
+  if (text == "transient") return schema::RestartType::TRANSIENT;
+  if (text == "temporary") return schema::RestartType::TEMPORARY;
+  return schema::RestartType::PERMANENT;
+}
+
+void set_supervision(schema::MountSpec::Builder spec, const rule_flags& flags) {
+  if (!flags.any({"intensity", "period", "backoff-first", "backoff-max", "backoff-stable"})) return;
+  auto rules = spec.initSupervision();
+  rules.setIntensity(flags.count("intensity", rules.getIntensity()));
+  rules.setPeriodMs(flags.ms("period", rules.getPeriodMs()));
+  rules.setBackoffFirstMs(flags.ms("backoff-first", rules.getBackoffFirstMs()));
+  rules.setBackoffMaxMs(flags.ms("backoff-max", rules.getBackoffMaxMs()));
+  rules.setBackoffStableMs(flags.ms("backoff-stable", rules.getBackoffStableMs()));
+}
+
+void set_life(schema::MountSpec::Builder spec, const invocation& command, const rule_flags& flags) {
+  if (!flags.any({"lazy", "idle-stop", "ping-every", "ping-wait", "call-age-max", "lifetime",
+                  "calls-max", "handover", "start-max"}))
+    return;
+  auto life = spec.initLife();
+  if (command.has("lazy")) life.setStart(schema::StartMode::LAZY);
+  life.setIdleStopMs(flags.ms("idle-stop", life.getIdleStopMs()));
+  life.setPingEveryMs(flags.ms("ping-every", life.getPingEveryMs()));
+  life.setPingWaitMs(flags.ms("ping-wait", life.getPingWaitMs()));
+  life.setCallAgeMaxMs(flags.ms("call-age-max", life.getCallAgeMaxMs()));
+  life.setLifetimeMaxMs(flags.long_ms("lifetime", life.getLifetimeMaxMs()));
+  life.setCallsMax(flags.long_count("calls-max", life.getCallsMax()));
+  if (command.value("handover") == "stop-first") life.setHandover(schema::Handover::STOP_FIRST);
+  life.setStartMaxMs(flags.ms("start-max", life.getStartMaxMs()));
+}
+
+void set_calls(schema::MountSpec::Builder spec, const rule_flags& flags) {
+  if (!flags.any({"in-flight", "waiting", "wait-max", "call-max", "breaker", "breaker-open",
+                  "breaker-open-max"}))
+    return;
+  auto calls = spec.initCalls();
+  calls.setInFlightMax(flags.count("in-flight", calls.getInFlightMax()));
+  calls.setWaitingMax(flags.count("waiting", calls.getWaitingMax()));
+  calls.setWaitMaxMs(flags.ms("wait-max", calls.getWaitMaxMs()));
+  calls.setCallMaxMs(flags.ms("call-max", calls.getCallMaxMs()));
+  calls.setBreakerFailures(flags.count("breaker", calls.getBreakerFailures()));
+  calls.setBreakerOpenMs(flags.ms("breaker-open", calls.getBreakerOpenMs()));
+  calls.setBreakerOpenMaxMs(flags.ms("breaker-open-max", calls.getBreakerOpenMaxMs()));
+}
+
+void set_options(schema::MountSpec::Builder spec, const std::vector<std::string>& options) {
+  auto list = spec.initOptions(static_cast<capnp::uint>(options.size()));
+  for (capnp::uint i = 0; i < list.size(); ++i) {
+    const auto equals = options[i].find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw usage(fmt::format("'{}' is no NAME=VALUE", wire::escape_line(options[i])),
+                  "as in --option precision=6");
+    }
+    list[i].setName(options[i].substr(0, equals).c_str());
+    list[i].setValue(options[i].substr(equals + 1).c_str());
+  }
+}
+
+std::vector<flag_spec> spec_flags() {
+  return {
+      {"option", '\0', "K=V", "An option for the plugin", true},
+      {"restart",
+       '\0',
+       "TYPE",
+       "When an ended instance is started again",
+       false,
+       {"permanent", "transient", "temporary"}},
+      {"group", '\0', "NAME", "Join this group of the configuration"},
+      {"intensity", '\0', "N", "Restarts allowed in the period (3); one more quarantines"},
+      {"period", '\0', "TIME", "The period that restarts are counted in (30s)"},
+      {"backoff-first", '\0', "TIME", "What the second restart in a row waits (100ms)"},
+      {"backoff-max", '\0', "TIME", "What a restart waits at most (30s)"},
+      {"backoff-stable", '\0', "TIME", "Ready for this long, the waits begin anew (60s)"},
+      {"description", '\0', "TEXT", "A note for people"},
+  };
+}
+
+std::vector<flag_spec> life_flags() {
+  return {
+      {"lazy", '\0', "", "Start with the first call, not with the mount"},
+      {"start-max", '\0', "TIME", "From the process to ready; longer is a failed start"},
+      {"idle-stop", '\0', "TIME", "Stop after this long without a call; the next one starts it"},
+      {"ping-every", '\0', "TIME", "How often it is asked whether it lives (10s)"},
+      {"ping-wait", '\0', "TIME", "Killed and replaced when it has not answered by then (20s)"},
+      {"call-age-max", '\0', "TIME", "The same when a call in flight is older"},
+      {"lifetime", '\0', "TIME", "Replaced as by `reload` after this long"},
+      {"calls-max", '\0', "N", "The same after so many calls"},
+      {"handover",
+       '\0',
+       "HOW",
+       "How `reload` replaces it: beside the old one, or after it",
+       false,
+       {"overlap", "stop-first"}},
+  };
+}
+
+std::vector<flag_spec> call_flags() {
+  return {
+      {"in-flight", '\0', "N", "Calls under way at most; more are refused"},
+      {"waiting", '\0', "N", "Calls that wait for a start at most"},
+      {"wait-max", '\0', "TIME", "How long they wait"},
+      {"call-max", '\0', "TIME", "How long a call may take"},
+      {"breaker", '\0', "N", "So many calls in a row without an answer stop calls (10; 0: off)"},
+      {"breaker-open", '\0', "TIME", "Stopped for this long, then one is let through (15s)"},
+      {"breaker-open-max", '\0', "TIME", "Twice as long when it fails, up to this (5m)"},
+  };
+}
+
+}  // namespace
+
+std::vector<flag_spec> mount_flags() {
+  std::vector<flag_spec> all = spec_flags();
+  for (auto& flag : life_flags()) all.push_back(std::move(flag));
+  for (auto& flag : call_flags()) all.push_back(std::move(flag));
+  return all;
+}
+
+void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command) {
+  spec.setPath(command.arguments[0].c_str());
+  spec.setPlugin(command.arguments[1].c_str());
+  spec.setDescription(command.value("description").c_str());
+  spec.setRestart(restart_type(command.value("restart")));
+  spec.setGroup(command.value("group").c_str());
+  set_options(spec, command.values("option"));
+  const rule_flags flags(command);
+  set_supervision(spec, flags);
+  set_life(spec, command, flags);
+  set_calls(spec, flags);
+}
+
+}  // namespace bulkhead::cli
