@@ -215,7 +215,7 @@ perform(["later", Time, "exit", Name, Reason]) ->
     Pid = pid(Name),
     [erlang:send_after(list_to_integer(Time), Pid, {leave, reason(Reason)})];
 perform(["plan", Name, Outcomes]) -> plan(list_to_atom(Name), Outcomes), [];
-perform(["recover", Name]) -> plan(list_to_atom(Name), "ok"), timer:sleep(200), [];
+perform(["recover", Name]) -> plan(list_to_atom(Name), "ok"), timer:sleep(400), [];
 perform(["wait", Time]) -> timer:sleep(list_to_integer(Time)), [];
 perform(["align"]) ->
     timer:sleep(1000 - erlang:monotonic_time(millisecond) rem 1000 + 50), [];

@@ -291,7 +291,7 @@ void trace_world::plan(const std::string& name, const std::string& outcomes) {
 std::string trace_world::next_outcome(const std::string& name) {
   auto& plan = plans_[name];
   if (plan.empty()) return "ok";
-  const auto outcome = plan.front();
+  auto outcome = plan.front();
   if (plan.size() > 1) plan.pop_front();
   return outcome;
 }
@@ -342,7 +342,7 @@ void trace_world::step(const words& line) {
     wait(milliseconds{std::stol(line.at(1))});
   } else if (what == "recover") {
     plan(line.at(1), "ok");
-    wait(milliseconds{200});
+    wait(milliseconds{400});
   } else if (what == "send") {
     caf::anon_send(actors_.at(line.at(1)), std::string{"who are you?"});
   } else if (what == "stop") {

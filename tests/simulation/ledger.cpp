@@ -121,7 +121,8 @@ void ledger::reported(incarnation by, const action::report& claim, instant now) 
   auto& owner = supervisors_.at(by);
   auto& c = owner.children[claim.id];
   require(owner.alive, owner.path, claim.id, "a supervisor reports after its end");
-  if (owner.forgets && claim.from == child_state::stopped) {
+  const bool may_be_new = owner.forgets || claim.reason == "first start";
+  if (may_be_new && claim.from == child_state::stopped) {
     if (c.state == child_state::quarantined || c.state == child_state::backoff)
       c.state = claim.from;
   }

@@ -126,7 +126,7 @@ class life {
   void reconfigure(incarnation whom);
   template <class Answer, class Message>
   std::shared_ptr<std::optional<Answer>> ask(incarnation whom, Message message, std::string what);
-  void note_reply(const supervisor_reply& reply);
+  void note_reply(std::size_t number, const supervisor_reply& reply);
   void require_up(incarnation which);
   void advance(std::chrono::nanoseconds time);
   void fail_if_broken() const;

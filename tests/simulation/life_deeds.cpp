@@ -201,8 +201,8 @@ void life::hurt_supervisor() {
 template <class Answer, class Message>
 std::shared_ptr<std::optional<Answer>> life::ask(incarnation whom, Message message,
                                                  std::string what) {
-  world_->trace(fmt::format("ask {}: {}", book_.path_of(whom), what));
   const auto number = requests_.size();
+  world_->trace(fmt::format("request {} to {}: {}", number, book_.path_of(whom), what));
   requests_.push_back({fmt::format("{} of {}", what, book_.path_of(whom)), 0});
   auto answer = std::make_shared<std::optional<Answer>>();
   const auto target = caf::actor_cast<supervisor_actor>(supervisors_.at(whom));
@@ -213,7 +213,7 @@ std::shared_ptr<std::optional<Answer>> life::ask(incarnation whom, Message messa
                 [this, number, answer](const Answer& reply) {
                   ++requests_[number].answers;
                   *answer = reply;
-                  if constexpr (std::is_same_v<Answer, supervisor_reply>) note_reply(reply);
+                  if constexpr (std::is_same_v<Answer, supervisor_reply>) note_reply(number, reply);
                 },
                 [this, number](const caf::error&) {
                   ++requests_[number].answers;
@@ -223,9 +223,9 @@ std::shared_ptr<std::optional<Answer>> life::ask(incarnation whom, Message messa
   return answer;
 }
 
-void life::note_reply(const supervisor_reply& reply) {
+void life::note_reply(std::size_t number, const supervisor_reply& reply) {
   if (over_) return;
-  world_->trace(fmt::format("  answer: {} {}", to_string(reply.answer), reply.text));
+  world_->trace(fmt::format("  answer to {}: {} {}", number, to_string(reply.answer), reply.text));
   if (reply.answer != verdict::ok) {
     rare_.reached(fmt::format("an answer {}", to_string(reply.answer)));
   }
