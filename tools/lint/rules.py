@@ -128,7 +128,7 @@ def licence_line(files):
     for file in files:
         if not (file.is_code or file.is_script):
             continue
-        mark = "//" if file.is_code else "#"
+        mark = "//" if file.is_code else "%%" if file.suffix == ".escript" else "#"
         wanted = f"{mark} SPDX-License-Identifier: Apache-2.0"
         head = file.lines[:2] if file.is_script else file.lines[:1]
         sourced = file.suffix == ".sh" and file.lines[0].startswith("# shellcheck shell=")
