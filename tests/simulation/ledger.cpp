@@ -133,6 +133,15 @@ void ledger::reported(incarnation by, const action::report& claim, instant now) 
   if (claim.to == child_state::starting) c.highest = claim.generation;
   if (claim.to != c.state) c.since = now;
   c.state = claim.to;
+  c.reason = claim.reason;
+}
+
+bool ledger::is_owed_restart(incarnation owner, const std::string& id) const {
+  const auto& c = supervisors_.at(owner).children.at(id);
+  if (c.newest == 0) return false;
+  const auto& newest = instances_.at(c.newest);
+  return newest.generation == c.highest && !newest.alive &&
+         calls_for_restart(newest.spec.restart, newest.ended);
 }
 
 void ledger::count_restart(supervisor_entry& owner, const action::report& claim, instant now) {
@@ -153,6 +162,13 @@ void ledger::check_transition(const supervisor_entry& owner, const child& c,
   if (claim.to == child_state::starting) {
     require(claim.generation > c.highest, owner.path, claim.id, "a generation that is not new");
     require(has_ended, owner.path, claim.id, "a start while an instance lives");
+    const bool is_group_start = owner.policy.strategy == restart_strategy::one_for_all &&
+                                claim.reason.rfind("restarted: ", 0) == 0;
+    for (const auto& [id, sibling] : owner.children) {
+      require(!is_group_start || sibling.state != child_state::stopping ||
+                  sibling.reason != "its group restarts",
+              owner.path, claim.id, "a start while its group is still on its way down");
+    }
   }
   if (claim.to == child_state::ready) {
     require(newest != nullptr && newest->generation == claim.generation && newest->ready,

@@ -10,6 +10,7 @@
 // - at most one live instance of a child; generations of a child only grow;
 // - "ready" is claimed of an instance that said so, an end of one that has ended;
 // - a child is restarted only after an end that its restart type calls for;
+// - a group is down before it comes up;
 // - every restart is within the window, and who gives up has spent it (both ways, exactly), or the
 //   failure was permanent; not so for windows of single children once children may be forgotten;
 // - who is told to stop, or does not become ready, is killed at its limit;
@@ -68,6 +69,8 @@ class ledger {
   /// Every message has been handled, and all timers up to now.
   void check_at_rest(instant now) const;
 
+  /// Its newest instance ended in a way that its restart type does not put up with.
+  bool is_owed_restart(incarnation owner, const std::string& id) const;
   const instance& at(instance_key which) const { return instances_.at(which); }
   bool is_alive(incarnation which) const { return supervisors_.at(which).alive; }
   /// Ids that this supervisor has had, known or forgotten.
@@ -80,6 +83,7 @@ class ledger {
     std::uint64_t highest = 0;  // generation
     instance_key newest = 0;    // 0: none
     child_state state = child_state::stopped;
+    std::string reason{};
     instant since{};
     bool permanent_failure = false;
   };

@@ -89,6 +89,10 @@ void life::require_up(incarnation which) {
   for (const auto& child : (*answer)->children) {
     const auto& status = child.status;
     if (status.state == child_state::ready || status.state == child_state::quarantined) continue;
+    const bool stands_alone = place_of_.at(which)->policy.strategy == restart_strategy::one_for_one;
+    if (stands_alone && !touched_[which] && book_.is_owed_restart(which, status.id)) {
+      broken(fmt::format("{} was not started again: {}", status.id, status.reason));
+    }
     const bool may_be_down = touched_[which] || status.restart != restart_type::permanent ||
                              contains(status.reason, "nothing to do");
     if (status.state != child_state::stopped || !may_be_down) {
