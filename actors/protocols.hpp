@@ -46,6 +46,7 @@ struct mount_breaker;
 struct mount_check;
 struct mount_drained;
 struct mount_halt;
+struct mount_handover;
 struct mount_launch;
 struct mount_query;
 struct mount_reload;
@@ -149,7 +150,7 @@ using mount_actor = instance_parent::extend<
     // INTERNAL
     caf::reacts_to<mount_tick>, caf::reacts_to<mount_launch>, caf::reacts_to<mount_drained>,
     caf::reacts_to<mount_wake>, caf::reacts_to<mount_check>, caf::reacts_to<mount_trial>,
-    caf::reacts_to<mount_retired>, caf::reacts_to<mount_breaker>>;
+    caf::reacts_to<mount_retired>, caf::reacts_to<mount_handover>, caf::reacts_to<mount_breaker>>;
 
 // -- the store ----------------------------------------------------------------------------------
 
@@ -221,3 +222,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_start)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_trial)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::reload_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_handover)

@@ -313,7 +313,7 @@ void supervisor_core::forget(child& c) {
   const auto id = c.spec.id;
   disarm(c);
   leave_queues(c);
-  if (!is_dynamic()) forgotten_generation_ = std::max(forgotten_generation_, c.generation);
+  if (!is_dynamic()) forgotten_generation_ = std::max(forgotten_generation_, c.next_generation - 1);
   if (c.spec.type == child_type::supervisor) --supervisors_;
   out_.emplace_back(action::forget_child{id});
   order_of_.erase(id);

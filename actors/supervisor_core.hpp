@@ -180,7 +180,7 @@ class supervisor_core {
   static rank rank_of(const child& c) { return {c.level, c.order}; }
 
   // supervisor_requests.cpp
-  void restart_running(child& c);
+  void restart_running(child& c, const std::string& reason);
   void terminate(child& c, const std::string& reason);
   void adopt_template(const child_spec& spec);
   bool adopt_spec(const child_spec& spec);

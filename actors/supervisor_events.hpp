@@ -64,6 +64,7 @@ struct start_child {
 /// end would take along, and a quarantined one all that are quarantined.
 struct restart_child {
   std::string id;
+  std::string reason = "restarted by an operator";
 };
 /// Ends the instance in good order and leaves the child stopped; a restart of its group passes it
 /// over. A temporary or dynamic child is forgotten. When a restart of the group waits for this

@@ -126,20 +126,19 @@ verdict supervisor_core::on(const event::restart_child& e) {
     return verdict::ok;
   }
   if (c->live) {
-    restart_running(*c);
+    restart_running(*c, e.reason);
   } else if (is_group() && c->state == child_state::quarantined) {
-    start_group("restarted by an operator");
+    start_group(e.reason);
   } else if (c->cause || c->rejoins) {
     cut_backoffs_short();
   } else {
     if (c->generation != 0) ++c->restarts;
-    begin_start(*c, origin::asked, "restarted by an operator");
+    begin_start(*c, origin::asked, e.reason);
   }
   return verdict::ok;
 }
 
-void supervisor_core::restart_running(child& c) {
-  const std::string reason = "restarted by an operator";
+void supervisor_core::restart_running(child& c, const std::string& reason) {
   c.parked = false;
   if (to_stop_.count(rank_of(c)) == 1) {
     c.after_stop = sequel::rejoin;  // its group is on its way down

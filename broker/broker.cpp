@@ -173,6 +173,12 @@ mount_status broker::restart(const std::string& path) {
       .status;
 }
 
+mount_status broker::reset(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.reset(path); })
+      .status;
+}
+
 reload_result broker::reload(const std::string& path, reload_request how) {
   return thread_
       ->wait<std::vector<reload_result>>(

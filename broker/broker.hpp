@@ -139,7 +139,8 @@ struct reload_request {
 enum class reload_outcome : std::uint8_t {
   replaced,   // the new instance was started beside the old one and took over
   restarted,  // the old one was stopped first, or there was none
-  failed,     // the old one serves on
+  failed,     // the old one serves on; where it was stopped first, see the mount's state
+  nothing,    // no instance runs: stopped, asleep or quarantined
 };
 
 struct reload_result {
@@ -283,8 +284,11 @@ class broker {
   void unmount(const std::string& path);
   std::vector<mount_status> mounts() const;
   mount_status status(const std::string& path) const;
-  /// Stops the instance in good order and starts another; leaves quarantine too.
+  /// Stops the instance in good order and starts another; cuts a backoff short. Throws `error`
+  /// failed_precondition for a mount in quarantine.
   mount_status restart(const std::string& path);
+  /// Leaves quarantine: clears what was counted, and starts. Elsewhere it changes nothing.
+  mount_status reset(const std::string& path);
   /// Replaces the mount's instance without a failed call; when the new one does not come up the old
   /// one serves on, and the result says why. Throws `error` only when there is nothing to reload.
   reload_result reload(const std::string& path, reload_request how = {});

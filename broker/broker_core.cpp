@@ -66,6 +66,14 @@ slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
   return rules;
 }
 
+/// Quarantine is left by reset alone.
+mount_snapshot not_in_quarantine(mount_snapshot&& now) {
+  if (now.refused)
+    refuse(error_kind::failed_precondition, fmt::format("'{}' is quarantined", now.status.path),
+           now.status.reason, fmt::format("bulkhead reset {}", now.status.path));
+  return kj::mv(now);
+}
+
 void check_reload(const reload_request& how) {
   constexpr std::chrono::hours canary_max{24};
   if (how.canary_percent > 99)
@@ -425,7 +433,9 @@ kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
     auto& route = require_usable(path);
     if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, false);
-    return ask_.ask<mount_snapshot>(route.actor, mount_restart{});
+    return ask_.ask<mount_snapshot>(route.actor, mount_restart{}).then([](mount_snapshot&& now) {
+      return not_in_quarantine(kj::mv(now));
+    });
   });
 }
 
@@ -446,13 +456,9 @@ kj::Promise<mount_snapshot> broker_core::start(const std::string& path) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
     auto& route = require_usable(path);
     if (parent_.absence(route.entry->spec.path)) return revive(route.entry->spec.path, false);
-    return ask_.ask<mount_snapshot>(route.actor, mount_start{})
-        .then([path = route.entry->spec.path](mount_snapshot&& now) {
-          if (now.status.state == mount_state::quarantined)
-            refuse(error_kind::failed_precondition, fmt::format("'{}' is quarantined", path),
-                   now.status.reason, fmt::format("bulkhead reset {}", path));
-          return kj::mv(now);
-        });
+    return ask_.ask<mount_snapshot>(route.actor, mount_start{}).then([](mount_snapshot&& now) {
+      return not_in_quarantine(kj::mv(now));
+    });
   });
 }
 

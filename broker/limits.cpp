@@ -6,6 +6,7 @@
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/mount_entry.hpp"
+#include "broker/mount_supervisor.hpp"
 #include "broker/router.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
@@ -52,6 +53,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the rest waits in the pipe, and then in the plugin"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
+      {"draining_instances_max", draining_instances_max, "replaced instances per mount",
+       "the calls of the oldest one are cut short"},
       {"reloads_at_once_max", reloads_at_once_max, "mounts of one order",
        "the others are reloaded after them"},
       {"crash_calls_max", crash_calls_max, "calls per crash report", "only the oldest are named"},

@@ -46,8 +46,8 @@ std::string check_plugin_version(std::string_view version) {
 }
 
 mount_bring_up::mount_bring_up(broker_services& services, std::shared_ptr<mount_entry> entry,
-                               std::uint64_t generation)
-    : services_(services), entry_(std::move(entry)), generation_(generation) {}
+                               std::uint64_t generation, bool beside)
+    : services_(services), entry_(std::move(entry)), generation_(generation), beside_(beside) {}
 
 mount_bring_up::~mount_bring_up() noexcept(false) = default;
 
@@ -66,6 +66,10 @@ void mount_bring_up::check(schema::PluginInfo::Reader info) const {
 kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
                                             schema::PluginInfo::Reader info) {
   check(info);
+  if (beside_ && must_be_alone(info)) {
+    refused_beside = true;
+    refuse("must be alone", "another instance serves the mount");
+  }
   face = std::make_shared<plugin_face>();
   face->name = text(info.getName());
   face->version = text(info.getVersion());
@@ -99,6 +103,12 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
         if (problem.getType() == kj::Exception::Type::DISCONNECTED)
           kj::throwFatalException(kj::mv(problem));
       });
+}
+
+bool must_be_alone(schema::PluginInfo::Reader info) {
+  for (auto feature : info.getFeatures())
+    if (feature == "stop-first") return true;
+  return false;
 }
 
 }  // namespace bulkhead

@@ -13,8 +13,10 @@ namespace bulkhead {
 
 class mount_bring_up final : public bring_up {
  public:
+  /// `beside`: another instance serves the mount; a plugin that must be alone is refused, and not
+  /// mounted.
   mount_bring_up(broker_services& services, std::shared_ptr<mount_entry> entry,
-                 std::uint64_t generation);
+                 std::uint64_t generation, bool beside);
   ~mount_bring_up() noexcept(false) override;
 
   kj::Promise<void> introduce(schema::Plugin::Client plugin,
@@ -24,6 +26,8 @@ class mount_bring_up final : public bring_up {
   kj::Maybe<capnp::Capability::Client> backend;
   kj::Maybe<capnp::Capability::Client> typed;
   std::shared_ptr<plugin_face> face;
+  /// It was refused because another instance serves.
+  bool refused_beside = false;
 
  private:
   void check(schema::PluginInfo::Reader info) const;
@@ -31,7 +35,11 @@ class mount_bring_up final : public bring_up {
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
+  bool beside_;
 };
+
+/// The plugin says that two instances of a mount must not live at the same time.
+bool must_be_alone(schema::PluginInfo::Reader info);
 
 /// Empty when `name` is a plugin's name ([a-z0-9][a-z0-9_-]*, at most 64 bytes), else what is
 /// wrong.

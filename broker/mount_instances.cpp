@@ -117,7 +117,11 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
   const bool crash = ended_by_itself(news.end);
   if (crash) services_.events.record(report.mount, news.generation, "crashed", sentence);
   const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
-  if (no_start && crash && !entry_->acknowledged) give_up_mounting(sentence);
+  start_failed_ = no_start && crash;
+  // A lazy mount that is being acknowledged may have been called already: it is mounted all the
+  // same.
+  if (start_failed_ && !entry_->acknowledged && entry_->spec.life.start == start_mode::eager)
+    give_up_mounting(sentence);
   const auto reports =
       no_start
           ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
@@ -134,9 +138,16 @@ std::string mount_supervisor::green_ended(const instance_ended& news) {
   auto report = make_report(news, reload_->green);
   report.next = "the instance before it serves on";
   reload_->green.ended = true;
-  services_.events.record(report.mount, news.generation, "crashed", describe_end(report));
   auto text = crash_text(report);
   const auto sentence = describe_end(report);
+  if (reload_->green.offer->refused_beside) {
+    // It has not been mounted, and is no crash: it says that it must be alone.
+    auto run = std::move(*reload_);
+    reload_.reset();
+    reload_by_restart(run.how, std::move(run.askers), "reloaded; the new plugin must be alone");
+    return text;
+  }
+  services_.events.record(report.mount, news.generation, "crashed", sentence);
   keep_report(std::move(report));
   abandon_reload(sentence);
   return text;

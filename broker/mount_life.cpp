@@ -26,7 +26,7 @@ life_verdict judge_life(const life_rules& rules, const life_facts& facts, instan
     const auto due = facts.oldest_call.value_or(now) + rules.call_age_max;
     if (due <= now)
       return {kind::replace_hung,
-              fmt::format("a call has been in flight for {} (call_age_max)",
+              fmt::format("had a call in flight for {} (call_age_max)",
                           duration_text(now - *facts.oldest_call)),
               {}};
     look_again(due);

@@ -69,6 +69,11 @@ struct mount_trial {
 struct mount_retired {
   std::uint64_t generation = 0;
 };
+/// INTERNAL: the instance that must be alone has finished its calls: restart it.
+struct mount_handover {
+  std::uint64_t generation = 0;
+  std::string reason;
+};
 /// INTERNAL: the mount's breaker changed.
 struct mount_breaker {
   breaker_state state = breaker_state::closed;
@@ -84,8 +89,9 @@ struct mount_snapshot {
   instance_stats instance;
   breaker_state breaker = breaker_state::closed;
   std::chrono::nanoseconds breaker_left{0};
-  bool asleep = false;  // stopped, and its next call starts it
-  std::string reload;   // what a reload is at; empty when none is under way
+  bool refused = false;  // answer to mount_restart and mount_start: it is quarantined
+  bool asleep = false;   // stopped, and its next call starts it
+  std::string reload;    // what a reload is at; empty when none is under way
   std::optional<crash_report> last_crash;
   std::string start_failure;  // answer to mount_await_start and mount_restart: why the start
                               // failed; empty when it did not

@@ -22,7 +22,6 @@ namespace bulkhead {
 namespace {
 
 constexpr const char* instance_id = "instance";
-constexpr std::string_view stop_first_feature = "stop-first";
 
 // How often a trial is looked at before its end.
 constexpr int trial_looks = 10;
@@ -37,44 +36,46 @@ std::chrono::milliseconds since(instant then, instant now) {
 
 bool mount_supervisor::must_be_alone() const {
   if (entry_->spec.life.handover == handover::stop_first) return true;
-  if (entry_->face == nullptr) return false;
-  for (auto feature : entry_->face->reader().getFeatures())
-    if (std::string_view(feature.cStr(), feature.size()) == stop_first_feature) return true;
-  return false;
+  return entry_->face != nullptr && bulkhead::must_be_alone(entry_->face->reader());
 }
 
 caf::result<reload_result> mount_supervisor::reload(const mount_reload& order) {
   auto asker = make_response_promise<reload_result>();
-  const bool ready = state() == child_state::ready && !leaving_;
-  if (leaving_ || reload_ || starting_) {
+  const auto now = state();
+  if (leaving_ || entry_->closed || reload_ || starting_) {
     reload_result refused;
     refused.path = entry_->spec.path;
-    refused.reason = leaving_  ? "the mount is being removed"
-                     : reload_ ? "a reload of it is under way"
-                               : "an instance of it is starting or stopping";
+    refused.reason = leaving_ || entry_->closed ? "the mount is being removed"
+                     : reload_                  ? "a reload of it is under way"
+                                                : "an instance of it is starting or stopping";
     asker.deliver(std::move(refused));
-  } else if (!ready || must_be_alone()) {
-    reload_by_restart(order.how, asker);
+  } else if (now == child_state::stopped || now == child_state::quarantined) {
+    reload_result nothing;
+    nothing.path = entry_->spec.path;
+    nothing.outcome = reload_outcome::nothing;
+    nothing.reason =
+        fmt::format("no instance runs: the mount is {}",
+                    falls_asleep() && now == child_state::stopped ? "asleep" : to_string(now));
+    asker.deliver(std::move(nothing));
+  } else if (now != child_state::ready || must_be_alone()) {
+    reload_by_restart(order.how, {asker}, "reloaded by an operator");
   } else {
     begin_reload(order.how, {asker}, "an operator asked for it");
   }
   return asker;
 }
 
-/// There is nothing to keep up, or the plugin must be alone.
-void mount_supervisor::reload_by_restart(const reload_request& how, reload_promise asker) {
+/// No instance serves, or it must be alone.
+void mount_supervisor::reload_by_restart(const reload_request& how,
+                                         std::vector<reload_promise> askers,
+                                         const std::string& reason) {
   reload_result result;
   result.path = entry_->spec.path;
   result.outcome = reload_outcome::restarted;
   result.generation_before = live_.pid == 0 ? 0 : live_.generation;
   if (entry_->face != nullptr) result.version_before = entry_->face->version;
   const auto began = services_.clock.now();
-  halted_ = false;
-  if (core_.status(instance_id, began))
-    step(event::restart_child{instance_id});
-  else
-    know_child();
-  start_waiter waiter = [this, result, began, asker,
+  waiters_.emplace_back([this, result, began, askers = std::move(askers),
                          wanted = how.version](const mount_snapshot& now) mutable {
     result.generation_after = now.status.generation;
     result.version_after = now.status.plugin_version;
@@ -84,12 +85,23 @@ void mount_supervisor::reload_by_restart(const reload_request& how, reload_promi
     else if (!wanted.empty() && wanted != result.version_after)
       result.reason = fmt::format("it serves as version {}, not {}", result.version_after, wanted);
     if (!result.reason.empty()) result.outcome = reload_outcome::failed;
-    asker.deliver(result);
-  };
-  if (starting_)
-    waiters_.push_back(std::move(waiter));
+    for (auto& each : askers) each.deliver(result);
+  });
+  if (state() == child_state::ready)
+    hand_over_alone(reason);
   else
-    waiter(snapshot());
+    restart(reason);
+}
+
+/// Lets the instance finish its calls, while new ones wait, and restarts it.
+void mount_supervisor::hand_over_alone(const std::string& reason) {
+  starting_ = true;
+  entry_->slot->hold("it is being replaced");
+  const auto longest = services_.limits.drain_ms_max.count() * kj::MILLISECONDS;
+  run(entry_->slot->drained(live_.generation, longest)
+          .then([this, generation = live_.generation, reason] {
+            this->send(this, mount_handover{generation, reason});
+          }));
 }
 
 void mount_supervisor::begin_reload(const reload_request& how, std::vector<reload_promise> askers,
@@ -111,6 +123,7 @@ void mount_supervisor::begin_reload(const reload_request& how, std::vector<reloa
 }
 
 void mount_supervisor::green_ready(const instance_ready& news) {
+  if (leaving_ || entry_->closed) return abandon_reload("the mount is being removed");
   auto& run = *reload_;
   run.green.pid = news.pid;
   run.green.ready_since = services_.clock.now();
@@ -131,20 +144,30 @@ void mount_supervisor::green_ready(const instance_ready& news) {
   services_.events.record(entry_->spec.path, news.generation, "on_trial",
                           fmt::format("{} % of the calls for {}", run.how.canary_percent,
                                       duration_text(run.how.canary)));
-  const auto look = run.how.canary.count() * kj::MILLISECONDS / trial_looks;
-  for (int i = 1; i <= trial_looks; ++i)
-    this->run(loop().timer().afterDelay(look * i).then([this, i, generation = news.generation] {
-      this->send(this, mount_trial{generation, i == trial_looks});
-    }));
+  run.looks = look_at_trial(news.generation, trial_looks).eagerlyEvaluate(nullptr);
+}
+
+kj::Promise<void> mount_supervisor::look_at_trial(std::uint64_t generation, int looks_left) {
+  return loop().timer().afterDelay(trial_look()).then([this, generation, looks_left] {
+    this->send(this, mount_trial{generation, looks_left == 1});
+    return looks_left == 1 ? kj::Promise<void>(kj::READY_NOW)
+                           : look_at_trial(generation, looks_left - 1);
+  });
+}
+
+kj::Duration mount_supervisor::trial_look() const {
+  return reload_->how.canary.count() * kj::MILLISECONDS / trial_looks;
 }
 
 void mount_supervisor::judge_trial(const mount_trial& order) {
   if (!reload_ || !reload_->on_trial || reload_->green.generation != order.generation) return;
-  const auto fresh = entry_->slot->tried_tally();
-  const auto old = entry_->slot->serving_tally();
+  if (leaving_ || entry_->closed) return abandon_reload("the mount is being removed");
+  const auto fresh = entry_->slot->tried_tally(trial_look());
+  const auto old = entry_->slot->serving_tally(trial_look());
   if (trial_failed(fresh, old, order.over))
-    abandon_reload(fmt::format("on trial {} of {} calls failed, of the instance before it {} of {}",
-                               fresh.failures, fresh.calls, old.failures, old.calls));
+    abandon_reload(fmt::format(
+        "on trial {} of {} calls failed or went unanswered, of the instance before it {} of {}",
+        fresh.failures, fresh.calls, old.failures, old.calls));
   else if (order.over)
     take_over();
 }
@@ -188,7 +211,7 @@ void mount_supervisor::abandon_reload(const std::string& reason) {
   run.result.version_after = run.result.version_before;
   run.result.took = since(run.began, services_.clock.now());
   answer_reload(run);
-  if (run.askers.empty()) look_again(recycle_pause);
+  look_again(run.askers.empty() ? recycle_pause : 0 * kj::SECONDS);
   if (run.green.ended) return;  // or was never started
   if (run.on_trial) {
     retire(std::move(run.green));
@@ -202,8 +225,10 @@ void mount_supervisor::answer_reload(reload_run& run) {
   for (auto& each : run.askers) each.deliver(run.result);
 }
 
-/// Lets an instance finish its calls, then stops it.
+/// Lets an instance finish its calls, then stops it. Those that finish are not many: the oldest
+/// makes room.
 void mount_supervisor::retire(run_of which) {
+  if (old_.size() >= draining_instances_max) retired(old_.front().generation);
   const auto generation = which.generation;
   const auto longest = services_.limits.drain_ms_max.count() * kj::MILLISECONDS;
   old_.push_back(std::move(which));
@@ -245,28 +270,29 @@ void mount_supervisor::look_again(kj::Duration delay) {
 }
 
 void mount_supervisor::judge_life_of_live() {
-  if (state() != child_state::ready || leaving_ || reload_) return;
+  if (leaving_ || entry_->closed) return;
+  if (state() == child_state::stopped && falls_asleep()) return doze();
+  if (state() != child_state::ready || starting_) return;
   auto facts = entry_->slot->facts();
   facts.ready_since = live_.life_since;
   const auto now = entry_->slot->now();
   const auto verdict = judge_life(entry_->spec.life, facts, now);
-  switch (verdict.what) {
-    case life_verdict::kind::keep:
-      if (verdict.next) look_again((*verdict.next - now).count() * kj::NANOSECONDS);
-      return;
-    case life_verdict::kind::stop_idle:
-      stopped_idle_ = true;
-      step(event::terminate_child{instance_id, verdict.reason});
-      return;
-    case life_verdict::kind::replace:
-      if (must_be_alone())
-        step(event::restart_child{instance_id});
-      else
-        begin_reload({}, {}, verdict.reason);
-      return;
-    case life_verdict::kind::replace_hung:
-      this->send(live_.actor, instance_hung{verdict.reason});
-      return;
+  using kind = life_verdict::kind;
+  if (verdict.what == kind::replace_hung) {
+    this->send(live_.actor, instance_hung{verdict.reason});
+  } else if (verdict.what == kind::keep) {
+    if (verdict.next) look_again((*verdict.next - now).count() * kj::NANOSECONDS);
+  } else if (reload_) {
+    return;  // its end looks again
+  } else if (verdict.what == kind::stop_idle) {
+    stopped_idle_ = true;
+    step(event::terminate_child{instance_id, verdict.reason});
+  } else if (old_.size() >= draining_instances_max) {
+    look_again(1 * kj::SECONDS);
+  } else if (must_be_alone()) {
+    hand_over_alone(verdict.reason);
+  } else {
+    begin_reload({}, {}, verdict.reason);
   }
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* instance_id = "instance";
 constexpr const char* asleep = "it starts with its next call";
+constexpr auto asleep_pause = 1 * kj::SECONDS;
 constexpr const char* halted = "stopped by an operator";
 
 bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
@@ -97,21 +98,19 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       [this](const instance_ready& news) { ready(news); },
       [this](const instance_ended& news) { return ended(news); },
       [this](const mount_await_start&) { return await_start(); },
-      [this](const mount_restart&) {
+      [this](const mount_restart&) -> caf::result<mount_snapshot> {
+        if (leaving_ || state() == child_state::quarantined) return refusal();
         abandon_reload("the mount was restarted meanwhile");
-        halted_ = false;
-        if (core_.status(instance_id, services_.clock.now()))
-          step(event::restart_child{instance_id});
-        else
-          know_child();
+        restart("restarted by an operator");
         return await_start();
       },
-      [this](const mount_reset&) {
-        step(event::reset_child{instance_id});
+      [this](const mount_reset&) -> caf::result<mount_snapshot> {
+        if (!leaving_) step(event::reset_child{instance_id});
         return await_start();
       },
       [this](const mount_halt&) { return halt(); },
-      [this](const mount_start&) {
+      [this](const mount_start&) -> caf::result<mount_snapshot> {
+        if (leaving_ || state() == child_state::quarantined) return refusal();
         start_up();
         return await_start();
       },
@@ -131,6 +130,10 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
         if (order.generation == live_.generation) judge_life_of_live();
       },
       [this](const mount_trial& order) { judge_trial(order); },
+      [this](const mount_handover& order) {
+        if (order.generation == live_.generation && !live_.ended && !leaving_)
+          restart(order.reason);
+      },
       [this](const mount_retired& order) { retired(order.generation); },
       [this](const mount_breaker& news) {
         static constexpr std::array names = {"breaker_closed", "breaker_open", "breaker_half_open"};
@@ -155,17 +158,27 @@ void mount_supervisor::know_child() {
   step(event::add{child});
 }
 
-/// Starts what is stopped; elsewhere it changes nothing.
+/// Ends the instance in good order, if there is one, and starts another.
+void mount_supervisor::restart(const std::string& reason) {
+  halted_ = stopped_idle_ = false;
+  if (core_.status(instance_id, services_.clock.now()))
+    step(event::restart_child{instance_id, reason});
+  else
+    know_child();
+}
+
+/// Starts what is stopped, or on its way there; elsewhere it changes nothing.
 void mount_supervisor::start_up() {
   if (leaving_) return;
   const auto child = core_.status(instance_id, services_.clock.now());
-  if (!child) {
-    halted_ = false;
-    know_child();
-  } else if (child->state == child_state::stopped) {
-    halted_ = false;
+  if (child && child->state == child_state::stopping && (halted_ || stopped_idle_))
+    return restart("started while it stopped");
+  if (child && child->state != child_state::stopped) return;
+  halted_ = stopped_idle_ = false;
+  if (child)
     step(event::start_child{instance_id});
-  }
+  else
+    know_child();
 }
 
 child_state mount_supervisor::state() const {
@@ -240,7 +253,7 @@ void mount_supervisor::perform_start(std::uint64_t generation) {
   }
   if (generation + generation_low_mark > entry_->generations_reserved)
     reserve_generations(generation, false);
-  live_ = start_instance(generation);
+  live_ = start_instance(generation, false);
 }
 
 void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch_after) {
@@ -271,17 +284,18 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
 /// its mind.
 void mount_supervisor::start_reserved(std::uint64_t generation) {
   if (reload_ && reload_->green.generation == generation) {
-    reload_->green = start_instance(generation);
+    reload_->green = start_instance(generation, true);
     return;
   }
+  if (live_.generation == generation) return;
   const auto child = core_.status(instance_id, services_.clock.now());
   if (child && child->state == child_state::starting && child->generation == generation)
-    live_ = start_instance(generation);
+    live_ = start_instance(generation, false);
   else
     step(event::exited{instance_id, generation, exit_kind::shutdown, "stopped before it started"});
 }
 
-mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generation) {
+mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generation, bool beside) {
   const auto& life = entry_->spec.life;
   const auto& limits = services_.limits;
   instance_config settings;
@@ -300,7 +314,7 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   run_of started;
   started.generation = generation;
   started.ended = false;
-  started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation);
+  started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation, beside);
   started.actor = spawn<bulkhead::instance, caf::monitored>(
       loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
       entry_->log->sink(generation), started.offer);
@@ -336,6 +350,7 @@ bool mount_supervisor::falls_asleep() const {
 void mount_supervisor::switch_slot(const action::report& what) {
   const auto& path = entry_->spec.path;
   auto& slot = *entry_->slot;
+  entry_->wake = nullptr;
   switch (what.to) {
     case child_state::ready:
       return;  // ready() has switched it
@@ -352,18 +367,12 @@ void mount_supervisor::switch_slot(const action::report& what) {
                             fmt::format("bulkhead why {}   |   bulkhead reset {}", path, path)));
       break;
     case child_state::stopped:
-      if (falls_asleep()) {
-        auto wake = [weak = caf::actor_cast<caf::actor_addr>(this->ctrl())] {
-          if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_wake{});
-        };
-        entry_->wake = wake;
-        slot.doze(asleep, wake);
-        if (!entry_->waiting_for_face.empty()) wake();
-        return;
-      }
+      if (falls_asleep() && !start_failed_) return doze();
       slot.refuse(exception(error_kind::plugin_unavailable,
                             fmt::format("mount '{}' is stopped", path), what.reason,
                             fmt::format("bulkhead start {}", path)));
+      if (falls_asleep())
+        look_again(asleep_pause);  // no hot loop of starts that fail, one for each call
       break;
   }
   for (auto& waiter : entry_->waiting_for_face)
@@ -371,6 +380,18 @@ void mount_supervisor::switch_slot(const action::report& what) {
                              fmt::format("mount '{}' is {}", path, to_string(what.to)),
                              what.reason));
   entry_->waiting_for_face.clear();
+}
+
+/// The next call starts the mount; so does one that waits already.
+void mount_supervisor::doze() {
+  start_failed_ = false;
+  auto wake = [weak = caf::actor_cast<caf::actor_addr>(this->ctrl())] {
+    if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_wake{});
+  };
+  entry_->wake = wake;
+  entry_->slot->doze(asleep, wake);
+  std::erase_if(entry_->waiting_for_face, [](auto& each) { return !each->isWaiting(); });
+  if (!entry_->waiting_for_face.empty()) wake();
 }
 
 // -- requests ------------------------------------------------------------------------------------
@@ -387,11 +408,12 @@ void mount_supervisor::answer_waiters(const std::string& failure) {
 }
 
 caf::result<mount_snapshot> mount_supervisor::halt() {
+  if (leaving_) return snapshot();
   abandon_reload("the mount was stopped meanwhile");
   halted_ = true;
   if (state() != child_state::stopped)
     step(event::terminate_child{instance_id});
-  else if (!leaving_ && !entry_->closed)  // it may have been asleep: no call wakes it any more
+  else if (!entry_->closed)  // it may have been asleep: no call wakes it any more
     switch_slot({instance_id, 0, child_state::stopped, child_state::stopped, halted, {}});
   return await_start();
 }
@@ -440,6 +462,12 @@ caf::result<mount_snapshot> mount_supervisor::query() {
           },
           [this, answer](const caf::error&) mutable { answer.deliver(snapshot()); });
   return answer;
+}
+
+mount_snapshot mount_supervisor::refusal() {
+  auto now = snapshot();
+  now.refused = now.status.state == mount_state::quarantined;
+  return now;
 }
 
 mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
@@ -498,8 +526,10 @@ void mount_supervisor::on_loop_exit() {
   stop_waiters_.clear();
   old_.clear();
   live_ = {};
+  look_ = nullptr;
   // The last reference to this actor may go on another thread: nothing of the reactor's is left
   // then.
+  entry_->wake = nullptr;
   entry_->slot->on_breaker(nullptr);
   entry_ = nullptr;
 }

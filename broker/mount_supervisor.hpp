@@ -44,6 +44,10 @@
 
 namespace bulkhead {
 
+/// How many replaced instances of a mount may be finishing their calls; one more cuts the oldest
+/// one's short.
+inline constexpr std::size_t draining_instances_max = 4;
+
 class mount_supervisor final : public hosted<mount_actor::base> {
  public:
   /// `services` outlives the actor. `ticket` is where it tells that its first start has ended.
@@ -76,6 +80,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     reload_result result;
     instant began{};
     bool on_trial = false;
+    kj::Promise<void> looks = nullptr;  // while on trial
     std::vector<reload_promise> askers;
   };
 
@@ -85,6 +90,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   // -- the core's actions
   void know_child();
   void start_up();
+  void restart(const std::string& reason);
+  void doze();
   std::vector<action::report> step(const supervisor_event& what);
   void tell_started();
   void end_with_group(const std::string& reason);
@@ -93,7 +100,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void perform_stop(const action::stop_child& what);
   void finish();
   void start_reserved(std::uint64_t generation);
-  run_of start_instance(std::uint64_t generation);
+  run_of start_instance(std::uint64_t generation, bool beside);
   void stop_instance(const run_of& which, bool at_once);
   void reserve_generations(std::uint64_t generation, bool launch_after);
   void enter(const action::report& what);
@@ -115,16 +122,20 @@ class mount_supervisor final : public hosted<mount_actor::base> {
 
   // -- reload and life
   caf::result<reload_result> reload(const mount_reload& order);
-  void reload_by_restart(const reload_request& how, reload_promise asker);
+  void reload_by_restart(const reload_request& how, std::vector<reload_promise> askers,
+                         const std::string& reason);
   void begin_reload(const reload_request& how, std::vector<reload_promise> askers,
                     const std::string& reason);
   void green_ready(const instance_ready& news);
+  kj::Promise<void> look_at_trial(std::uint64_t generation, int looks_left);
+  kj::Duration trial_look() const;
   void judge_trial(const mount_trial& order);
   void take_over();
   void abandon_reload(const std::string& reason);
   void answer_reload(reload_run& run);
   void retire(run_of which);
   void retired(std::uint64_t generation);
+  void hand_over_alone(const std::string& reason);
   bool must_be_alone() const;
   void look_after_life();
   void judge_life_of_live();
@@ -138,6 +149,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
   caf::result<mount_signalled> signal(int number);
+  mount_snapshot refusal();
   mount_snapshot snapshot(const std::string& start_failure = {});
 
   broker_services& services_;
@@ -149,7 +161,9 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::optional<reload_run> reload_;
   std::vector<run_of> old_;
   std::vector<start_waiter> waiters_;
+  kj::Promise<void> look_ = nullptr;  // the next look at the life of `live_`, or of a sleeper
   bool starting_ = false;
+  bool start_failed_ = false;  // the last start did
   bool halted_ = false;        // stopped by an operator: no call wakes it
   bool stopped_idle_ = false;  // stopped because it was idle: a call wakes it
   bool leaving_ = false;       // being removed: the slot is not ours to switch any more

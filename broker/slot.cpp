@@ -88,51 +88,70 @@ struct slot::lane final : kj::Refcounted {
   kj::Maybe<kj::Own<ClientHook>> typed;
   std::uint64_t calls = 0;  // ever begun
   std::uint32_t in_flight = 0;
+  instant idle_since{};  // since when none is
   trial_tally tally;
 };
 
 /// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the
 /// books.
 struct slot::call_record {
-  call_record(slot& owner, kj::Own<lane> on, const method& what, breaker::admission as)
+  call_record(slot& owner, kj::Own<lane> on, const method& what, breaker::admission as,
+              std::uint64_t service)
       : owner(kj::addRef(owner)),
         on(kj::mv(on)),
         what(what),
         admitted(as),
+        service(service),
+        trial(owner.on_trial_ == nullptr ? 0 : owner.trial_),
         started(owner.timer_.now()),
         position(owner.in_flight_.insert(owner.in_flight_.end(), this)) {
     ++this->on->in_flight;
   }
   ~call_record() noexcept(false) {
-    if (!judged) owner->change_breaker([this](breaker& b) { b.dropped(admitted); });
+    if (!judged) judge([this](breaker& b) { b.dropped(admitted); });
+    if (!tallied) count(true);
     leave();
   }
   KJ_DISALLOW_COPY(call_record);
 
   void answered() {
-    ++on->tally.calls;
-    if (std::exchange(judged, true)) return;
-    owner->change_breaker([this](breaker& b) { b.answered(admitted); });
+    judge([this](breaker& b) { b.answered(admitted); });
   }
   void unanswered() {
-    if (std::exchange(judged, true)) return;
-    owner->change_breaker([this](breaker& b) { b.unanswered(admitted, owner->now()); });
+    judge([this](breaker& b) { b.unanswered(admitted, owner->now()); });
+  }
+  /// For the trial that it belongs to.
+  void count(bool failed) {
+    tallied = true;
+    if (trial == 0 || trial != owner->trial_) return;
+    ++on->tally.calls;
+    if (failed) ++on->tally.failures;
   }
   void leave() {
     if (std::exchange(left, true)) return;
     owner->in_flight_.erase(position);
-    --on->in_flight;
+    if (--on->in_flight == 0) on->idle_since = owner->now();
     owner->call_left(*on);
+  }
+  /// The breaker is the serving instance's: what became of another's calls is no news to it.
+  template <class Tell>
+  void judge(Tell tell) {
+    if (std::exchange(judged, true) || service != owner->service_) return;
+    tell(owner->breaker_);
+    owner->tell_breaker();
   }
 
   kj::Own<slot> owner;
   kj::Own<lane> on;
   method what;
   breaker::admission admitted;
+  std::uint64_t service;  // which instance's call it is, as slot::service_; 0: of one on trial
+  std::uint64_t trial;
   kj::TimePoint started;
   kj::Canceler canceler;
   std::list<call_record*>::iterator position;
-  bool judged = false;  // the breaker knows how it ended
+  bool judged = false;   // the breaker knows how it ended
+  bool tallied = false;  // the trial does
   bool left = false;
 };
 
@@ -156,7 +175,6 @@ slot::slot(kj::Timer& timer, std::string path, slot_limits limits)
       path_(std::move(path)),
       limits_(limits),
       breaker_(limits.breaker),
-      idle_since_(now()),
       tasks_(*this) {}
 
 slot::~slot() noexcept(false) = default;
@@ -212,7 +230,7 @@ void slot::serve(slot_target target) {
   for (auto& each : waiting) {
     if (!each->answer->isWaiting()) continue;
     each->answer->fulfill(
-        kj::refcounted<shared_result>(forward(each->what, kj::mv(each->context))));
+        kj::refcounted<shared_result>(forward(each->what, kj::mv(each->context), true)));
   }
 }
 
@@ -220,6 +238,7 @@ void slot::refuse(kj::Exception reason) {
   set_mode(mode::refusing);
   auto waiting = std::exchange(waiting_, {});
   for (auto& each : waiting) {
+    if (!each->answer->isWaiting()) continue;
     ++failed_;
     each->answer->reject(kj::cp(reason));
   }
@@ -230,6 +249,7 @@ void slot::try_out(slot_target target, unsigned percent) {
   on_trial_ = kj::refcounted<lane>(kj::mv(target));
   trial_percent_ = percent;
   trial_turn_ = 0;
+  ++trial_;
   KJ_IF_MAYBE (current, serving_) (*current)->tally = {};
 }
 
@@ -238,31 +258,48 @@ void slot::end_trial() {
 }
 
 void slot::promote() {
-  serving_ = kj::mv(KJ_ASSERT_NONNULL(on_trial_));
-  end_trial();
-  begin_service();
+  KJ_IF_MAYBE (tried, on_trial_) {
+    serving_ = kj::mv(*tried);
+    end_trial();
+    begin_service();
+  }
 }
 
 /// What is counted of an instance begins anew.
 void slot::begin_service() {
+  ++service_;
   call_alarm_at_ = 0;
   call_alarm_ = nullptr;
-  idle_since_ = now();
-  change_breaker([](breaker& b) { b.renewed(); });
+  KJ_IF_MAYBE (current, serving_) (*current)->idle_since = now();
+  breaker_.renewed();
+  tell_breaker();
 }
 
-trial_tally slot::serving_tally() const {
-  KJ_IF_MAYBE (current, serving_) return (*current)->tally;
+trial_tally slot::serving_tally(kj::Duration patience) const {
+  KJ_IF_MAYBE (current, serving_) return tally_of(**current, patience);
   return {};
 }
 
-trial_tally slot::tried_tally() const {
-  KJ_IF_MAYBE (tried, on_trial_) return (*tried)->tally;
+trial_tally slot::tried_tally(kj::Duration patience) const {
+  KJ_IF_MAYBE (tried, on_trial_) return tally_of(**tried, patience);
   return {};
 }
 
-slot::lane& slot::choose_lane() {
+trial_tally slot::tally_of(const lane& whose, kj::Duration patience) const {
+  auto tally = whose.tally;
+  for (const auto* each : in_flight_) {
+    if (each->on.get() != &whose || each->trial != trial_ || each->tallied) continue;
+    if (timer_.now() - each->started < patience) continue;
+    ++tally.calls;
+    ++tally.failures;
+  }
+  return tally;
+}
+
+/// A probe goes to the instance that the breaker is about.
+slot::lane& slot::choose_lane(breaker::admission admitted) {
   KJ_IF_MAYBE (tried, on_trial_) {
+    if (admitted == breaker::admission::probe) return *KJ_ASSERT_NONNULL(serving_);
     trial_turn_ += trial_percent_;
     if (trial_turn_ >= 100) {
       trial_turn_ -= 100;
@@ -305,7 +342,6 @@ kj::Promise<void> slot::drain(kj::Maybe<std::uint64_t> generation, kj::Duration 
 }
 
 void slot::call_left(const lane& whose) {
-  if (in_flight_.empty()) idle_since_ = now();
   std::erase_if(drains_, [&](drain_waiter& each) {
     bool empty = in_flight_.empty();
     KJ_IF_MAYBE (one, each.generation)
@@ -350,10 +386,16 @@ kj::Duration slot::oldest_call() const {
 
 life_facts slot::facts() const {
   life_facts facts;
-  facts.idle_since = idle_since_;
-  KJ_IF_MAYBE (current, serving_) facts.calls = (*current)->calls;
-  if (!in_flight_.empty())
-    facts.oldest_call = now() - std::chrono::nanoseconds(oldest_call() / kj::NANOSECONDS);
+  KJ_IF_MAYBE (current, serving_) {
+    const auto& serving = **current;
+    facts.calls = serving.calls;
+    facts.idle_since = serving.idle_since;
+    const auto oldest = std::find_if(in_flight_.begin(), in_flight_.end(),
+                                     [&](const auto* each) { return each->on.get() == &serving; });
+    if (oldest != in_flight_.end())
+      facts.oldest_call =
+          now() - std::chrono::nanoseconds((timer_.now() - (*oldest)->started) / kj::NANOSECONDS);
+  }
   return facts;
 }
 
@@ -366,12 +408,9 @@ void slot::on_breaker(std::function<void(breaker_state)> changed) {
   breaker_changed_ = std::move(changed);
 }
 
-template <class Change>
-void slot::change_breaker(Change change) {
-  const auto before = breaker_.state(now());
-  change(breaker_);
-  const auto after = breaker_.state(now());
-  if (before != after && breaker_changed_) breaker_changed_(after);
+void slot::tell_breaker() {
+  const auto state = breaker_.state(now());
+  if (std::exchange(told_breaker_, state) != state && breaker_changed_) breaker_changed_(state);
 }
 
 // -- calls ----------------------------------------------------------------------------------------
@@ -380,7 +419,7 @@ slot::call_result slot::call(const method& what, context_ptr context) {
   ++total_;
   switch (mode_) {
     case mode::serving:
-      return forward(what, kj::mv(context));
+      return forward(what, kj::mv(context), false);
     case mode::holding:
       return wait(what, kj::mv(context));
     case mode::refusing:
@@ -389,36 +428,63 @@ slot::call_result slot::call(const method& what, context_ptr context) {
   return fail(kj::cp(KJ_ASSERT_NONNULL(refusal_)));
 }
 
-slot::call_result slot::forward(const method& what, context_ptr context) {
+/// `waited`: the call was accepted while no instance served. A breaker that is half open because a
+/// new instance serves does not turn it away.
+slot::call_result slot::forward(const method& what, context_ptr context, bool waited) {
   if (in_flight_.size() >= limits_.calls_in_flight_max) {
     return fail(error(schema::ErrorKind::OVERLOADED, fmt::format("mount '{}' is overloaded", path_),
                       fmt::format("{} calls are in flight, the limit calls_in_flight_max",
                                   limits_.calls_in_flight_max),
                       "wait and repeat; send fewer calls at once"));
   }
-  const auto admitted = breaker_.admit(now());
+  auto admitted = breaker_.admit(now());
+  tell_breaker();
   if (admitted == breaker::admission::refuse) {
-    const auto left = breaker_.open_left(now());
-    return fail(error(
-        schema::ErrorKind::PLUGIN_UNAVAILABLE,
-        fmt::format("mount '{}' does not answer and is left in peace", path_),
-        left.count() > 0
-            ? fmt::format("its breaker is open and lets a call through in {}", duration_text(left))
-            : "its breaker lets one call through at a time, and that is under way",
-        fmt::format("bulkhead status {}", path_)));
+    if (!waited) return fail(breaker_is_open());
+    admitted = breaker::admission::pass;
   }
-  auto& chosen = choose_lane();
-  auto inner = target(chosen, what.which)->call(what.interface_id, what.method_id, kj::mv(context));
-  auto record = kj::heap<call_record>(*this, kj::addRef(chosen), what, admitted);
+  auto& chosen = choose_lane(admitted);
+  const bool serves = on_trial_ == nullptr || &chosen == KJ_ASSERT_NONNULL(serving_).get();
+  auto record =
+      kj::heap<call_record>(*this, kj::addRef(chosen), what, admitted, serves ? service_ : 0);
+  kj::Maybe<call_result> begun;
+  // Parameters that cannot be copied (damaged, or nested too deeply) are thrown back here. Nobody
+  // but their caller may suffer.
+  KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] {
+                 begun = target(chosen, what.which)
+                             ->call(what.interface_id, what.method_id, kj::mv(context));
+               })) {
+    record->tallied = true;
+    return fail(error(schema::ErrorKind::INVALID_ARGUMENT,
+                      fmt::format("a call to '{}' could not be passed on", path_),
+                      "its parameters are damaged or nested too deeply", {}));
+  }
+  auto& inner = KJ_ASSERT_NONNULL(begun);
   arm_sweep();
-  if (++chosen.calls == call_alarm_at_ && call_alarm_) std::exchange(call_alarm_, nullptr)();
+  if (serves && ++chosen.calls == call_alarm_at_ && call_alarm_)
+    std::exchange(call_alarm_, nullptr)();
   auto& kept = *record;
   auto done =
       kept.canceler.wrap(kj::mv(inner.promise))
-          .then([&kept] { kept.answered(); },
-                [this, &kept](kj::Exception&& problem) { call_failed(kept, kj::mv(problem)); })
+          .then(
+              [&kept] {
+                kept.answered();
+                kept.count(false);
+              },
+              [this, &kept](kj::Exception&& problem) { call_failed(kept, kj::mv(problem)); })
           .attach(kj::mv(record));
   return {kj::mv(done), kj::mv(inner.pipeline)};
+}
+
+kj::Exception slot::breaker_is_open() const {
+  const auto left = breaker_.open_left(now());
+  return error(
+      schema::ErrorKind::PLUGIN_UNAVAILABLE,
+      fmt::format("mount '{}' does not answer and is left in peace", path_),
+      left.count() > 0
+          ? fmt::format("its breaker is open and lets a call through in {}", duration_text(left))
+          : "its breaker lets one call through at a time, and that is under way",
+      fmt::format("bulkhead status {}", path_));
 }
 
 slot::call_result slot::wait(const method& what, context_ptr context) {
@@ -457,12 +523,11 @@ void slot::call_failed(call_record& record, kj::Exception raw) {
   ++failed_;
   auto problem = is_the_library_s(raw) ? link_failed(raw.getType()) : kj::mv(raw);
   const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
-  if (counts_against_trial(said.kind)) ++record.on->tally.failures;
-  if (counts_as_unanswered(said.kind)) record.unanswered();
-  if (said.from_plugin())
+  record.count(counts_against_trial(said.kind));
+  if (counts_as_unanswered(said.kind))
+    record.unanswered();
+  else if (said.from_plugin())
     record.answered();
-  else
-    ++record.on->tally.calls;
   // What a plugin says of itself goes to the caller, but not at any length, nor with any bytes. The
   // broker's own reasons (the report of a crash, a deadline) come without a hop and pass as they
   // are.

@@ -106,9 +106,11 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   void end_trial();
   /// The instance on trial serves from now on; its calls in flight stay its own.
   void promote();
-  /// How the serving instance, and the one on trial, have done since try_out().
-  trial_tally serving_tally() const;
-  trial_tally tried_tally() const;
+  /// How the serving instance, and the one on trial, have done with the calls that they got since
+  /// try_out(). A call that has been in flight for `patience`, and one whose caller went away,
+  /// count as failures: so a trial is not passed by answering nothing.
+  trial_tally serving_tally(kj::Duration patience) const;
+  trial_tally tried_tally(kj::Duration patience) const;
 
   /// Resolves when no call is in flight, or after `longest`.
   kj::Promise<void> drained(kj::Duration longest);
@@ -124,7 +126,8 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::Duration oldest_call() const;
   /// What judge_life asks of the instance that serves, but `ready_since`. By the slot's own timer.
   life_facts facts() const;
-  /// Calls `reached` when the serving instance gets its `calls`th call. Each serve() clears it.
+  /// Calls `reached` when the serving instance gets its `calls`th call. serve() and promote() clear
+  /// it.
   void set_call_alarm(std::uint64_t calls, std::function<void()> reached);
 
   breaker_state breaker_now() const { return breaker_.state(now()); }
@@ -156,13 +159,15 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   struct waiting_call;
 
   call_result call(const method& what, context_ptr context);
-  call_result forward(const method& what, context_ptr context);
+  call_result forward(const method& what, context_ptr context, bool waited);
   call_result wait(const method& what, context_ptr context);
   call_result fail(kj::Exception reason);
   kj::Exception link_failed(kj::Exception::Type type) const;
   void call_failed(call_record& record, kj::Exception problem);
 
-  lane& choose_lane();
+  lane& choose_lane(breaker::admission admitted);
+  trial_tally tally_of(const lane& whose, kj::Duration patience) const;
+  void tell_breaker();
   kj::Own<capnp::ClientHook> target(lane& chosen, style which);
   void set_mode(mode to);
   void begin_service();
@@ -170,9 +175,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   void forget_abandoned();
   void call_left(const lane& whose);
   kj::Promise<void> drain(kj::Maybe<std::uint64_t> generation, kj::Duration longest);
-  template <class Change>
-  void change_breaker(Change change);
-
+  kj::Exception breaker_is_open() const;
   kj::Exception error(schema::ErrorKind kind, std::string what, std::string why,
                       std::string remedy) const;
   void arm_sweep();
@@ -190,14 +193,17 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::Maybe<kj::Own<lane>> on_trial_;
   unsigned trial_percent_ = 0;
   unsigned trial_turn_ = 0;
+  std::uint64_t trial_ = 0;  // counts trials: a call belongs to one, or to none (0)
   breaker breaker_;
+  std::uint64_t service_ =
+      0;  // counts instances that served: the breaker hears of the newest's calls
+  breaker_state told_breaker_ = breaker_state::closed;
   std::function<void(breaker_state)> breaker_changed_;
   std::uint64_t call_alarm_at_ = 0;  // 0: none
   std::function<void()> call_alarm_;
   std::list<call_record*> in_flight_;         // oldest first: all calls have the same deadline
   std::list<kj::Own<waiting_call>> waiting_;  // oldest first
   std::vector<drain_waiter> drains_;
-  instant idle_since_;
   std::uint64_t total_ = 0;
   std::uint64_t failed_ = 0;
   kj::Maybe<kj::TimePoint> sweep_at_;

@@ -34,7 +34,7 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
 
   restart @6 (path :Text) -> (status :MountStatus);
   # Stops the instance in good order, if there is one, and starts a new one; cuts a backoff short; does not count against the window.
-  # Answers when the new one is ready or has failed.
+  # Answers when the new one is ready or has failed. `failedPrecondition` when the mount is quarantined (that takes a `reset`).
 
   reset @7 (path :Text) -> (status :MountStatus);
   # Leaves quarantine: clears the window and starts.
@@ -62,9 +62,9 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   reload @14 (request :ReloadRequest) -> (results :List(ReloadResult));
   # Replaces instances without a failed call: starts the new one beside the old one, introduces it, switches the mount over, lets the
   # old one finish its calls and stops it. When the new one does not come up, the old one has never noticed. A mount whose plugin must
-  # be alone (feature "stop-first", or Life.handover) is stopped first and started again; a mount that is not ready is started.
+  # be alone (feature "stop-first", or Life.handover) is stopped first and started again; so is one in backoff.
   # Answers when every mount that was meant has been dealt with, each with its own outcome: one that fails stops no other.
-  # `notFound` when no mount is meant. A mount that reloads already reports `failedPrecondition`.
+  # `notFound` when no mount is meant. A mount that reloads already, or is just starting or stopping, reports `failed`.
 
   crashes @15 (path :Text, limit :UInt32) -> (reports :List(Error.CrashReport));
   # The newest `limit` crash reports of the mount (0: all that are kept, `crash_reports_kept`), newest first.
@@ -95,6 +95,7 @@ enum ReloadOutcome {
   replaced @0;   # The new instance was started beside the old one and took over.
   restarted @1;  # The old one was stopped first, or there was none.
   failed @2;     # The old instance serves on; with `stop-first`, see the mount's state.
+  nothing @3;    # No instance runs: the mount is stopped, asleep or quarantined. Its next start takes the new program.
 }
 
 struct MountSpec {
@@ -166,7 +167,7 @@ enum MountState {
   draining @2;     # No new calls; those in flight may finish.
   stopped @3;      # Nothing runs and nothing will start by itself.
   backoff @4;      # The last instance failed; the next start is timed. Calls wait, up to their limit.
-  quarantined @5;  # The supervisor gave up. Calls fail at once until `reset` or `restart`.
+  quarantined @5;  # The supervisor gave up. Calls fail at once until `reset`.
 }
 
 struct MountStatus {

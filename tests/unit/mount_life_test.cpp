@@ -57,7 +57,7 @@ TEST_CASE("an instance whose oldest call is too old is replaced as hung") {
   CHECK(judge_life(rules, facts, start + 6s - 1ns).next == start + 6s);
   const auto verdict = judge_life(rules, facts, start + 6s);
   CHECK(verdict.what == kind::replace_hung);
-  CHECK(verdict.reason == "a call has been in flight for 5 s (call_age_max)");
+  CHECK(verdict.reason == "had a call in flight for 5 s (call_age_max)");
 }
 
 TEST_CASE("L09 an instance is replaced at the end of its lifetime, also when it was set live") {

@@ -380,13 +380,79 @@ TEST_CASE_METHOD(fixture, "a trial gets its share of the calls, and both are tal
   CHECK(call("crash").wait(scope) == "plugin_crashed");
   CHECK(fresh.size() == 2);
   CHECK(seen.size() == 6);
-  CHECK(subject->tried_tally().calls == 2);
-  CHECK(subject->tried_tally().failures == 1);
-  CHECK(subject->serving_tally().calls == 6);
-  CHECK(subject->serving_tally().failures == 0);
+  CHECK(subject->tried_tally(1 * kj::SECONDS).calls == 2);
+  CHECK(subject->tried_tally(1 * kj::SECONDS).failures == 1);
+  CHECK(subject->serving_tally(1 * kj::SECONDS).calls == 6);
+  CHECK(subject->serving_tally(1 * kj::SECONDS).failures == 0);
   subject->end_trial();
   for (int i = 0; i < 4; ++i) CHECK(call("x").wait(scope) == "ok");
   CHECK(fresh.size() == 2);
+}
+
+TEST_CASE_METHOD(fixture, "a call without an answer, or whose caller gives up, fails its trial") {
+  serve(1);
+  auto before = call("hang");  // begun before the trial: it says nothing of it
+  turn();
+  std::vector<std::string> fresh;
+  subject->try_out(target(2, fresh), 50);
+  CHECK(call("x").wait(scope) == "ok");
+  auto unanswered = call("hang");
+  turn();
+  REQUIRE(fresh == std::vector<std::string>{"hang"});
+  CHECK(subject->tried_tally(1 * kj::SECONDS).calls == 0);
+  advance(1 * kj::SECONDS);
+  CHECK(subject->tried_tally(1 * kj::SECONDS).failures == 1);
+  unanswered = nullptr;
+  turn();
+  CHECK(subject->tried_tally(1 * kj::SECONDS).calls == 1);
+  CHECK(subject->tried_tally(1 * kj::SECONDS).failures == 1);
+  CHECK(subject->serving_tally(1 * kj::SECONDS).calls == 1);
+  CHECK(subject->serving_tally(1 * kj::SECONDS).failures == 0);
+}
+
+TEST_CASE_METHOD(fixture, "the breaker hears only of the calls of the instance that serves") {
+  serve(1);
+  auto first = call("hang");
+  auto second = call("hang");
+  turn();
+  serve(2);
+  advance(limits.call_max);
+  CHECK(first.wait(scope) == "deadline_exceeded");
+  CHECK(second.wait(scope) == "deadline_exceeded");
+  CHECK(subject->breaker_now() == breaker_state::closed);
+  std::vector<std::string> fresh;
+  subject->try_out(target(3, fresh), 99);
+  CHECK(call("x").wait(scope) == "ok");
+  for (int i = 0; i < 3; ++i) CHECK(call("overloaded").wait(scope) == "overloaded");
+  CHECK(fresh.size() == 3);
+  CHECK(subject->breaker_now() == breaker_state::closed);
+}
+
+TEST_CASE_METHOD(fixture, "calls that waited for a new instance pass a breaker that is half open") {
+  serve();
+  open_breaker();
+  subject->hold("it restarts");
+  auto first = call("1");
+  auto second = call("2");
+  turn();
+  std::vector<breaker_state> told;
+  subject->on_breaker([&](breaker_state state) { told.push_back(state); });
+  serve(2);
+  CHECK(first.wait(scope) == "ok");
+  CHECK(second.wait(scope) == "ok");
+  CHECK(told == std::vector<breaker_state>{breaker_state::half_open, breaker_state::closed});
+}
+
+TEST_CASE_METHOD(fixture,
+                 "an old instance's calls are no part of the life of the one that serves") {
+  serve(1);
+  auto old_call = call("hang");
+  turn();
+  advance(3 * kj::SECONDS);
+  serve(2);
+  CHECK_FALSE(subject->facts().oldest_call);
+  CHECK(subject->facts().idle_since == subject->now());
+  CHECK(subject->oldest_call() == 3 * kj::SECONDS);
 }
 
 TEST_CASE_METHOD(fixture, "the call alarm rings once, with the call that was named") {

@@ -231,6 +231,11 @@ class test_broker {
     settle();
   }
 
+  /// Moves the loop's clock on, and runs nothing.
+  void timer_to(std::chrono::milliseconds step) {
+    timer_.advanceTo(timer_.now() + step.count() * kj::MILLISECONDS);
+  }
+
   /// Runs the loop until nothing moves any more.
   void settle() {
     for (int quiet = 0; quiet < settle_turns; ++quiet) {
