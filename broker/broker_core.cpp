@@ -15,6 +15,7 @@
 #include "broker/mount_record.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/redact.hpp"
 #include "broker/view.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -197,7 +198,8 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
   if (!status.start_failure.empty() ||
       (status.status.state != mount_state::ready && !status.asleep)) {
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
-    const auto lines = require(path).entry->log->last_lines(status.status.generation, 1);
+    const auto& log = *require(path).entry->log;
+    const auto lines = redact_last(log.last_lines(status.status.generation, 1 + pem_lines_max), 1);
     return discard(path, "its first start failed").then([path, why, lines]() -> mount_snapshot {
       refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
              lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),

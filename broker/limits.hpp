@@ -28,6 +28,8 @@ struct broker_limits {
   std::chrono::milliseconds stop_grace_ms{2'000};
   std::chrono::milliseconds stop_term_ms{1'000};
   std::uint32_t schema_nodes_max = 4096;
+  std::uint32_t features_max = 64;
+  std::uint32_t feature_bytes_max = 64;
   std::uint32_t view_calls_in_store_max = 8;
   std::uint32_t log_line_bytes_max = 4096;
   std::uint32_t log_lines_kept = 1000;

@@ -22,6 +22,17 @@ bool is_name_byte(char byte) {
   kj::throwFatalException(exception(error_kind::start_failed, std::move(what), std::move(why)));
 }
 
+void check_features(capnp::List<capnp::Text>::Reader features, const broker_limits& limits) {
+  if (features.size() > limits.features_max)
+    refuse("names too many features",
+           fmt::format("{}, the limit is {} (features_max)", features.size(), limits.features_max));
+  for (const auto each : features)
+    if (each.size() > limits.feature_bytes_max)
+      refuse("names a feature that is too long",
+             fmt::format("{} bytes, the limit is {} (feature_bytes_max)", each.size(),
+                         limits.feature_bytes_max));
+}
+
 }  // namespace
 
 std::string check_plugin_name(std::string_view name) {
@@ -61,6 +72,7 @@ void mount_bring_up::check(schema::PluginInfo::Reader info) const {
     refuse("shipped too large a schema",
            fmt::format("{} nodes, the limit is {} (schema_nodes_max)", info.getSchema().size(),
                        services_.limits.schema_nodes_max));
+  check_features(info.getFeatures(), services_.limits);
 }
 
 kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
@@ -95,13 +107,13 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
           refuse("offers nothing to call",
                  "its mount() returned neither a backend nor a typed interface");
       })
-      // What introduces itself well and then does not turn its loop is not ready. An error is an
-      // answer.
-      .then([plugin]() mutable { return plugin.pingRequest().send().ignoreResult(); })
-      .catch_([this](kj::Exception&& problem) {
-        if (backend == nullptr && typed == nullptr) kj::throwFatalException(kj::mv(problem));
-        if (problem.getType() == kj::Exception::Type::DISCONNECTED)
-          kj::throwFatalException(kj::mv(problem));
+      // What introduces itself well and then does not turn its loop is not ready.
+      .then([plugin]() mutable {
+        return plugin.pingRequest().send().ignoreResult().catch_([](kj::Exception&& problem) {
+          // Any error of the plugin's own is an answer.
+          if (problem.getType() == kj::Exception::Type::DISCONNECTED)
+            kj::throwFatalException(kj::mv(problem));
+        });
       });
 }
 

@@ -88,8 +88,9 @@ crash_report mount_supervisor::make_report(const instance_ended& news, const run
   for (std::size_t i = 0; i < std::min(calls.size(), crash_calls_max); ++i)
     report.calls.push_back({method_name(face, calls[i]),
                             static_cast<std::uint64_t>(calls[i].age / kj::MILLISECONDS), outcome});
-  for (const auto& line : entry_->log->last_lines(news.generation, crash_last_lines_max))
-    report.last_lines.push_back(redact_secrets(line));
+  report.last_lines =
+      redact_last(entry_->log->last_lines(news.generation, crash_last_lines_max + pem_lines_max),
+                  crash_last_lines_max);
   report.at_unix_ms = unix_ms_now();
   return report;
 }

@@ -70,18 +70,37 @@ void check_span(const char* field, std::chrono::milliseconds value, std::chrono:
             fmt::format("it is {} ms to {} ms", least.count(), most.count()));
 }
 
+/// A zero is in range too.
+void check_span_or_off(const char* field, std::chrono::milliseconds value,
+                       std::chrono::milliseconds least, std::chrono::milliseconds most) {
+  if (value.count() != 0 && (value < least || value > most))
+    invalid(fmt::format("{} is out of range", field),
+            fmt::format("it is 0 (off), or {} ms to {} ms", least.count(), most.count()));
+}
+
+/// A call ends at the limit of its mount's calls, and is older than that never.
+void check_call_age(std::chrono::milliseconds age_max, const call_rules& calls,
+                    const broker_limits& limits) {
+  const bool own = calls.call_max.count() != 0;
+  const auto call_max = own ? calls.call_max : limits.call_ms_max;
+  if (age_max.count() != 0 && age_max >= call_max)
+    invalid("life.call_age_max can never act",
+            fmt::format("it is {} ms, and a call ends after {} ms ({})", age_max.count(),
+                        call_max.count(), own ? "calls.call_max" : "call_ms_max"));
+}
+
 void check_life(const life_rules& life) {
   using std::chrono::milliseconds;
   const auto off = milliseconds{0};
   if (life.start > start_mode::lazy) invalid("life.start is unknown", "it is eager or lazy");
   if (life.handover > handover::stop_first)
     invalid("life.handover is unknown", "it is overlap or stop-first");
-  check_span("life.idle_stop", life.idle_stop, off, rule_span_max);
+  check_span_or_off("life.idle_stop", life.idle_stop, idle_stop_min, rule_span_max);
   check_span("life.ping_every", life.ping_every, off, rule_span_max);
   if (life.ping_every > off)
     check_span("life.ping_wait", life.ping_wait, milliseconds{1}, rule_span_max);
   check_span("life.call_age_max", life.call_age_max, off, rule_span_max);
-  check_span("life.lifetime_max", life.lifetime_max, off, lifetime_max);
+  check_span_or_off("life.lifetime_max", life.lifetime_max, lifetime_min, lifetime_max);
   check_span("life.start_max", life.start_max, off, rule_span_max);
 }
 
@@ -134,6 +153,7 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
   check_supervision(spec.supervision);
   check_life(spec.life);
   check_calls(spec.calls, limits);
+  check_call_age(spec.life.call_age_max, spec.calls, limits);
 }
 
 void check_plugin_file(const std::string& directory, const std::string& plugin) {

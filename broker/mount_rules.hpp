@@ -4,12 +4,17 @@
 // What may be mounted: the rules of a mount's specification, apart from the state of the broker.
 // They throw kj::Exception in the shape of schema/error.capnp, which names the field and the limit.
 
+#include <chrono>
 #include <string>
 
 #include "broker/broker.hpp"
 #include "broker/limits.hpp"
 
 namespace bulkhead {
+
+// Shorter ones would start and stop processes without end. A zero turns the rule off.
+inline constexpr std::chrono::milliseconds idle_stop_min{100};
+inline constexpr std::chrono::milliseconds lifetime_min{1000};
 
 /// Empty, or what is wrong, as "FIELD: it is at most N".
 std::string supervision_problem(const restart_limits& rules);

@@ -53,22 +53,97 @@ bool is_token(std::string_view word) {
                      [&](std::string_view begin) { return word.substr(0, begin.size()) == begin; });
 }
 
-/// Where the value behind a name begins: past quotes, spaces and one '=' or ':'. npos: none
-/// follows.
-std::size_t value_after(std::string_view line, std::size_t at) {
-  const auto skip = [&](std::string_view bytes) {
-    while (at < line.size() && bytes.find(line[at]) != std::string_view::npos) ++at;
-  };
-  skip("\"' \t");
-  if (at >= line.size() || (line[at] != '=' && line[at] != ':')) return std::string_view::npos;
-  ++at;
-  skip("\"' \t");
-  return at < line.size() ? at : std::string_view::npos;
+bool is_quote(char byte) {
+  return byte == '"' || byte == '\'';
 }
 
-std::size_t value_end(std::string_view line, std::size_t from) {
+/// A value in a line, without the quotes around it. Empty: there is none.
+struct span {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// Past spaces, and tabs as the log shows them.
+std::size_t skip_blanks(std::string_view line, std::size_t at) {
+  for (;;) {
+    if (at < line.size() && (line[at] == ' ' || line[at] == '\t'))
+      ++at;
+    else if (line.substr(at, 2) == "\\t")
+      at += 2;
+    else
+      return at;
+  }
+}
+
+std::size_t skip(std::string_view line, std::size_t at, std::string_view bytes) {
+  return std::min(line.find_first_not_of(bytes, at), line.size());
+}
+
+std::size_t plain_end(std::string_view line, std::size_t from) {
   while (from < line.size() && !is_value_end(line[from])) ++from;
   return from;
+}
+
+/// Where the quote that closes begins, with its backslashes: one behind as many as the one that
+/// opened, for the quotes of a text within a text are escaped.
+std::size_t quoted_end(std::string_view line, std::size_t from, char quote,
+                       std::size_t backslashes) {
+  std::size_t seen = 0;
+  for (auto at = from; at < line.size(); ++at) {
+    if (line[at] == quote && seen == backslashes) return at - seen;
+    seen = line[at] == '\\' ? seen + 1 : 0;
+  }
+  return line.size();
+}
+
+/// The value at `at`, in quotes or without.
+span value_at(std::string_view line, std::size_t at) {
+  const auto open = skip(line, at, "\\");
+  if (open == line.size() || !is_quote(line[open])) return {at, plain_end(line, at)};
+  const auto quote = line[open];
+  const auto begin = skip(line, open, line.substr(open, 1));
+  const bool pair = begin - open == 2;
+  // "" with nothing behind it is an empty value, else quotes that are doubled.
+  if (pair && (begin == line.size() || is_value_end(line[begin]))) return {begin, begin};
+  return {begin, quoted_end(line, begin, quote, open - at)};
+}
+
+/// The value behind a name that ends at `at`: past the name's own closing quote and a '=', ':', or
+/// what is made of them.
+span value_after(std::string_view line, std::size_t at) {
+  const auto quote = skip(line, at, "\\");
+  if (quote < line.size() && is_quote(line[quote])) at = skip(line, quote, "\"'");
+  at = skip_blanks(line, at);
+  if (at == line.size() || (line[at] != '=' && line[at] != ':')) return {};
+  return value_at(line, skip_blanks(line, skip(line, at, "=:>")));
+}
+
+/// "Bearer abc": the scheme is no secret, what follows it is.
+span past_scheme(std::string_view line, span value) {
+  const auto word = line.substr(value.begin, value.end - value.begin);
+  if (!is_scheme(word) || value.end == line.size() || line[value.end] != ' ') return value;
+  return value_at(line, value.end + 1);
+}
+
+constexpr std::string_view pem_begin = "-----BEGIN ";
+constexpr std::string_view pem_end = "-----END ";
+
+/// Whether a PEM block is open behind the line, when `open` says whether one is before it.
+bool open_behind(std::string_view line, bool open) {
+  const auto begin = line.rfind(pem_begin);
+  const auto end = line.rfind(pem_end);
+  if (begin == std::string_view::npos) return open && end == std::string_view::npos;
+  return end == std::string_view::npos || end < begin;
+}
+
+/// Whether the lines begin within a PEM block: its end comes first.
+bool begin_within_block(const std::vector<std::string>& lines) {
+  for (const auto& line : lines) {
+    const auto begin = line.find(pem_begin);
+    const auto end = line.find(pem_end);
+    if (begin != end) return end < begin;
+  }
+  return false;
 }
 
 }  // namespace
@@ -77,7 +152,7 @@ std::string redact_secrets(std::string_view line) {
   std::string result;
   std::size_t at = 0;
   while (at < line.size()) {
-    if (line.substr(at, 11) == "-----BEGIN ") return result.append(redacted_mark);
+    if (line.substr(at, pem_begin.size()) == pem_begin) return result.append(redacted_mark);
     if (!is_word(line[at])) {
       result += line[at++];
       continue;
@@ -87,27 +162,33 @@ std::string redact_secrets(std::string_view line) {
     const auto word = line.substr(at, end - at);
     if (is_token(word)) {
       result.append(redacted_mark);
-      at = value_end(line, end);
+      at = plain_end(line, end);
       continue;
     }
     result.append(word);
     at = end;
-    auto secret = std::string_view::npos;
+    span secret;
     if (names_a_secret(word)) {
-      secret = value_after(line, end);
-    } else if (is_scheme(word) && end < line.size() && line[end] == ' ') {
-      secret = end + 1;
+      secret = past_scheme(line, value_after(line, end));
+    } else if (is_scheme(word)) {
+      secret = past_scheme(line, {end - word.size(), end});
+      if (secret.end == end) continue;  // the scheme alone
     }
-    if (secret == std::string_view::npos) continue;
-    auto stop = value_end(line, secret);
-    // "authorization: Bearer abc": the scheme is no secret, what follows it is.
-    if (is_scheme(line.substr(secret, stop - secret)) && stop < line.size() && line[stop] == ' ') {
-      secret = stop + 1;
-      stop = value_end(line, secret);
-    }
-    if (stop == secret) continue;
-    result.append(line.substr(end, secret - end)).append(redacted_mark);
-    at = stop;
+    if (secret.begin == secret.end) continue;
+    result.append(line.substr(end, secret.begin - end)).append(redacted_mark);
+    at = secret.end;
+  }
+  return result;
+}
+
+std::vector<std::string> redact_last(const std::vector<std::string>& lines, std::size_t count) {
+  const auto before = lines.size() - std::min(count, lines.size());
+  std::vector<std::string> result;
+  bool within = begin_within_block(lines);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (i >= before)
+      result.push_back(within ? std::string(redacted_mark) : redact_secrets(lines[i]));
+    within = open_behind(lines[i], within);
   }
   return result;
 }

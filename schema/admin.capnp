@@ -113,11 +113,13 @@ struct MountSpec {
 struct Life {
   # When an instance is started, watched, stopped and replaced, apart from crashes.
   start @0 :StartMode;
-  idleStopMs @1 :UInt32;            # An instance without a call for this long is stopped; the next call starts another. 0: never.
+  idleStopMs @1 :UInt32;            # An instance without a call for this long is stopped; the next call starts another. 0: never;
+                                    # else at least 100.
   pingEveryMs @2 :UInt32 = 10000;   # How often an instance is asked whether its event loop turns. 0: never.
   pingWaitMs @3 :UInt32 = 20000;    # One that has not answered by then is killed, and replaced by the restart rules.
-  callAgeMaxMs @4 :UInt32;          # The same for one whose oldest call in flight is older than this. 0: no limit of this kind.
-  lifetimeMaxMs @5 :UInt64;         # An instance that was ready for this long is replaced as by `reload`. 0: never.
+  callAgeMaxMs @4 :UInt32;          # The same for one whose oldest call in flight is older than this. 0: no limit of this kind;
+                                    # else less than `CallRules.callMaxMs`, at which a call ends anyway.
+  lifetimeMaxMs @5 :UInt64;         # An instance that was ready for this long is replaced as by `reload`. 0: never; else at least 1000.
   callsMax @6 :UInt64;              # The same after this many calls. 0: never.
   handover @7 :Handover;
   startMaxMs @8 :UInt32;            # From the start of the process to ready; then the start has failed. 0: `start_ms_max`.

@@ -81,7 +81,8 @@ struct PluginInfo {
   version @2 :Text;       # Semantic version, as in "1.4.2".
   kind @3 :PluginKind;
   features @4 :List(Text);
-  # Optional abilities and needs by name; unknown names are ignored. Defined in protocol 1:
+  # Optional abilities and needs by name; unknown names are ignored. At most 64 (`features_max`) of at most 64 bytes each
+  # (`feature_bytes_max`), or the start fails. Defined in protocol 1:
   #   stop-first   two instances of one mount must not live at the same time: a reload stops the old one before it starts the new one
   schema @5 :List(Schema.Node);
   # The nodes of the typed interface and of all it refers to, so that a shell can call it by name. Empty when there is none.

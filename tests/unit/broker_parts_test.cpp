@@ -11,11 +11,13 @@
 #include "broker/fair_store.hpp"
 #include "broker/limits.hpp"
 #include "broker/mount_record.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/revocable_store.hpp"
 #include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
 
-using namespace bulkhead;  // NOLINT(google-build-using-namespace)
+using namespace bulkhead;              // NOLINT(google-build-using-namespace)
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
 TEST_CASE("a route is found by longest prefix, and only at a segment's end") {
   route_table<int> routes;
@@ -88,6 +90,68 @@ TEST_CASE("a mount's record reads back as it was written, and garbage is refused
     mount_entry garbage;
     CHECK_FALSE(decode_record(bad, garbage));
   }
+}
+
+namespace {
+
+/// Empty when a mount may have these rules, else "what: why".
+std::string refusal_of(const std::function<void(mount_spec&)>& change,
+                       const broker_limits& limits = {}) {
+  mount_spec spec{"kv/", "kv"};
+  change(spec);
+  auto refused = kj::runCatchingExceptions([&] { check_mount_spec(spec, limits); });
+  KJ_IF_MAYBE (problem, refused) {
+    const auto said = to_error(*problem);
+    CHECK(said.kind() == error_kind::invalid_argument);
+    return said.what() + (": " + said.why());
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("an age of calls that no call can reach is refused, and names both numbers") {
+  const auto with = [](std::chrono::milliseconds age, std::chrono::milliseconds call_max) {
+    return refusal_of(
+        [&](mount_spec& spec) {
+          spec.life.call_age_max = age;
+          spec.calls.call_max = call_max;
+        },
+        [] {
+          broker_limits limits;
+          limits.call_ms_max = 90s;
+          return limits;
+        }());
+  };
+  CHECK(with(0s, 0s).empty());
+  CHECK(with(90s - 1ms, 0s).empty());
+  CHECK(with(90s, 0s) ==
+        "life.call_age_max can never act: it is 90000 ms, and a call ends after 90000 ms "
+        "(call_ms_max)");
+  CHECK(with(2s - 1ms, 2s).empty());
+  CHECK(with(3s, 2s) ==
+        "life.call_age_max can never act: it is 3000 ms, and a call ends after 2000 ms "
+        "(calls.call_max)");
+  CHECK(with(100s, 101s).empty());
+}
+
+TEST_CASE("an idle time is at least idle_stop_min and a lifetime lifetime_min, or 0") {
+  const auto idle = [](std::chrono::milliseconds span) {
+    return refusal_of([span](mount_spec& spec) { spec.life.idle_stop = span; });
+  };
+  const auto lifetime = [](std::chrono::milliseconds span) {
+    return refusal_of([span](mount_spec& spec) { spec.life.lifetime_max = span; });
+  };
+  CHECK(idle_stop_min == 100ms);
+  CHECK(lifetime_min == 1000ms);
+  CHECK(idle(0ms).empty());
+  CHECK(idle(idle_stop_min).empty());
+  CHECK(idle(idle_stop_min - 1ms) ==
+        "life.idle_stop is out of range: it is 0 (off), or 100 ms to 86400000 ms");
+  CHECK(lifetime(0ms).empty());
+  CHECK(lifetime(lifetime_min).empty());
+  CHECK(lifetime(lifetime_min - 1ms) ==
+        "life.lifetime_max is out of range: it is 0 (off), or 1000 ms to 31622400000 ms");
 }
 
 TEST_CASE("a crash's text says what, why, what to do, and keeps its details for programs") {

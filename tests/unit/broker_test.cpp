@@ -165,6 +165,37 @@ TEST_CASE("a first start that fails names the step, and nothing of the mount is 
   CHECK(tb.handle("(operation = read, path = \"q/x\")").substr(0, 9) == "not_found");
 }
 
+TEST_CASE("what a plugin said last is told without its secrets, also from within a PEM block") {
+  test_broker tb;
+  tb.plugin("dies", program{[](kj::Own<kj::AsyncIoStream> link) {
+              return kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(link));
+            }});
+  const auto why_after = [&tb](const std::vector<std::string>& lines) {
+    mount_spec spec{"d", "dies"};
+    auto mounting = tb.core().mount(std::move(spec)).eagerlyEvaluate(nullptr);
+    tb.settle();
+    for (const auto& each : lines)
+      tb.core().require("d").entry->log->plugin_says(1, schema::LogLevel::INFO, each);
+    tb.process("dies")->end(exit_status::exited(1));
+    auto problem = kj::runCatchingExceptions([&] { tb.finish(kj::mv(mounting)); });
+    return to_error(KJ_ASSERT_NONNULL(problem)).why();
+  };
+  CHECK(why_after({"password=\"a b\" is wrong"}) ==
+        "its last log line: password=\"[redacted]\" is wrong");
+  CHECK(why_after({std::string("-----BEGIN ") + "PRIVATE KEY-----", "MIIEvQ"}) ==
+        "its last log line: [redacted]");
+
+  tb.plugin("echo", make_echo());
+  tb.mount("echo", "echo");
+  std::vector<std::string> key(crash_last_lines_max + 5, "MIIEvQ");
+  key.front() = std::string("-----BEGIN ") + "PRIVATE KEY-----";
+  for (const auto& each : key)
+    tb.core().require("echo").entry->log->plugin_says(1, schema::LogLevel::INFO, each);
+  tb.crash("echo");
+  CHECK(tb.core().crashes("echo", 1).front().last_lines ==
+        std::vector<std::string>(crash_last_lines_max, "[redacted]"));
+}
+
 TEST_CASE(
     "after an unmount nothing that came from the mount works, and its process was stopped in good "
     "order") {
