@@ -46,6 +46,43 @@ bool counts_against_trial(schema::ErrorKind kind) {
   }
 }
 
+/// What a call of the request style asks for, read before the call goes its way. Empty for any
+/// other call, and for one whose parameters make no sense: that is the plugin's to say.
+struct request_subject {
+  explicit request_subject(std::uint64_t interface_id, capnp::CallContextHook& context) {
+    if (interface_id != capnp::typeId<schema::Backend>()) return;
+    try {
+      const auto request = context.getParams().getAs<schema::Backend::HandleParams>().getRequest();
+      operation = request.getOperation();
+      const auto text = request.getPath();
+      path.assign(text.begin(), std::min(text.size(), call_path_bytes_max));
+      known = true;
+    } catch (const kj::Exception&) {
+      known = false;
+    }
+  }
+
+  bool known = false;
+  schema::Operation operation = schema::Operation::READ;
+  std::string path;
+};
+
+const char* word(schema::Operation operation) {
+  switch (operation) {
+    case schema::Operation::READ:
+      return "read";
+    case schema::Operation::WRITE:
+      return "write";
+    case schema::Operation::LIST:
+      return "list";
+    case schema::Operation::DELETE:
+      return "delete";
+    case schema::Operation::HELP:
+      return "help";
+  }
+  return "call";
+}
+
 }  // namespace
 
 class slot::hook final : public ClientHook, public kj::Refcounted {
@@ -94,10 +131,12 @@ struct slot::lane final : kj::Refcounted {
 /// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the
 /// books.
 struct slot::call_record {
-  call_record(slot& owner, kj::Own<lane> on, const method& what, breaker::admission as)
+  call_record(slot& owner, kj::Own<lane> on, const method& what, request_subject subject,
+              breaker::admission as)
       : owner(kj::addRef(owner)),
         on(kj::mv(on)),
         what(what),
+        subject(std::move(subject)),
         admitted(as),
         started(owner.timer_.now()),
         position(owner.in_flight_.insert(owner.in_flight_.end(), this)) {
@@ -128,6 +167,7 @@ struct slot::call_record {
   kj::Own<slot> owner;
   kj::Own<lane> on;
   method what;
+  request_subject subject;
   breaker::admission admitted;
   kj::TimePoint started;
   kj::Canceler canceler;
@@ -338,7 +378,11 @@ std::vector<slot_call> slot::calls_of(std::uint64_t generation) const {
   std::vector<slot_call> calls;
   for (const auto* each : in_flight_) {
     if (each->on->generation != generation) continue;
-    calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started});
+    const auto& subject = each->subject;
+    calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started,
+                     subject.known
+                         ? fmt::format("{} {}{}", word(subject.operation), path_, subject.path)
+                         : std::string()});
   }
   return calls;
 }
@@ -408,8 +452,10 @@ slot::call_result slot::forward(const method& what, context_ptr context) {
         fmt::format("bulkhead status {}", path_)));
   }
   auto& chosen = choose_lane();
+  request_subject subject(what.interface_id, *context);
   auto inner = target(chosen, what.which)->call(what.interface_id, what.method_id, kj::mv(context));
-  auto record = kj::heap<call_record>(*this, kj::addRef(chosen), what, admitted);
+  auto record =
+      kj::heap<call_record>(*this, kj::addRef(chosen), what, std::move(subject), admitted);
   arm_sweep();
   if (++chosen.calls == call_alarm_at_ && call_alarm_) std::exchange(call_alarm_, nullptr)();
   auto& kept = *record;

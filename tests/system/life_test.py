@@ -38,7 +38,8 @@ class Life(harness.SystemTest):
         took_s = time.monotonic() - began
         report = self.end_of("x/")
         self.assertIn("did not answer a ping within 600 ms", report["cause"]["unresponsive"])
-        self.assertEqual([each["outcome"] for each in report["calls"]], ["plugin_crashed"])
+        self.assertEqual([(each["method"], each["outcome"]) for each in report["calls"]],
+                         [("read x/app", "plugin_crashed")])
         out, err = caller.communicate(timeout=harness.seconds(10))
         self.assertEqual((caller.returncode, out), (1, b""))
         self.assertIn(b"hung and was killed: it did not answer a ping", err)
@@ -85,8 +86,8 @@ class Life(harness.SystemTest):
         self.assert_says(answer, 1, "exited with status 7")
         report = self.end_of("x/")
         self.assertEqual(report["cause"], {"exited": 7})
-        self.assertEqual((report["calls_in_flight"], report["calls"][0]["outcome"]),
-                         (1, "plugin_crashed"))
+        self.assertEqual((report["calls_in_flight"], report["calls"][0]["method"]),
+                         (1, "write x/a"))
 
     def test_an_end_of_file_without_an_exit_is_one_death_too(self):
         pid = self.broker.ok("mount", "x/", "bad_plugin").json["mount"]["pid"]
