@@ -155,6 +155,21 @@ class Life(harness.SystemTest):
         self.assertEqual(self.broker.ok("read", "kv/app").json["fields"]["colour"], "green")
 
 
+    def test_P02_a_crash_takes_the_memory_and_leaves_the_storage(self):
+        self.broker.ok("mount", "kv/", "kv")
+        self.broker.ok("write", "kv/app", "colour=green")
+        self.broker.ok("mount", "calc/", "calc")
+        script = harness.Script(self.broker)
+        self.addCleanup(script.close)
+        script.ask('call calc/ define (parameters = ["x"], body = "x + 1")')
+        self.assertEqual(script.ask("call $1 call (arguments = [41])")["result"], {"value": 42})
+        for path in ("kv/", "calc/"):
+            self.broker.ok("kill", path)
+            harness.until("the next instance is ready", lambda mount=path: (
+                now := self.broker.status(mount))["generation"] == 2 and now["state"] == "ready")
+        self.assertIn("error: ", script.ask("call $1 call (arguments = [41])"))
+        self.assertEqual(self.broker.ok("read", "kv/app").json["fields"]["colour"], "green")
+
     # -- looking back ----------------------------------------------------------------------------
 
     def test_events_go_on_in_another_client_where_the_first_one_ended(self):
