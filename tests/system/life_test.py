@@ -11,8 +11,15 @@ import time
 import harness
 
 stop_limit_s = 3  # stop_grace_ms + stop_term_ms
-# So short that no other limit can be the one that ended a plugin.
-quick_ping = ("--ping-every", "200ms", "--ping-wait", "600ms")
+
+
+def ping_wait_ms():
+    """So short that no other limit can be the one that ended a plugin."""
+    return round(harness.seconds(0.8) * 1000)
+
+
+def quick_ping():
+    return "--ping-every", "200ms", "--ping-wait", f"{ping_wait_ms()}ms"
 
 
 class Life(harness.SystemTest):
@@ -28,18 +35,19 @@ class Life(harness.SystemTest):
         return why["reports"][0]
 
     def test_L10_a_plugin_that_a_signal_stopped_is_killed_and_replaced_by_the_ping_rule(self):
-        pid = self.broker.ok("mount", "x/", "bad_plugin", *quick_ping).json["mount"]["pid"]
-        os.kill(pid, signal.SIGSTOP)
-        caller = self.broker.begin("--timeout", "20s", "read", "x/app")
+        pid = self.broker.ok("mount", "x/", "bad_plugin", *quick_ping()).json["mount"]["pid"]
+        caller = self.broker.begin_endless_call("x/")
         self.addCleanup(caller.wait)
+        os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
         harness.until("the next instance is ready",
                       lambda: self.broker.status("x/")["generation"] == 2)
         took_s = time.monotonic() - began
         report = self.end_of("x/")
-        self.assertIn("did not answer a ping within 600 ms", report["cause"]["unresponsive"])
+        self.assertIn(f"did not answer a ping within {ping_wait_ms()} ms",
+                      report["cause"]["unresponsive"])
         self.assertEqual([(each["method"], each["outcome"]) for each in report["calls"]],
-                         [("read x/app", "plugin_crashed")])
+                         [("write x/a", "plugin_crashed")])
         out, err = caller.communicate(timeout=harness.seconds(10))
         self.assertEqual((caller.returncode, out), (1, b""))
         self.assertIn(b"hung and was killed: it did not answer a ping", err)
@@ -48,9 +56,9 @@ class Life(harness.SystemTest):
         print(f"stopped, found out and replaced in {took_s:.2f} s", flush=True)
 
     def test_L10_a_plugin_whose_loop_hangs_in_a_call_is_replaced_by_the_ping_rule(self):
-        self.broker.ok("mount", "x/", "bad_plugin", *quick_ping)
+        self.broker.ok("mount", "x/", "bad_plugin", *quick_ping())
         answer = self.broker.cli("--timeout", "20s", "write", "x/a", "mode=hang-on-call")
-        self.assert_says(answer, 1, "hung and was killed: it did not answer a ping within 600 ms",
+        self.assert_says(answer, 1, f"did not answer a ping within {ping_wait_ms()} ms",
                          "try: bulkhead why x/")
         self.assertIn("unresponsive", self.end_of("x/")["cause"])
 
@@ -106,7 +114,9 @@ class Life(harness.SystemTest):
                 began = time.monotonic()
                 self.broker.ok(order, "x/")
                 took_s = time.monotonic() - began
-                self.assertEqual(harness.processes_of(self.broker.plugins), [])
+                # The group was killed at once; its orphan may be a moment longer in dying.
+                harness.until("nobody survives",
+                              lambda: not harness.processes_of(self.broker.plugins), 1)
                 self.assertLess(took_s, harness.seconds(stop_limit_s + 3))
                 print(f"{order}: 2 processes, 0 survivors, {took_s:.2f} s", flush=True)
                 if order == "stop":
@@ -116,9 +126,13 @@ class Life(harness.SystemTest):
 
     def test_L06_an_idle_mount_is_woken_by_calls_with_its_data_and_spends_no_window(self):
         self.broker.ok("mount", "kv/", "kv", "--idle-stop", "400ms")
-        for generation in range(1, 6):
-            self.broker.ok("write", f"kv/app{generation}", "colour=green")
-            self.assertEqual(self.broker.status("kv/")["generation"], generation)
+        last = 0
+        for turn in range(1, 6):
+            self.broker.ok("write", f"kv/app{turn}", "colour=green")
+            # Each write woke it; on a slow machine it may have slept before the first one too.
+            generation = self.broker.status("kv/")["generation"]
+            self.assertGreater(generation, last)
+            last = generation
             asleep = self.broker.wait_state("kv/", "stopped")
             self.assertIn("it starts with its next call", asleep["reason"])
             self.assertEqual(asleep["pid"], 0)
