@@ -31,6 +31,7 @@ crash_share_min = 0.1  # of the processes started outside: less would be no stor
 growth_kib_max = 4 * 1024
 lax_factor, lax_us = 3, 20_000
 strict_factor, strict_us = 1.05, 50
+strict_crashes_per_s_min = 90
 
 
 class Processes:
@@ -114,6 +115,8 @@ class Storm(harness.SystemTest):
             return
         self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
         self.assertGreater(crashes, crash_share_min * started)
+        if strict:
+            self.assertGreater(rate, strict_crashes_per_s_min, "the machine has no room for it")
         factor, extra_us = (strict_factor, strict_us) if strict else (lax_factor, lax_us)
         baseline = p99["calm"] if strict else max(p99["calm"], p99["processes"])
         self.assertLess(p99["storm"], max(baseline * factor, baseline + extra_us))
