@@ -34,9 +34,10 @@ bool ended_by_itself(const instance_end& end) {
   return end.cause != end_cause::stopped && end.cause != end_cause::stop_killed;
 }
 
-/// "evaluate" where the plugin shipped its schema, else the numbers.
+/// "read kv/app" in the request style; "evaluate" where the plugin shipped its schema, else the
+/// numbers.
 std::string method_name(const plugin_face* face, const slot_call& call) {
-  if (call.interface_id == capnp::typeId<schema::Backend>()) return "Backend.handle";
+  if (!call.request.empty()) return call.request;
   if (face != nullptr) {
     for (auto node : face->reader().getSchema()) {
       if (node.getId() != call.interface_id || !node.isInterface()) continue;

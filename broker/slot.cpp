@@ -46,6 +46,43 @@ bool counts_against_trial(schema::ErrorKind kind) {
   }
 }
 
+/// What a call of the request style asks for, read before the call goes its way. Empty for any
+/// other call, and for one whose parameters make no sense: that is the plugin's to say.
+struct request_subject {
+  explicit request_subject(std::uint64_t interface_id, capnp::CallContextHook& context) {
+    if (interface_id != capnp::typeId<schema::Backend>()) return;
+    try {
+      const auto request = context.getParams().getAs<schema::Backend::HandleParams>().getRequest();
+      operation = request.getOperation();
+      const auto text = request.getPath();
+      path.assign(text.begin(), std::min(text.size(), call_path_bytes_max));
+      known = true;
+    } catch (const kj::Exception&) {
+      known = false;
+    }
+  }
+
+  bool known = false;
+  schema::Operation operation = schema::Operation::READ;
+  std::string path;
+};
+
+const char* word(schema::Operation operation) {
+  switch (operation) {
+    case schema::Operation::READ:
+      return "read";
+    case schema::Operation::WRITE:
+      return "write";
+    case schema::Operation::LIST:
+      return "list";
+    case schema::Operation::DELETE:
+      return "delete";
+    case schema::Operation::HELP:
+      return "help";
+  }
+  return "call";
+}
+
 }  // namespace
 
 class slot::hook final : public ClientHook, public kj::Refcounted {
@@ -95,11 +132,12 @@ struct slot::lane final : kj::Refcounted {
 /// One call in flight. Owned by the call's promise; leaving for whatever reason takes it off the
 /// books.
 struct slot::call_record {
-  call_record(slot& owner, kj::Own<lane> on, const method& what, breaker::admission as,
-              std::uint64_t service)
+  call_record(slot& owner, kj::Own<lane> on, const method& what, request_subject subject,
+              breaker::admission as, std::uint64_t service)
       : owner(kj::addRef(owner)),
         on(kj::mv(on)),
         what(what),
+        subject(std::move(subject)),
         admitted(as),
         service(service),
         trial(owner.on_trial_ == nullptr ? 0 : owner.trial_),
@@ -144,6 +182,7 @@ struct slot::call_record {
   kj::Own<slot> owner;
   kj::Own<lane> on;
   method what;
+  request_subject subject;
   breaker::admission admitted;
   std::uint64_t service;  // which instance's call it is, as slot::service_; 0: of one on trial
   std::uint64_t trial;
@@ -374,7 +413,11 @@ std::vector<slot_call> slot::calls_of(std::uint64_t generation) const {
   std::vector<slot_call> calls;
   for (const auto* each : in_flight_) {
     if (each->on->generation != generation) continue;
-    calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started});
+    const auto& subject = each->subject;
+    calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started,
+                     subject.known
+                         ? fmt::format("{} {}{}", word(subject.operation), path_, subject.path)
+                         : std::string()});
   }
   return calls;
 }
@@ -445,8 +488,9 @@ slot::call_result slot::forward(const method& what, context_ptr context, bool wa
   }
   auto& chosen = choose_lane(admitted);
   const bool serves = on_trial_ == nullptr || &chosen == KJ_ASSERT_NONNULL(serving_).get();
-  auto record =
-      kj::heap<call_record>(*this, kj::addRef(chosen), what, admitted, serves ? service_ : 0);
+  auto record = kj::heap<call_record>(*this, kj::addRef(chosen), what,
+                                      request_subject(what.interface_id, *context), admitted,
+                                      serves ? service_ : 0);
   kj::Maybe<call_result> begun;
   // Parameters that cannot be copied (damaged, or nested too deeply) are thrown back here. Nobody
   // but their caller may suffer.

@@ -76,7 +76,11 @@ struct slot_call {
   std::uint64_t interface_id = 0;
   std::uint16_t method_id = 0;
   kj::Duration age = 0 * kj::SECONDS;
+  std::string request;  // "read kv/app"; empty in the typed style
 };
+
+/// Of a request's path a crash report keeps so much.
+inline constexpr std::size_t call_path_bytes_max = 128;
 
 class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:

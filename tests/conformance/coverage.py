@@ -21,7 +21,8 @@ import sys
 statuses = ("held", "deviates", "absent")
 ids_in_front = r"((?:[A-Z]\d{2}[ _])+)"
 catch_case = re.compile(
-    r'\b(?:TEST_CASE|TEMPLATE_TEST_CASE|SCENARIO)\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)'
+    r'\b(?:(?:TEMPLATE_)?TEST_CASE(?:_METHOD)?|SCENARIO(?:_METHOD)?)\(\s*(?:[\w:]+\s*,\s*)?'
+    r'((?:"(?:[^"\\]|\\.)*"\s*)+)'
     r'(?:,\s*("[^"]*"))?')
 python_case = re.compile(rf"^\s*def (test_{ids_in_front}\w*)\(", re.MULTILINE)
 scenario = re.compile(rf"^scenario ({ids_in_front}.*)$", re.MULTILINE)

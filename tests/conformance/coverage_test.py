@@ -48,6 +48,12 @@ class Coverage(unittest.TestCase):
                       "      A02 it starts once\n", output)
         self.assertTrue(output.endswith("3 rows: 1 held, 1 deviate, 1 absent\n"), output)
 
+    def test_a_case_with_a_fixture_carries_rows_too(self):
+        cases = ('TEST_CASE_METHOD(fixture, "A01 it starts") {}\n'
+                 'TEMPLATE_TEST_CASE_METHOD(a::b,\n    "A02 it starts once", "[x]", int) {}\n')
+        status, output = self.run_on(rows, a_dot_cpp=cases)
+        self.assertEqual(status, 0, output)
+
     def test_python_and_scenarios_carry_rows_too(self):
         status, output = self.run_on(rows, a_dot_py="    def test_A01_it_starts(self):\n",
                                      b_dot_scenario="scenario A02 A01 both\n")

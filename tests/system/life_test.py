@@ -11,8 +11,15 @@ import time
 import harness
 
 stop_limit_s = 3  # stop_grace_ms + stop_term_ms
-# So short that no other limit can be the one that ended a plugin.
-quick_ping = ("--ping-every", "200ms", "--ping-wait", "600ms")
+
+
+def ping_wait_ms():
+    """So short that no other limit can be the one that ended a plugin."""
+    return round(harness.seconds(0.8) * 1000)
+
+
+def quick_ping():
+    return "--ping-every", "200ms", "--ping-wait", f"{ping_wait_ms()}ms"
 
 
 class Life(harness.SystemTest):
@@ -28,17 +35,19 @@ class Life(harness.SystemTest):
         return why["reports"][0]
 
     def test_L10_a_plugin_that_a_signal_stopped_is_killed_and_replaced_by_the_ping_rule(self):
-        pid = self.broker.ok("mount", "x/", "bad_plugin", *quick_ping).json["mount"]["pid"]
-        os.kill(pid, signal.SIGSTOP)
-        caller = self.broker.begin("--timeout", "20s", "read", "x/app")
+        pid = self.broker.ok("mount", "x/", "bad_plugin", *quick_ping()).json["mount"]["pid"]
+        caller = self.broker.begin_endless_call("x/")
         self.addCleanup(caller.wait)
+        os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
         harness.until("the next instance is ready",
                       lambda: self.broker.status("x/")["generation"] == 2)
         took_s = time.monotonic() - began
         report = self.end_of("x/")
-        self.assertIn("did not answer a ping within 600 ms", report["cause"]["unresponsive"])
-        self.assertEqual([each["outcome"] for each in report["calls"]], ["plugin_crashed"])
+        self.assertIn(f"did not answer a ping within {ping_wait_ms()} ms",
+                      report["cause"]["unresponsive"])
+        self.assertEqual([(each["method"], each["outcome"]) for each in report["calls"]],
+                         [("write x/a", "plugin_crashed")])
         out, err = caller.communicate(timeout=harness.seconds(10))
         self.assertEqual((caller.returncode, out), (1, b""))
         self.assertIn(b"hung and was killed: it did not answer a ping", err)
@@ -47,9 +56,9 @@ class Life(harness.SystemTest):
         print(f"stopped, found out and replaced in {took_s:.2f} s", flush=True)
 
     def test_L10_a_plugin_whose_loop_hangs_in_a_call_is_replaced_by_the_ping_rule(self):
-        self.broker.ok("mount", "x/", "bad_plugin", *quick_ping)
+        self.broker.ok("mount", "x/", "bad_plugin", *quick_ping())
         answer = self.broker.cli("--timeout", "20s", "write", "x/a", "mode=hang-on-call")
-        self.assert_says(answer, 1, "hung and was killed: it did not answer a ping within 600 ms",
+        self.assert_says(answer, 1, f"did not answer a ping within {ping_wait_ms()} ms",
                          "try: bulkhead why x/")
         self.assertIn("unresponsive", self.end_of("x/")["cause"])
 
@@ -85,8 +94,8 @@ class Life(harness.SystemTest):
         self.assert_says(answer, 1, "exited with status 7")
         report = self.end_of("x/")
         self.assertEqual(report["cause"], {"exited": 7})
-        self.assertEqual((report["calls_in_flight"], report["calls"][0]["outcome"]),
-                         (1, "plugin_crashed"))
+        self.assertEqual((report["calls_in_flight"], report["calls"][0]["method"]),
+                         (1, "write x/a"))
 
     def test_an_end_of_file_without_an_exit_is_one_death_too(self):
         pid = self.broker.ok("mount", "x/", "bad_plugin").json["mount"]["pid"]
@@ -105,7 +114,9 @@ class Life(harness.SystemTest):
                 began = time.monotonic()
                 self.broker.ok(order, "x/")
                 took_s = time.monotonic() - began
-                self.assertEqual(harness.processes_of(self.broker.plugins), [])
+                # The group was killed at once; its orphan may be a moment longer in dying.
+                harness.until("nobody survives",
+                              lambda: not harness.processes_of(self.broker.plugins), 1)
                 self.assertLess(took_s, harness.seconds(stop_limit_s + 3))
                 print(f"{order}: 2 processes, 0 survivors, {took_s:.2f} s", flush=True)
                 if order == "stop":
@@ -115,9 +126,13 @@ class Life(harness.SystemTest):
 
     def test_L06_an_idle_mount_is_woken_by_calls_with_its_data_and_spends_no_window(self):
         self.broker.ok("mount", "kv/", "kv", "--idle-stop", "400ms")
-        for generation in range(1, 6):
-            self.broker.ok("write", f"kv/app{generation}", "colour=green")
-            self.assertEqual(self.broker.status("kv/")["generation"], generation)
+        last = 0
+        for turn in range(1, 6):
+            self.broker.ok("write", f"kv/app{turn}", "colour=green")
+            # Each write woke it; on a slow machine it may have slept before the first one too.
+            generation = self.broker.status("kv/")["generation"]
+            self.assertGreater(generation, last)
+            last = generation
             asleep = self.broker.wait_state("kv/", "stopped")
             self.assertIn("it starts with its next call", asleep["reason"])
             self.assertEqual(asleep["pid"], 0)
@@ -153,6 +168,21 @@ class Life(harness.SystemTest):
         self.broker.ok("start", "kv/")
         self.assertEqual(self.broker.ok("read", "kv/app").json["fields"]["colour"], "green")
 
+
+    def test_P02_a_crash_takes_the_memory_and_leaves_the_storage(self):
+        self.broker.ok("mount", "kv/", "kv")
+        self.broker.ok("write", "kv/app", "colour=green")
+        self.broker.ok("mount", "calc/", "calc")
+        script = harness.Script(self.broker)
+        self.addCleanup(script.close)
+        script.ask('call calc/ define (parameters = ["x"], body = "x + 1")')
+        self.assertEqual(script.ask("call $1 call (arguments = [41])")["result"], {"value": 42})
+        for path in ("kv/", "calc/"):
+            self.broker.ok("kill", path)
+            harness.until("the next instance is ready", lambda mount=path: (
+                now := self.broker.status(mount))["generation"] == 2 and now["state"] == "ready")
+        self.assertIn("error: ", script.ask("call $1 call (arguments = [41])"))
+        self.assertEqual(self.broker.ok("read", "kv/app").json["fields"]["colour"], "green")
 
     # -- looking back ----------------------------------------------------------------------------
 

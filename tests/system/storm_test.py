@@ -26,11 +26,12 @@ strict = os.environ.get("BULKHEAD_STORM_STRICT") == "1"
 round_s = 1.0
 neighbours = 20
 call_every_us = 10_000  # each neighbour
-crash_every_s = 0.01
-crashes_per_s_min = 20  # below it there is no storm to speak of
+crash_every_s = 0.0095  # so that a hundred a second are met where the machine has the cores
+crash_share_min = 0.1  # of the processes started outside: less would be no storm to speak of
 growth_kib_max = 4 * 1024
 lax_factor, lax_us = 3, 20_000
 strict_factor, strict_us = 1.05, 50
+strict_crashes_per_s_min = 90
 
 
 class Processes:
@@ -113,7 +114,9 @@ class Storm(harness.SystemTest):
             print("  times and memory are not compared under a sanitizer", flush=True)
             return
         self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
-        self.assertGreater(rate, crashes_per_s_min)
+        self.assertGreater(crashes, crash_share_min * started)
+        if strict:
+            self.assertGreater(rate, strict_crashes_per_s_min, "the machine has no room for it")
         factor, extra_us = (strict_factor, strict_us) if strict else (lax_factor, lax_us)
         baseline = p99["calm"] if strict else max(p99["calm"], p99["processes"])
         self.assertLess(p99["storm"], max(baseline * factor, baseline + extra_us))

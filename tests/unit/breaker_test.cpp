@@ -39,7 +39,7 @@ struct fixture {
 }  // namespace
 
 TEST_CASE_METHOD(fixture,
-                 "K01 K10 while closed a failure counts one and an answer starts from zero") {
+                 "K01 while closed a failure counts one and an answer starts from zero") {
   fail(2);
   subject.answered(subject.admit(now));
   fail(2);

@@ -77,7 +77,7 @@ struct mount_fixture {
   }
   /// So many seconds, one by one.
   void pass_seconds(int seconds) {
-    for (int i = 0; i < seconds; ++i) tb.advance(1s);
+    for (int i = 0; i < seconds; ++i) tb.advance(std::chrono::seconds(1));
   }
   mount_status status(const char* path = "m") { return tb.status(path).status; }
   std::vector<std::string> events() {

@@ -271,7 +271,7 @@ TEST_CASE_METHOD(fixture, "a plugin whose oldest call is too old is killed and r
   tb.advance(20s);
   CHECK(tb.text_of(kj::mv(stuck)).find("plugin_crashed") == 0);
   CHECK(status().generation == 2);
-  CHECK(tb.core().crashes("m", 1).front().calls.front().method == "Backend.handle");
+  CHECK(tb.core().crashes("m", 1).front().calls.front().method == "read m/hang");
 }
 
 TEST_CASE_METHOD(fixture,
