@@ -469,7 +469,7 @@ kj::Promise<std::vector<reload_result>> broker_core::reload(const std::string& p
   return kj::evalNow([&] {
     check_reload(how);
     auto work = std::make_shared<reload_work>();
-    work->paths.push_back(require(path).entry->spec.path);
+    work->paths.push_back(require_usable(path).entry->spec.path);
     work->how = std::move(how);
     return reload_all(kj::mv(work));
   });

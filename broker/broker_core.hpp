@@ -63,7 +63,8 @@ class broker_core {
   kj::Promise<mount_snapshot> stop(const std::string& path);
   kj::Promise<mount_snapshot> start(const std::string& path);
   /// One result each; a mount that cannot be reloaded is a result too. Fails with not_found when no
-  /// mount is meant, and with invalid_argument.
+  /// mount is meant, with failed_precondition when the one mount named has an unusable record, and
+  /// with invalid_argument.
   kj::Promise<std::vector<reload_result>> reload(const std::string& path, reload_request how);
   kj::Promise<std::vector<reload_result>> reload_plugin(const std::string& plugin,
                                                         reload_request how);

@@ -52,7 +52,8 @@ bool is_there(test_broker& tb, const std::string& key) {
   return !tb.wait(tb.core().services().store.range(std::move(request))).rows.empty();
 }
 
-error failure_of(test_broker& tb, kj::Promise<mount_snapshot> what) {
+template <class T>
+error failure_of(test_broker& tb, kj::Promise<T> what) {
   auto problem = kj::runCatchingExceptions([&] { tb.wait(kj::mv(what)); });
   return to_error(KJ_REQUIRE_NONNULL(problem));
 }
@@ -79,6 +80,10 @@ TEST_CASE("a record that breaks a rule is kept and shown with its reason, and ot
         "quarantined: mount 'bad/' is quarantined");
   CHECK(failure_of(tb, tb.core().reset("bad")).kind() == error_kind::failed_precondition);
   CHECK(failure_of(tb, tb.core().restart("bad")).why() == bad.reason);
+  CHECK(failure_of(tb, tb.core().stop("bad")).why() == bad.reason);
+  CHECK(failure_of(tb, tb.core().start("bad")).why() == bad.reason);
+  CHECK(failure_of(tb, tb.core().reload("bad", {})).why() == bad.reason);
+  CHECK(failure_of(tb, tb.core().signal("bad", SIGTERM)).why() == bad.reason);
   CHECK(failure_of(tb, tb.core().mount({"bad/", "quiet"})).kind() == error_kind::already_exists);
   CHECK(tb.events().after(0, 1).front().name == "unreadable");
   CHECK(is_there(tb, view_prefix(bad_uuid) + "k"));
