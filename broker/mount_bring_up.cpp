@@ -101,8 +101,13 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
   request.setHost(make_host(services_, entry_, generation_));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
-        if (offered.hasBackend()) backend = capnp::Capability::Client(offered.getBackend());
-        if (offered.hasTyped()) typed = capnp::Capability::Client(offered.getTyped());
+        const auto unreadable = kj::runCatchingExceptions([&] {
+          if (offered.hasBackend()) backend = capnp::Capability::Client(offered.getBackend());
+          if (offered.hasTyped()) typed = capnp::Capability::Client(offered.getTyped());
+        });
+        if (unreadable != nullptr)
+          refuse("gave an answer to mount() that cannot be read",
+                 "where a capability belongs it holds something else");
         if (backend == nullptr && typed == nullptr)
           refuse("offers nothing to call",
                  "its mount() returned neither a backend nor a typed interface");
