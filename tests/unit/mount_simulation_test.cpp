@@ -78,7 +78,7 @@ class simulation {
     if (chance(3)) spec.life.start = start_mode::lazy;
     if (chance(4)) spec.life.lifetime_max = 1min;
     if (chance(4)) spec.life.calls_max = 7;
-    if (chance(4)) spec.life.call_age_max = 30s;
+    if (chance(4)) spec.life.call_age_max = 20s;
     if (chance(4)) spec.life.handover = handover::stop_first;
     spec.calls.breaker_failures = 3;
     spec.calls.call_max = 25s;
