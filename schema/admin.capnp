@@ -64,7 +64,8 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # old one finish its calls and stops it. When the new one does not come up, the old one has never noticed. A mount whose plugin must
   # be alone (feature "stop-first", or Life.handover) is stopped first and started again; so is one in backoff.
   # Answers when every mount that was meant has been dealt with, each with its own outcome: one that fails stops no other.
-  # `notFound` when no mount is meant. A mount that reloads already, or is just starting or stopping, reports `failed`.
+  # `notFound` when no mount is meant, `failedPrecondition` when the one that is named has a record that cannot be used. A mount that
+  # reloads already, or is just starting or stopping, reports `failed`.
 
   crashes @15 (path :Text, limit :UInt32) -> (reports :List(Error.CrashReport));
   # The newest `limit` crash reports of the mount (0: all that are kept, `crash_reports_kept`), newest first.
