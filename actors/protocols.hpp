@@ -127,7 +127,7 @@ using mount_actor = instance_parent::extend<
     // Answers when the start that is under way has ended, well or badly; at once when none is.
     caf::replies_to<mount_await_start>::with<mount_snapshot>,
     // Stops the instance in good order, if there is one, starts another, answers as above. Cuts a
-    // backoff short and leaves quarantine; not counted against the window.
+    // backoff short; not counted against the window. In quarantine it changes nothing (`refused`).
     caf::replies_to<mount_restart>::with<mount_snapshot>,
     // Leaves quarantine: clears the window and starts, answers as above. Elsewhere it changes
     // nothing.

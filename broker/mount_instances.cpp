@@ -165,8 +165,9 @@ std::string mount_supervisor::old_ended(const instance_ended& news) {
   report.next = "it had been replaced";
   auto text = crash_text(report);
   const bool crash = ended_by_itself(news.end);
+  const bool given_up = found->pid == 0;  // it was never ready: there was no stop in good order
   services_.events.record(report.mount, news.generation, crash ? "crashed" : "retired",
-                          describe_end(report));
+                          given_up && !crash ? "it was given up and killed" : describe_end(report));
   if (crash) keep_report(std::move(report));
   old_.erase(found);
   finish();

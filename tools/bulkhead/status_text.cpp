@@ -263,6 +263,8 @@ std::string reload_text(schema::ReloadResult::Reader result) {
                                   : fmt::format("; see `status {}`", path);
     return fmt::format("failed {}: {}{}", path, plain(result.getReason()), after);
   }
+  if (result.getOutcome() == schema::ReloadOutcome::NOTHING)
+    return fmt::format("left {} alone: {}", path, plain(result.getReason()));
   const bool replaced = result.getOutcome() == schema::ReloadOutcome::REPLACED;
   const auto change = [](const std::string& from, const std::string& to) {
     return from.empty() || from == to ? to : from + " -> " + to;
