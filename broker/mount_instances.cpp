@@ -13,8 +13,6 @@
 namespace bulkhead {
 namespace {
 
-constexpr const char* instance_id = "instance";
-
 exit_kind exit_kind_of(const instance_end& end) {
   switch (end.cause) {
     case end_cause::stopped:

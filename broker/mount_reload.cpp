@@ -21,8 +21,6 @@
 namespace bulkhead {
 namespace {
 
-constexpr const char* instance_id = "instance";
-
 // How often a trial is looked at before its end.
 constexpr int trial_looks = 10;
 // When a replacement that nobody asked for has failed, the next is tried after this.

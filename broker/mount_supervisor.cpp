@@ -12,7 +12,6 @@
 namespace bulkhead {
 namespace {
 
-constexpr const char* instance_id = "instance";
 constexpr const char* asleep = "it starts with its next call";
 constexpr auto asleep_pause = 1 * kj::SECONDS;
 constexpr const char* halted = "stopped by an operator";

@@ -60,6 +60,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   mount_actor::behavior_type make_behavior() override;
 
  private:
+  static constexpr const char* instance_id = "instance";  // the core's one child
+
   using snapshot_promise = caf::typed_response_promise<mount_snapshot>;
   using reload_promise = caf::typed_response_promise<reload_result>;
   using start_waiter = std::function<void(const mount_snapshot&)>;

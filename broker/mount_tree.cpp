@@ -14,11 +14,6 @@
 namespace bulkhead {
 namespace {
 
-// A mount's actor fails by a defect alone, unless its group shares its fate: worth trying again,
-// not for long.
-constexpr std::size_t actor_restarts = 5;
-constexpr std::chrono::milliseconds actor_period{60'000};
-
 restart_strategy strategy_of(group_strategy from) {
   switch (from) {
     case group_strategy::one_for_all:

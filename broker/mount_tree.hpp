@@ -26,6 +26,7 @@
 // Limits: a group that gave up below a parent takes no mounts until the parent has started it
 // again. Threads: the reactor's.
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,6 +41,11 @@
 namespace bulkhead {
 
 struct supervisor_options;
+
+// An actor of the broker (a mount's too, unless its group shares its fate) fails by a defect or
+// because a resource is gone: worth trying again, not for long.
+inline constexpr std::size_t actor_restarts = 5;
+inline constexpr std::chrono::milliseconds actor_period{60'000};
 
 class mount_tree final : public mounts_parent {
  public:

@@ -46,27 +46,6 @@ bool counts_against_trial(schema::ErrorKind kind) {
   }
 }
 
-/// What a call of the request style asks for, read before the call goes its way. Empty for any
-/// other call, and for one whose parameters make no sense: that is the plugin's to say.
-struct request_subject {
-  explicit request_subject(std::uint64_t interface_id, capnp::CallContextHook& context) {
-    if (interface_id != capnp::typeId<schema::Backend>()) return;
-    try {
-      const auto request = context.getParams().getAs<schema::Backend::HandleParams>().getRequest();
-      operation = request.getOperation();
-      const auto text = request.getPath();
-      path.assign(text.begin(), std::min(text.size(), call_path_bytes_max));
-      known = true;
-    } catch (const kj::Exception&) {
-      known = false;
-    }
-  }
-
-  bool known = false;
-  schema::Operation operation = schema::Operation::READ;
-  std::string path;
-};
-
 const char* word(schema::Operation operation) {
   switch (operation) {
     case schema::Operation::READ:
@@ -84,6 +63,27 @@ const char* word(schema::Operation operation) {
 }
 
 }  // namespace
+
+/// What a call of the request style asks for, read before the call goes its way. Empty for any
+/// other call, and for one whose parameters make no sense: that is the plugin's to say.
+struct slot::request_subject {
+  explicit request_subject(std::uint64_t interface_id, capnp::CallContextHook& context) {
+    if (interface_id != capnp::typeId<schema::Backend>()) return;
+    try {
+      const auto request = context.getParams().getAs<schema::Backend::HandleParams>().getRequest();
+      operation = request.getOperation();
+      const auto text = request.getPath();
+      path.assign(text.begin(), std::min(text.size(), call_path_bytes_max));
+      known = true;
+    } catch (const kj::Exception&) {
+      known = false;
+    }
+  }
+
+  bool known = false;
+  schema::Operation operation = schema::Operation::READ;
+  std::string path;
+};
 
 class slot::hook final : public ClientHook, public kj::Refcounted {
  public:

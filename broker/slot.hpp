@@ -158,6 +158,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   };
   class hook;
   struct lane;
+  struct request_subject;
   struct call_record;
   struct shared_result;
   struct waiting_call;

@@ -9,11 +9,6 @@ namespace {
 
 constexpr const char* mounts_name = "mounts";
 
-// An actor of the broker fails by a defect or because a resource is gone: worth trying again, not
-// for long.
-constexpr std::size_t actor_restarts = 5;
-constexpr std::chrono::milliseconds actor_period{60'000};
-
 actor_child_spec child_of(child_spec rules, std::string kind, std::function<caf::actor()> make) {
   actor_child_spec child;
   child.rules = std::move(rules);

@@ -66,6 +66,10 @@ class NeverReady(harness.NeighbourTest):
         self.assertEqual(self.neighbour.failures, [])
         self.assertGreater(self.neighbour.calls, 100 if not settings.sanitized else 10)
 
+    def test_L14_a_plugin_without_our_protocol_fails_its_start_by_that_name(self):
+        for mode in ("wrong-protocol", "lies-about-protocol"):
+            self.check(mode)
+
     def test_a_start_that_failed_starts_one_process_only(self):
         # The mount is not kept, so a second instance would be started to be killed.
         self.assertEqual(self.broker.log.count("(instance 2)"), 0)

@@ -38,8 +38,7 @@ struct fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(fixture,
-                 "K01 while closed a failure counts one and an answer starts from zero") {
+TEST_CASE_METHOD(fixture, "K01 while closed a failure counts one and an answer starts from zero") {
   fail(2);
   subject.answered(subject.admit(now));
   fail(2);

@@ -91,7 +91,7 @@ strategy = "one_for_all"
   CHECK(config.groups[2].strategy == group_strategy::one_for_all);
 }
 
-TEST_CASE("an unknown key is refused by its line, with the name that was meant") {
+TEST_CASE("A17 an unknown key is refused by its line, with the name that was meant") {
   CHECK(said("socket = \"a\"\nplugin = \"b\"") ==
         "b.toml:2: key 'plugin' is not known | did you mean 'plugins'?");
   CHECK(said("[limits]\ncall_max_ms = 1").find("b.toml:2: limit 'call_max_ms' is not known") == 0);

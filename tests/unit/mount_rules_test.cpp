@@ -231,6 +231,69 @@ TEST_CASE_METHOD(fixture, "start does not lead out of quarantine") {
   CHECK(status().state == mount_state::quarantined);
 }
 
+// -- which ends are followed by a start -----------------------------------------------------------
+
+TEST_CASE_METHOD(fixture, "L01 three words decide by the kind of end what is started again") {
+  const auto rule =
+      GENERATE(restart_rule::permanent, restart_rule::transient, restart_rule::temporary);
+  const auto end = GENERATE(
+      exit_status::exited(0), exit_status::exited(3), exit_status::signaled(SIGTERM, false),
+      exit_status::signaled(SIGSEGV, true), exit_status::signaled(SIGKILL, false));
+  mount([&](mount_spec& spec) { spec.restart = rule; });
+  tb.process("p")->end(end);
+  tb.settle();
+  const bool expected =
+      rule == restart_rule::permanent || (rule == restart_rule::transient && !end.success());
+  CHECK(tb.starts("p") == (expected ? 2 : 1));
+  CHECK(status().state == (expected ? mount_state::ready : mount_state::stopped));
+}
+
+TEST_CASE_METHOD(fixture, "L04 what an operator starts is not counted, however often") {
+  restart_limits strict;
+  strict.intensity = 1;
+  mount([&](mount_spec& spec) { spec.supervision = strict; });
+  for (int i = 0; i < 10; ++i) tb.finish(tb.core().restart("m"));
+  CHECK(tb.status("m").restarts_in_window == 0);
+  tb.crash("p");
+  CHECK(status().state == mount_state::ready);
+  tb.crash("p");
+  CHECK(status().state == mount_state::quarantined);
+}
+
+TEST_CASE_METHOD(fixture,
+                 "L05 a start that cannot succeed is not tried again, and costs no restart") {
+  mount();
+  tb.forget("p");
+  tb.crash("p");
+  CHECK(status().state == mount_state::quarantined);
+  CHECK(status().reason.find("starting it again cannot help") != std::string::npos);
+  CHECK(tb.status("m").restarts_in_window == 1);  // of the crash alone
+}
+
+TEST_CASE_METHOD(fixture, "L19 who waits for a start is answered when the mount goes meanwhile") {
+  mount();
+  tb.plugin("p", silent());
+  auto waits = tb.core().restart("m").eagerlyEvaluate(nullptr);
+  tb.settle();
+  tb.advance(tb.core().services().limits.stop_grace_ms);
+  REQUIRE(status().state == mount_state::starting);
+  CHECK_FALSE(waits.poll(tb.wait_scope()));
+  tb.finish(tb.core().unmount("m"));
+  CHECK(waits.poll(tb.wait_scope()));
+}
+
+TEST_CASE_METHOD(fixture, "N03 one mount's failures do not delay another") {
+  tb.plugin("other", make("1.0.0"));
+  mount();
+  mount([](mount_spec& spec) { spec.plugin = "other"; }, "n");
+  tb.crash("p");
+  tb.crash("p");
+  CHECK(status("m").state == mount_state::backoff);
+  tb.crash("other");
+  CHECK(status("n").state == mount_state::ready);
+  CHECK(tb.status("n").restarts_in_window == 1);
+}
+
 // -- health and recycling -----------------------------------------------------------------------
 
 TEST_CASE_METHOD(fixture, "L10 a plugin that stops answering pings is killed and replaced") {

@@ -175,6 +175,9 @@ class test_broker {
            }});
   }
 
+  /// From now on its starts fail for good.
+  void forget(const std::string& file) { programs_.erase(file); }
+
   mount_snapshot mount(const std::string& path, const std::string& file, restart_limits rules = {},
                        const std::string& group = {}) {
     mount_spec spec;
