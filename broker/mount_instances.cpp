@@ -126,7 +126,12 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
       no_start
           ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
           : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
-  report.next = reports.empty() ? "stays down" : next_step_text(reports.front());
+  // In a group that shares its fate this actor ends, and what follows is the group's to say.
+  const bool group_decides =
+      shares_fate_ && !leaving_ && core_.phase() != supervisor_phase::running;
+  report.next = group_decides     ? "restarts with its group, or the group gives up"
+                : reports.empty() ? "stays down"
+                                  : next_step_text(reports.front());
   auto text = crash_text(report);
   if (crash) keep_report(std::move(report));
   if (no_start && crash) answer_waiters(sentence);

@@ -34,9 +34,7 @@ life_verdict judge_life(const life_rules& rules, const life_facts& facts, instan
   if (rules.idle_stop.count() > 0) {
     const auto due = (facts.oldest_call ? now : facts.idle_since) + rules.idle_stop;
     if (due <= now)
-      return {kind::stop_idle,
-              fmt::format("idle for {}; its next call starts it", duration_text(rules.idle_stop)),
-              {}};
+      return {kind::stop_idle, fmt::format("idle for {}", duration_text(rules.idle_stop)), {}};
     look_again(due);
   }
   if (rules.lifetime_max.count() > 0) {

@@ -339,6 +339,7 @@ tree_node mount_tree::describe_group(const group& which, const snapshots& superv
     node.state = to_string(now->second.status.phase);
     node.detail = supervisor_text(now->second.status);
   }
+  if (name.empty()) count = mounts.size();  // those of the groups too
   if (count > 0) node.detail += ", " + count_text(count, "mount");
   return node;
 }

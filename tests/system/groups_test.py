@@ -119,6 +119,7 @@ class Groups(harness.SystemTest):
         self.assertEqual(starts, ["a/", "b/", "c/"])
         for path in ("a/", "b/", "c/"):
             self.broker.ok("write", path + "app", "colour=green")
+        self.assertIn("restarts with its group", self.broker.ok("why", "b/").out)
         self.check_neighbour()
 
     def test_D04_L18_rest_for_one_restarts_what_came_after(self):
