@@ -467,15 +467,18 @@ std::optional<Answer> trace_world::ask(const std::string& whom, Message message)
   auto answer = std::make_shared<std::optional<Answer>>();
   if (!target) return std::nullopt;
   ++unanswered_;
-  system_.spawn([this, target, message, answer](caf::event_based_actor* self) {
-    self->request(target, caf::infinite, message)
-        .then(
-            [this, answer](const Answer& reply) {
-              *answer = reply;
-              --unanswered_;
-            },
-            [this](const caf::error&) { --unanswered_; });
-  });
+  // The target is an argument: without any, CAF 0.17 binds a reference to nothing.
+  system_.spawn(
+      [this, message, answer](caf::event_based_actor* self, const supervisor_actor& whom) {
+        self->request(whom, caf::infinite, message)
+            .then(
+                [this, answer](const Answer& reply) {
+                  *answer = reply;
+                  --unanswered_;
+                },
+                [this](const caf::error&) { --unanswered_; });
+      },
+      target);
   settle();
   return *answer;
 }
@@ -487,10 +490,12 @@ bool trace_world::is_busy() {
     const auto known = members_.find(name);
     if (!alive || known == members_.end() || !known->second.is_supervisor) continue;
     const auto snapshot = std::make_shared<std::optional<supervisor_snapshot>>();
-    system_.spawn([=, target = supervisor_at(name)](caf::event_based_actor* self) {
-      self->request(target, caf::infinite, supervisor_query{})
-          .then([=](const supervisor_snapshot& reply) { *snapshot = reply; });
-    });
+    system_.spawn(
+        [snapshot](caf::event_based_actor* self, const supervisor_actor& whom) {
+          self->request(whom, caf::infinite, supervisor_query{})
+              .then([snapshot](const supervisor_snapshot& reply) { *snapshot = reply; });
+        },
+        supervisor_at(name));
     coordinator_.run();
     if (!*snapshot) continue;
     const auto phase = (*snapshot)->status.phase;

@@ -210,8 +210,10 @@ std::shared_ptr<std::optional<Answer>> life::ask(incarnation whom, Message messa
   requests_.push_back({fmt::format("{} of {}", what, book_.path_of(whom)), 0});
   auto answer = std::make_shared<std::optional<Answer>>();
   const auto target = caf::actor_cast<supervisor_actor>(supervisors_.at(whom));
+  // The target is an argument: without any, CAF 0.17 binds a reference to nothing.
   world_->system().spawn(
-      [this, number, answer, target, message = std::move(message)](caf::event_based_actor* self) {
+      [this, number, answer, message = std::move(message)](caf::event_based_actor* self,
+                                                           const supervisor_actor& target) {
         self->request(target, caf::infinite, message)
             .then(
                 [this, number, answer](const Answer& reply) {
@@ -223,7 +225,8 @@ std::shared_ptr<std::optional<Answer>> life::ask(incarnation whom, Message messa
                   ++requests_[number].answers;
                   if (!over_) rare_.reached("a request to a supervisor that was gone");
                 });
-      });
+      },
+      target);
   return answer;
 }
 

@@ -23,6 +23,8 @@ class keeper final : public hosted<caf::event_based_actor> {
  public:
   using hosted::hosted;
   ~keeper() noexcept override = default;
+  // A promise holds its own actor.
+  void on_loop_exit() override { kept_.clear(); }
   caf::behavior make_behavior() override {
     return {[this](int number) -> caf::result<int> {
       if (number < 0) throw std::runtime_error("a secret of the implementation");

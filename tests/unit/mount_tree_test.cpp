@@ -66,7 +66,7 @@ TEST_CASE("the tree shows groups in groups, with strategies, and counts in words
   tb.mount("a/", "a", {}, "inner");
   tb.mount("free/", "a");
   const auto text = lines_of(tb.wait(tb.tree().describe(tb.core())));
-  CHECK(text.find("  mounts (supervisor) ready: one_for_one, 1 mount\n") != std::string::npos);
+  CHECK(text.find("  mounts (supervisor) ready: one_for_one, 2 mounts\n") != std::string::npos);
   CHECK(text.find("    outer (group) running: rest_for_one\n"
                   "      inner (group) running: one_for_all, 1 mount\n"
                   "        a/ (mount) ready: a 1.0.0\n") != std::string::npos);
