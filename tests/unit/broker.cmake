@@ -16,4 +16,3 @@ set_tests_properties(embedding_test PROPERTIES
   ENVIRONMENT "BULKHEAD_TEST_PLUGINS=${PROJECT_BINARY_DIR}/plugin-dir")
 add_dependencies(embedding_test kv)
 bulkhead_unit_test(broker_stop_test bulkhead-broker)
-bulkhead_threads_tests(embedding_test broker_stop_test)
