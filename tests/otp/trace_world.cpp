@@ -467,18 +467,18 @@ std::optional<Answer> trace_world::ask(const std::string& whom, Message message)
   auto answer = std::make_shared<std::optional<Answer>>();
   if (!target) return std::nullopt;
   ++unanswered_;
+  const auto asks = [this, message, answer](caf::event_based_actor* self,
+                                            const supervisor_actor& asked) {
+    self->request(asked, caf::infinite, message)
+        .then(
+            [this, answer](const Answer& reply) {
+              *answer = reply;
+              --unanswered_;
+            },
+            [this](const caf::error&) { --unanswered_; });
+  };
   // The target is an argument: without any, CAF 0.17 binds a reference to nothing.
-  system_.spawn(
-      [this, message, answer](caf::event_based_actor* self, const supervisor_actor& whom) {
-        self->request(whom, caf::infinite, message)
-            .then(
-                [this, answer](const Answer& reply) {
-                  *answer = reply;
-                  --unanswered_;
-                },
-                [this](const caf::error&) { --unanswered_; });
-      },
-      target);
+  system_.spawn(asks, target);
   settle();
   return *answer;
 }
@@ -490,12 +490,11 @@ bool trace_world::is_busy() {
     const auto known = members_.find(name);
     if (!alive || known == members_.end() || !known->second.is_supervisor) continue;
     const auto snapshot = std::make_shared<std::optional<supervisor_snapshot>>();
-    system_.spawn(
-        [snapshot](caf::event_based_actor* self, const supervisor_actor& whom) {
-          self->request(whom, caf::infinite, supervisor_query{})
-              .then([snapshot](const supervisor_snapshot& reply) { *snapshot = reply; });
-        },
-        supervisor_at(name));
+    const auto asks = [snapshot](caf::event_based_actor* self, const supervisor_actor& asked) {
+      self->request(asked, caf::infinite, supervisor_query{})
+          .then([snapshot](const supervisor_snapshot& reply) { *snapshot = reply; });
+    };
+    system_.spawn(asks, supervisor_at(name));
     coordinator_.run();
     if (!*snapshot) continue;
     const auto phase = (*snapshot)->status.phase;
