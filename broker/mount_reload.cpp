@@ -32,6 +32,8 @@ std::chrono::milliseconds since(instant then, instant now) {
 
 }  // namespace
 
+mount_supervisor::reload_run::reload_run() = default;
+
 bool mount_supervisor::must_be_alone() const {
   if (entry_->spec.life.handover == handover::stop_first) return true;
   return entry_->face != nullptr && bulkhead::must_be_alone(entry_->face->reader());

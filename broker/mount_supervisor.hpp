@@ -77,6 +77,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     bool ended = true;
   };
   struct reload_run {
+    reload_run();
     run_of green;
     reload_request how;
     reload_result result;
