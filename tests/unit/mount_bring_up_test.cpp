@@ -104,7 +104,8 @@ TEST_CASE("an answer to mount that cannot be read is a failed start, also with a
     capnp::AnyStruct::Builder any(kj::mv(results));
     any.getPointerSection()[1].setAs<capnp::Text>("not a capability");
   };
-  CHECK(start_failure(std::move(how)) ==
+  const auto failure = start_failure(std::move(how));
+  CHECK(failure ==
         "'m/' is not mounted: plugin 'raw' at 'm/' gave an answer to mount() that cannot be read "
         "(where a capability belongs it holds something else)");
 }
