@@ -19,12 +19,15 @@
 #include <sstream>
 #include <thread>
 
+#include "tools/temporary_directory.hpp"
+
 using bulkhead::exit_status;
 using bulkhead::posix_spawner;
 using bulkhead::process_spec;
 using bulkhead::spawn_error;
 using bulkhead::spawn_failure;
 using bulkhead::spawned_process;
+using bulkhead::temporary_directory;
 using bulkhead::unique_fd;
 
 namespace {
@@ -103,25 +106,13 @@ std::size_t open_descriptors() {
   return count;
 }
 
-std::string temporary_directory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "bulkhead-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  return pattern;
+std::string new_file(const temporary_directory& where, const std::string& name,
+                     const std::string& content, mode_t mode) {
+  auto path = where / name;
+  std::ofstream{path} << content;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+  return path;
 }
-
-struct scratch {
-  std::string path = temporary_directory();
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::string file(const std::string& name, const std::string& content, mode_t mode) const {
-    auto whole = path + "/" + name;
-    std::ofstream{whole} << content;
-    REQUIRE(::chmod(whole.c_str(), mode) == 0);
-    return whole;
-  }
-};
 
 }  // namespace
 
@@ -253,10 +244,10 @@ TEST_CASE("the child runs in the working directory that is asked for") {
 }
 
 TEST_CASE("a relative path is one from the parent's directory, not from the child's") {
-  const scratch directory;
-  directory.file("program", "#!/bin/sh\npwd\n", 0755);
+  const temporary_directory directory;
+  new_file(directory, "program", "#!/bin/sh\npwd\n", 0755);
   const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(directory.path);
+  std::filesystem::current_path(directory.path());
   process_spec spec;
   spec.executable = "./program";
   CHECK(output_of(spec) == "/\n");
@@ -368,23 +359,23 @@ TEST_CASE("a missing program is a permanent failure that names the file") {
 }
 
 TEST_CASE("what is no program is told apart from what is not there") {
-  const scratch directory;
+  const temporary_directory directory;
   process_spec spec;
   const auto failure_of = [&](const std::string& path) {
     spec.executable = path;
     return start_fails(spec);
   };
-  CHECK(failure_of(directory.path).failure == spawn_failure::not_executable);
-  CHECK(failure_of(directory.path).why == "it is not a file");
-  const auto plain = failure_of(directory.file("plain", "#!/bin/sh\n", 0644));
+  CHECK(failure_of(directory.path()).failure == spawn_failure::not_executable);
+  CHECK(failure_of(directory.path()).why == "it is not a file");
+  const auto plain = failure_of(new_file(directory, "plain", "#!/bin/sh\n", 0644));
   CHECK(plain.failure == spawn_failure::not_executable);
   CHECK(plain.remedy.find("chmod +x") == 0);
-  const auto script = failure_of(directory.file("script", "#! /no/such/shell -x\n", 0755));
+  const auto script = failure_of(new_file(directory, "script", "#! /no/such/shell -x\n", 0755));
   CHECK(script.failure == spawn_failure::no_interpreter);
   CHECK(script.why.find("/no/such/shell,") != std::string::npos);
-  CHECK(failure_of(directory.file("text", "no program\n", 0755)).failure ==
+  CHECK(failure_of(new_file(directory, "text", "no program\n", 0755)).failure ==
         spawn_failure::bad_format);
-  CHECK(failure_of(directory.path + "/text/below").failure == spawn_failure::not_found);
+  CHECK(failure_of(directory / "text/below").failure == spawn_failure::not_found);
 }
 
 TEST_CASE("a missing working directory is not taken for a missing program") {

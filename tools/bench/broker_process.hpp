@@ -14,6 +14,7 @@
 #include "schema/wire/connection.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/subject.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace bulkhead::bench {
 
@@ -39,7 +40,7 @@ class broker_process {
   void connect(const std::string& socket);
 
   kj::AsyncIoContext& io_;
-  std::string directory_;
+  temporary_directory directory_{"bulkhead-bench"};
   child daemon_;
   kj::Own<wire::connection> connection_;
   schema::Session::Client session_ = nullptr;

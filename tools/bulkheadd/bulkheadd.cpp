@@ -10,7 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +20,7 @@
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace {
 
@@ -131,26 +131,6 @@ void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::brok
   config.groups = file.groups;
 }
 
-/// A directory for --dev, deleted with this object.
-class scratch {
- public:
-  scratch() : path_((std::filesystem::temp_directory_path() / "bulkhead-dev-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr)
-      throw std::system_error(errno, std::generic_category(), "no directory can be made for --dev");
-    fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n", path_);
-  }
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 int run(const CLI::App& app, options& chosen) {
   if (!chosen.config_file.empty()) {
     take(bulkhead::read_config(chosen.config_file), app, chosen.config);
@@ -160,13 +140,12 @@ int run(const CLI::App& app, options& chosen) {
       return 0;
     }
   }
-  std::optional<scratch> directory;
-  if (chosen.dev) {
-    directory.emplace();
-    if (app.count("--socket") == 0)
-      chosen.config.socket_path = directory->path() + "/bulkhead.sock";
-    if (app.count("--state") == 0) chosen.config.state_directory = directory->path() + "/state";
-  }
+  if (!chosen.dev) return serve(chosen);
+  const bulkhead::temporary_directory directory("bulkhead-dev");
+  fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n",
+             directory.path());
+  if (app.count("--socket") == 0) chosen.config.socket_path = directory / "bulkhead.sock";
+  if (app.count("--state") == 0) chosen.config.state_directory = directory / "state";
   return serve(chosen);
 }
 
