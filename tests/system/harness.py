@@ -28,6 +28,7 @@ import unittest
 settings = argparse.Namespace()
 poll_s = 0.02
 slow_factor_sanitized = 4
+growth_kib_max = 4 * 1024  # of a broker that came back to where it was
 
 
 def seconds(value):
@@ -365,6 +366,15 @@ class SystemTest(unittest.TestCase):
               len(processes_of(self.broker.plugins)) == instances, 20)
         time.sleep(0.5)
         return Counters(self.broker.pid)
+
+    def assert_nothing_grew(self, before, after):
+        """The counters are where they were; memory is, within `growth_kib_max`."""
+        self.assertEqual((after.fds, after.threads, after.zombies),
+                         (before.fds, before.threads, 0))
+        if settings.sanitized:
+            print("  memory is not compared: a sanitizer keeps what is freed", flush=True)
+        else:
+            self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
 
     def setUp(self):
         self.broker = Broker()

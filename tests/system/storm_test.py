@@ -28,7 +28,6 @@ neighbours = 20
 call_every_us = 10_000  # each neighbour
 crash_every_s = 0.0095  # so that a hundred a second are met where the machine has the cores
 crash_share_min = 0.1  # of the processes started outside: less would be no storm to speak of
-growth_kib_max = 4 * 1024
 lax_factor, lax_us = 3, 20_000
 strict_factor, strict_us = 1.05, 50
 strict_crashes_per_s_min = 90
@@ -108,12 +107,10 @@ class Storm(harness.SystemTest):
         self.assertEqual(failures, [])
         for path in paths:
             self.assertEqual(self.broker.status(path.split("/")[0] + "/")["restarts"], 0)
-        self.assertEqual((after.fds, after.threads, after.zombies),
-                         (before.fds, before.threads, 0))
+        self.assert_nothing_grew(before, after)
         if settings.sanitized:
-            print("  times and memory are not compared under a sanitizer", flush=True)
+            print("  nor are times", flush=True)
             return
-        self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
         self.assertGreater(crashes, crash_share_min * started)
         if strict:
             self.assertGreater(rate, strict_crashes_per_s_min, "the machine has no room for it")

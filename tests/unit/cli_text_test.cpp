@@ -10,6 +10,7 @@ namespace {
 
 using namespace bulkhead::cli;
 using bulkhead::schema::ErrorKind;
+using bulkhead::wire::edit_distance;
 using texts = std::vector<std::string>;
 
 TEST_CASE("words are cut as a shell cuts them") {
@@ -58,6 +59,9 @@ TEST_CASE("a suggestion is at most two slips away, and not another word") {
   CHECK(nearest("stauts", {"mount", "status"}) == "status");
   CHECK(nearest("frobnicate", {"mount", "status"}).empty());
   CHECK(nearest("ab", {"xy"}).empty());
+  const std::string longest(bulkhead::wire::suggest_bytes_max, 'a');
+  CHECK(nearest(longest, {longest}) == longest);
+  CHECK(nearest(longest + "a", {longest}).empty());
   CHECK(did_you_mean("lst", {"list", "logs"}) == "did you mean 'list'?");
   CHECK(did_you_mean("zzz", {"list"}).empty());
   CHECK(join_names({"a", "b", "c"}, 2) == "a, b, and 1 more");

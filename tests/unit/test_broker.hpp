@@ -38,6 +38,20 @@ struct program {
   bool deaf = false;  // a stop does not end it: only SIGKILL does
 };
 
+/// A plugin of which a test only wants that it runs.
+inline sdk::plugin quiet() {
+  struct nothing {
+    explicit nothing(sdk::mount_context) {}
+    sdk::fields read(const sdk::request&) { return {{"found", true}}; }
+  };
+  static const auto api = [] {
+    sdk::paths<nothing> paths;
+    paths.at("x", "Something.").read("Is there.", &nothing::read);
+    return paths;
+  }();
+  return sdk::plugin("quiet", "1.0.0").serves(api);
+}
+
 /// A plugin's end of the link that stops reading when its process is frozen.
 class freezable_stream final : public kj::AsyncIoStream {
  public:

@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
 #include "tools/bulkhead/rules_text.hpp"
@@ -23,18 +24,6 @@ std::string plugin_text(schema::MountStatus::Reader mount) {
   if (mount.getPluginName().size() == 0) return text;
   if (mount.getPluginName() != mount.getPlugin()) text += " (" + plain(mount.getPluginName()) + ")";
   return text + " " + plain(mount.getPluginVersion());
-}
-
-std::string_view restart_text(schema::RestartType type) {
-  switch (type) {
-    case schema::RestartType::PERMANENT:
-      return "permanent";
-    case schema::RestartType::TRANSIENT:
-      return "transient";
-    case schema::RestartType::TEMPORARY:
-      return "temporary";
-  }
-  return "unknown";
 }
 
 std::string window_text(schema::MountStatus::Reader mount) {
@@ -73,21 +62,7 @@ std::string detail_line(std::string_view name, const std::string& value) {
 }
 
 std::string_view state_text(MountState state) {
-  switch (state) {
-    case MountState::STARTING:
-      return "starting";
-    case MountState::READY:
-      return "ready";
-    case MountState::DRAINING:
-      return "draining";
-    case MountState::STOPPED:
-      return "stopped";
-    case MountState::BACKOFF:
-      return "backoff";
-    case MountState::QUARANTINED:
-      return "quarantined";
-  }
-  return "unknown";
+  return wire::enum_word(state);
 }
 
 tint state_tint(MountState state) {
@@ -163,7 +138,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   text += detail_line("reload", plain(mount.getReload()));
   text += detail_line("life", life_text(mount.getLife()));
   text += detail_line("group", plain(mount.getGroup()));
-  text += detail_line("restart", std::string(restart_text(mount.getRestart())));
+  text += detail_line("restart", std::string(wire::enum_word(mount.getRestart())));
   text += detail_line("restarts", window_text(mount));
   if (mount.getBackoffMs() > 0) {
     text += detail_line("next start", "in " + short_duration(mount.getBackoffMs()));
