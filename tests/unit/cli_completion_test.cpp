@@ -73,6 +73,12 @@ TEST_CASE("the completed word's begin is told") {
   CHECK(complete("read ", source).begin == 5);
 }
 
+TEST_CASE("a word in quotes is not completed: what is missing cannot be told by its length") {
+  CHECK(completed("read \"kv/ap").empty());
+  CHECK(completed("read 'kv/ap'").empty());
+  CHECK(completed("read kv\\/ap").empty());
+}
+
 TEST_CASE("what several words begin with") {
   CHECK(common_prefix({"kv/app", "kv/apple"}) == "kv/app");
   CHECK(common_prefix({"a", "b"}).empty());

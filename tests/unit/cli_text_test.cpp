@@ -41,6 +41,14 @@ TEST_CASE("an unfinished line is open, a wrong one is not") {
   CHECK(wrong.error == "']' where ')' was expected");
 }
 
+TEST_CASE("a backslash at the end of a line joins the next one to it, as in a shell") {
+  CHECK(tokenize("write kv/a x=1 \\\n  y=2").texts() == texts{"write", "kv/a", "x=1", "y=2"});
+  CHECK(tokenize("write kv/a x=1 \\\ny=2").texts() == texts{"write", "kv/a", "x=1", "y=2"});
+  CHECK(tokenize("write kv/a x=1\\\n2").texts() == texts{"write", "kv/a", "x=12"});
+  CHECK(tokenize("mounts \\\n").texts() == texts{"mounts"});
+  CHECK(tokenize("mounts \\\n# and no more").texts() == texts{"mounts"});
+}
+
 TEST_CASE("a quoted text is one word again") {
   for (const char* text : {"plain", "two words", "it's", "(x", "#", "", "a\\b", "k:=[1]"}) {
     CHECK(tokenize(quote(text)).texts() == texts{text});

@@ -65,6 +65,10 @@ exit_code run_script(environment& in, const next_line& next, bool keep_going) {
       line += "\n" + *more;
     }
     const std::string prefix = fmt::format("stdin:{}: ", begun_at);
+    if (line.size() > input_bytes_max) {
+      report(in, usage("a command has more than 16 MiB"), prefix);
+      return first == exit_code::done ? exit_code::usage : first;
+    }
     const line_result result = run_line(in, line, prefix);
     if (result.open) continue;
     line.clear();

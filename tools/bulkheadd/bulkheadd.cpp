@@ -19,6 +19,7 @@
 
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
+#include "schema/wire/error_text.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
 #include "tools/temporary_directory.hpp"
 
@@ -79,10 +80,11 @@ sigset_t stop_signals() {
   return set;
 }
 
+/// A reason can hold a plugin's words.
 std::string line_of(const bulkhead::broker_event& event) {
-  return fmt::format("{} {}{}{}", event.name, event.mount.empty() ? "" : event.mount + " ",
-                     event.reason,
-                     event.generation == 0 ? "" : fmt::format(" (instance {})", event.generation));
+  return bulkhead::wire::escape_line(fmt::format(
+      "{} {}{}{}", event.name, event.mount.empty() ? "" : event.mount + " ", event.reason,
+      event.generation == 0 ? "" : fmt::format(" (instance {})", event.generation)));
 }
 
 int serve(const options& chosen) {
