@@ -69,6 +69,152 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
 
   crashes @15 (path :Text, limit :UInt32) -> (reports :List(Error.CrashReport));
   # The newest `limit` crash reports of the mount (0: all that are kept, `crash_reports_kept`), newest first.
+
+  # -- The catalog: what may run.
+
+  registerRelease @16 (spec :ReleaseSpec) -> (release :Release);
+  # Enters a release. The file is copied, and the copy is hashed, checked (manifest, signature, format, architecture) and started to be
+  # asked who it is; nothing of that holds up anybody else. Registering the same bytes with the same words again changes nothing;
+  # `alreadyExists` when the version is there with others. `permissionDenied` when trust refuses it, `invalidArgument` for a bad
+  # name, version, file or manifest, `startFailed` when it does not say hello as what it is registered as.
+
+  releases @17 (kind :Text, name :Text) -> (releases :List(Release));
+  # By kind, name and falling version. An empty `kind` or `name` means all.
+
+  release @18 (kind :Text, name :Text, version :Text) -> (release :Release);
+  # One release; an empty version: the one that a mount without a version would take. `notFound`.
+
+  deregister @19 (kind :Text, name :Text, version :Text) -> ();
+  # `failedPrecondition`, naming them, while mounts use the release, or it is pinned.
+
+  pin @20 (kind :Text, name :Text, version :Text) -> ();
+  # Every mount of the plugin takes this version at its next reload, restart by an operator, or first start, whatever its own says.
+  unpin @21 (kind :Text, name :Text) -> ();
+  # Unpinning what is not pinned is no error.
+
+  # -- Trust: whose signature counts.
+
+  trustKey @22 (key :TrustedKey) -> (key :TrustedKey);
+  # Takes a public key into the trust store, or changes what is known of one. A revoked key is not taken again (`failedPrecondition`).
+  untrustKey @23 (id :Text, revoke :Bool, reason :Text) -> (affected :List(Text));
+  # Forgets a key, or, with `revoke`, remembers it as one whose signatures never count again. Answers the mounts whose running release
+  # has no good signature left: with `revoke` they are stopped and quarantined, without it they run on until their next start.
+  trust @24 () -> (trust :TrustReport);
+  setTrustPolicy @25 (kind :Text, policy :SignaturePolicy) -> ();
+
+  # -- The mount table.
+
+  tune @26 (request :TuneRequest) -> (status :MountStatus);
+  # Changes a mount's rules. What concerns calls, supervision and life applies at once; options and version with the next reload, or
+  # at once with `reload`. All or nothing.
+  move @27 (from :Text, to :Text) -> (status :MountStatus);
+  # Another path for the same mount: uuid, accessor, storage and instance stay, capabilities that clients hold stay good, calls in
+  # flight finish. Requests by the old path are `notFound` from then on.
+  rollback @28 (path :Text) -> (status :MountStatus);
+  # Takes back the last upgrade that migrated the mount's storage: the view as the snapshot before it has it, and the version before.
+  # What was written since is lost. `failedPrecondition` when there is no snapshot.
+
+  # -- State.
+
+  backup @29 (file :Text) -> (bytes :UInt64, revision :UInt64);
+  # A consistent copy of the state while the broker runs, in a new file on the broker's machine. Absolute path; `alreadyExists`.
+  rotateStateKey @30 () -> (rewritten :UInt64);
+  # Reads the key file anew and encrypts every value that an older key encrypted with its newest key.
+
+  # -- The declared state: what the configuration file lists.
+
+  configDiff @31 () -> (changes :List(ConfigChange));
+  # What `configApply` would do now. The configuration file is read anew. Changes nothing.
+  configApply @32 () -> (changes :List(ConfigChange));
+  # Makes releases, pins and mounts what the file says, touching only what the file brought. Each change has its own outcome.
+}
+
+struct ReleaseSpec {
+  kind @0 :Text;               # "secrets", "auth", "database", "generic"; empty: what the plugin says.
+  name @1 :Text;               # [a-z0-9][a-z0-9_-]*, at most 64 bytes.
+  version @2 :Text;            # Semantic; empty: what the manifest, else the plugin, says.
+  command @3 :Text;            # The file, relative to the plugin directory. Empty: the name.
+  sha256 @4 :Text;             # 64 hex digits that the file must have; empty: whatever it has.
+  arguments @5 :List(Text);    # At most 64.
+  environment @6 :List(Text);  # "NAME=value", beside what every plugin gets. At most 64. Never for secrets: options and storage are.
+}
+
+struct Release {
+  kind @0 :Text;
+  name @1 :Text;
+  version @2 :Text;
+  command @3 :Text;
+  sha256 @4 :Text;
+  sizeBytes @5 :UInt64;
+  arguments @6 :List(Text);
+  environment @7 :List(Text);  # Names only.
+  link @8 :Text;               # "static", "dynamic", "script": what of it the hash covers. See broker/images.
+  signedBy @9 :List(Text);     # Ids of trusted keys with a good signature; empty: unsigned.
+  securityVersion @10 :UInt32; # Of the manifest; 0 without one.
+  expiresUnixMs @11 :Int64;    # 0: never.
+  registeredUnixMs @12 :Int64;
+  declared @13 :Bool;          # The configuration file brought it.
+  pinned @14 :Bool;
+  preferred @15 :Bool;         # A mount without a version takes it.
+  usedBy @16 :List(Text);      # Mounts that run it, or that would with their next start.
+  refusal @17 :Text;           # When not empty: why it would not start now (expired, revoked, below the floor, ...).
+  storageVersion @18 :UInt32;
+  options @19 :List(Plugin.FieldSpec); # What it takes as mount options.
+  optionsKnown @20 :Bool;      # False: it does not say; options are not checked before the start.
+}
+
+struct TrustedKey {
+  id @0 :Text;                 # 64 hex digits: SHA-256 of "bulkhead-key-v1", NUL and the key. Never of the signature's own choosing.
+  publicKey @1 :Text;          # base64, as the second line of a minisign public key.
+  name @2 :Text;               # For people.
+  plugins @3 :Text;            # What it may sign: "*", "secrets/*", "secrets/kv". Empty: "*".
+  notBeforeUnixMs @4 :Int64;   # 0: no bound.
+  notAfterUnixMs @5 :Int64;    # 0: no bound. After it no release starts on this signature alone.
+  revoked @6 :Bool;
+  reason @7 :Text;             # Of the revocation.
+  addedUnixMs @8 :Int64;
+}
+
+enum SignaturePolicy {
+  automatic @0;  # Required as soon as any key is trusted. The default.
+  required @1;
+  optional @2;   # Unsigned releases may run; a signature that is there must be good.
+}
+
+struct TrustReport {
+  keys @0 :List(TrustedKey);
+  policies @1 :List(KindPolicy);
+  floors @2 :List(Floor);
+  development @3 :Bool;        # Files of the plugin directory may be mounted unregistered.
+}
+
+struct KindPolicy {
+  kind @0 :Text;
+  policy @1 :SignaturePolicy;
+  required @2 :Bool;           # What that comes to now.
+}
+
+struct Floor {
+  kind @0 :Text;
+  name @1 :Text;
+  signers @2 :Text;            # Ids of the keys that signed, joined by "+".
+  securityVersion @3 :UInt32;  # The highest that was started; lower ones do not start.
+}
+
+struct TuneRequest {
+  # What is not set stays.
+  path @0 :Text;
+  spec @1 :MountSpec;          # Holds the new values of the fields that `fields` names.
+  fields @2 :List(Text);       # Of "options", "version", "description", "restart", "supervision", "life", "calls".
+  unset @3 :List(Text);        # Names of options to take away. `options` in `spec` are set one by one; the others stay.
+  reload @4 :Bool;
+}
+
+struct ConfigChange {
+  action @0 :Text;             # "register", "deregister", "pin", "unpin", "mount", "unmount", "tune".
+  target @1 :Text;             # "secrets/kv@1.2.0", "kv/".
+  detail @2 :Text;             # One line, as in "version 1.2.0 -> 1.3.0".
+  problem @3 :Text;            # When not empty: why it cannot be, or was not, done.
 }
 
 struct ReloadRequest {
@@ -101,7 +247,7 @@ enum ReloadOutcome {
 
 struct MountSpec {
   path @0 :Text;                   # As in "kv/"; a missing trailing slash is added. Segments of [A-Za-z0-9_.-]+, at most 256 bytes.
-  plugin @1 :Text;                 # The name of a file in the broker's plugin directory.
+  plugin @1 :Text;                 # The name of a plugin in the catalog; in development mode also of a file in the plugin directory.
   options @2 :List(Plugin.Option);
   description @3 :Text;            # For people; at most 1024 bytes.
   restart @4 :RestartType;
@@ -109,6 +255,8 @@ struct MountSpec {
   life @6 :Life;                   # Null: the broker's defaults.
   group @7 :Text;                  # The group supervisor that the mount joins, by its name in the configuration; empty: none.
   calls @8 :CallRules;             # Null: the broker's defaults.
+  version @9 :Text;                # Of the release to run; empty: the pinned one, else the highest.
+  kind @10 :Text;                  # "secrets", "auth", "database", "generic"; empty: the only kind that has this plugin.
 }
 
 struct Life {
@@ -208,6 +356,15 @@ struct MountStatus {
   breaker @31 :BreakerState;
   breakerMs @32 :UInt64;          # With `open`: until it lets a probe through.
   reload @33 :Text;               # A reload under way, one line; empty when there is none.
+  kind @34 :Text;                 # Of the catalog; empty for an unregistered file.
+  versionWanted @35 :Text;        # What the next reload takes; empty for an unregistered file. `pluginVersion` is what runs.
+  sha256 @36 :Text;               # Of the bytes that run; empty when none do, or unregistered.
+  signedBy @37 :List(Text);       # Key ids, by the instance's release.
+  unregistered @38 :Bool;         # Development: nobody has vouched for what runs here.
+  version @39 :Text;              # As in MountSpec.
+  storageVersion @40 :UInt32;     # Of the mount's storage.
+  snapshot @41 :Text;             # What `rollback` would return to, as in "1.2.0, 2026-11-20T10:00:00Z"; empty: nothing.
+  declared @42 :Bool;             # The configuration file brought it.
 }
 
 enum BreakerState {

@@ -56,6 +56,11 @@ interface Plugin @0xe1029d9d4f02e60c {
 
   shutdown @5 (graceMs :UInt32);
   # Finish what is in flight, then exit with status 0, within `graceMs` milliseconds. The answer may come before the exit.
+
+  migrate @6 (mount :MountInfo, host :Host, from :UInt32) -> ();
+  # Brings the mount's storage from version `from` to PluginInfo.storageVersion. Called after `hello` and before `mount`, when the
+  # storage is older; no other instance of the mount lives, and the broker has a snapshot. When it fails, or the process dies, the
+  # storage is put back and the start has failed. Must answer within `migrate_ms_max`.
 }
 
 struct BrokerInfo {
@@ -89,6 +94,13 @@ struct PluginInfo {
   # At most 4096 nodes.
   typedId @6 :UInt64;     # The type id of the typed interface; 0 when there is none.
   paths @7 :List(PathSpec); # The paths that the backend serves; empty when there is no backend.
+  storageVersion @8 :UInt32;
+  # The layout of what the plugin stores, counted up by its author. The broker remembers it per mount: an older storage is migrated
+  # first, a newer one is not handed to this plugin. 0 for a plugin that does not count.
+  options @9 :List(FieldSpec);
+  # The mount options that it takes. When the list is there (empty: none), the broker refuses unknown, missing and ill-typed options
+  # by name before `mount`, and, for a registered plugin, before it is started. A null list: the plugin checks for itself.
+  # At most 64.
 }
 
 enum PluginKind {
