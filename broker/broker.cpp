@@ -207,10 +207,14 @@ client broker::connect() const {
   return client(thread_);
 }
 
-subscription broker::observe(std::function<void(const broker_event&)> observer) const {
+subscription broker::observe(std::function<void(const broker_event&)> observer,
+                             observe_from from) const {
   auto gate = std::make_shared<observer_gate>(std::move(observer));
   const auto id =
       thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
+        if (from == observe_from::start) {
+          for (const auto& event : with.events.after(0, events_kept)) gate->tell(event);
+        }
         return with.events.observe([gate](const broker_event& event) { gate->tell(event); });
       });
   return {thread_, id, std::move(gate)};

@@ -241,6 +241,10 @@ class client {
 
 class observer_gate;
 
+/// Which events an observer gets. `start`: all that are kept (`events_kept`), from the broker's
+/// start.
+enum class observe_from : std::uint8_t { now, start };
+
 /// Ends the delivery of events when destroyed. The destructor waits for a callback that is under
 /// way; destroyed by that callback itself it does not, and the callback is the last. After it the
 /// callback may lose what it refers to.
@@ -300,9 +304,10 @@ class broker {
 
   client connect() const;
 
-  /// Calls `observer` on the broker's thread for each event from now on; it must not block and not
-  /// call the broker.
-  [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer) const;
+  /// Calls `observer` on the broker's thread for each event from now on, or first for those that
+  /// the broker still keeps; it must not block and not call the broker.
+  [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer,
+                                     observe_from from = observe_from::now) const;
 
  private:
   std::shared_ptr<broker_thread> thread_;

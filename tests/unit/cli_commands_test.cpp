@@ -237,6 +237,13 @@ TEST_CASE("a command that never closes its bracket is refused at the limit") {
   CHECK(f.notes == "stdin:1: error: a command has more than 16 MiB\n");
 }
 
+TEST_CASE("a line may begin with the program's name, as error texts and the README write it") {
+  fixture f;
+  CHECK(f.text("bulkhead mounts") == f.text("mounts"));
+  CHECK(f.run("bulkhead") == exit_code::done);
+  CHECK(f.run("bulkhead bulkhead mounts") == exit_code::usage);
+}
+
 TEST_CASE("exit ends a session, and flags alone set it") {
   fixture f;
   CHECK(f.script("-o json\nlimits\nexit\nbad\n") == exit_code::done);

@@ -71,6 +71,19 @@ TEST_CASE(
   CHECK(kind_of([&] { second.connect().read("kv/app").get(); }) == error_kind::not_found);
 }
 
+TEST_CASE("an observer can have what happened before it, from the broker's start on") {
+  const temporary_directory where;
+  broker subject(config_in(where));
+  subject.mount(kv_mount());
+  std::vector<std::string> past;
+  std::vector<std::string> present;
+  auto with_past = subject.observe([&past](const auto& each) { past.push_back(each.name); },
+                                   observe_from::start);
+  auto from_now = subject.observe([&present](const auto& each) { present.push_back(each.name); });
+  CHECK(past == std::vector<std::string>{"started", "starting", "ready", "mounted"});
+  CHECK(present.empty());
+}
+
 TEST_CASE("two brokers cannot share a state directory") {
   const temporary_directory where;
   broker first(config_in(where));

@@ -95,15 +95,16 @@ int serve(const options& chosen) {
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
   bulkhead::broker broker(chosen.config);
+  log.say(
+      fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
   std::atomic<bool> failed = false;
-  auto watching = broker.observe([&failed, &log](const bulkhead::broker_event& each) {
+  const auto tell = [&failed, &log](const bulkhead::broker_event& each) {
     log.say(line_of(each));
     if (each.name != "failed") return;
     failed = true;
     ::kill(::getpid(), SIGTERM);
-  });
-  log.say(
-      fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
+  };
+  auto watching = broker.observe(tell, bulkhead::observe_from::start);
   int signal = 0;
   ::sigwait(&signals, &signal);
   log.say(fmt::format("stopping: {}; once more to stop at once", failed ? "the broker has failed"
