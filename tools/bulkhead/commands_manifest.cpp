@@ -129,13 +129,23 @@ trust::manifest describe(environment& in, const invocation& command, const progr
   return says;
 }
 
+/// What cannot stand in a manifest came from a flag.
+std::string printed(const invocation& command, const trust::manifest& says) {
+  try {
+    return trust::print_manifest(says);
+  } catch (const trust::refusal& refused) {
+    throw failure(exit_code::usage, refused.what(), refused.why(),
+                  fmt::format("bulkhead help {}", command.command->name));
+  }
+}
+
 }  // namespace
 
 exit_code run_plugin_manifest(environment& in, const invocation& command) {
   const std::string path = command.arguments[0] + ".manifest";
   const auto program = inspect_program(command.arguments[0]);
   const auto says = describe(in, command, program);
-  const std::string text = trust::print_manifest(says);
+  const std::string text = printed(command, says);
   if (command.has("force")) {
     replace_file(path, text, mode_for_all);
   } else {
