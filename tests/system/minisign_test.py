@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Keys and signatures go both ways between `bulkhead` and `minisign` (Debian's package of that name).
+"""Keys and signatures go both ways between `bulkhead` and `minisign`, Debian's package.
 
 Needs no broker. A machine without minisign fails here: what is not tried is not known to work."""
 

@@ -83,6 +83,7 @@ std::vector<trust::manifest_grant> read_grants(const invocation& command) {
   auto texts = command.values("grant");
   std::sort(texts.begin(), texts.end());
   std::vector<trust::manifest_grant> grants;
+  grants.reserve(texts.size());
   for (const auto& text : texts) grants.push_back(read_grant(text));
   return grants;
 }
