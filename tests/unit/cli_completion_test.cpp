@@ -30,8 +30,16 @@ texts completed(std::string_view line) {
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
   CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
-  CHECK(completed("").size() == 23);
+  CHECK(completed("").size() == 25);  // "key" and "plugin" begin several
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
+}
+
+TEST_CASE("the second word of a command of two is known") {
+  CHECK(completed("ke") == texts{"key"});
+  CHECK(completed("key ") == texts{"generate", "sign", "verify"});
+  CHECK(completed("key sign --a") == texts{"--add", "--address"});
+  CHECK(completed("help key v") == texts{"verify"});
+  CHECK(completed("nothing ").empty());
 }
 
 TEST_CASE("flags and their few values are known") {
