@@ -5,6 +5,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
+#include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/router.hpp"
@@ -12,6 +13,9 @@
 #include "schema/wire/wire_limits.hpp"
 
 namespace bulkhead {
+
+static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
+static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
   const auto ms = [](std::chrono::milliseconds span) {
@@ -64,6 +68,10 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},
+      {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes",
+       "the file is neither registered nor started"},
+      {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
+       "those that nobody runs are dropped, the least recently started first"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };
