@@ -120,6 +120,12 @@ def pss_kib(pid):
     return kib(pid, "smaps_rollup", "Pss")
 
 
+def cpu_times():
+    """(busy, all) of all processors together since the machine began, in ticks."""
+    ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
 class Counters:
     """What a broker holds of the system's resources."""
 
@@ -187,10 +193,10 @@ class Script:
 class Load:
     """Clients of a broker that are told when to ask: a `system-load` process (load.cpp)."""
 
-    def __init__(self, broker, mode, *words, clients=1, every_us=0):
+    def __init__(self, broker, mode, *words, clients=1, every_us=0, open_loop=False):
         self.process = subprocess.Popen(
             [settings.load, "--address", broker.address, mode, "--clients", str(clients),
-             "--every-us", str(every_us), *words],
+             "--every-us", str(every_us), *(["--open"] if open_loop else []), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     def order(self, word, limit_s=60):
