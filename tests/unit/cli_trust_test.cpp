@@ -11,7 +11,7 @@
 #include "broker/trust/manifest.hpp"
 #include "broker/trust/minisign.hpp"
 #include "tests/unit/cli_fixture.hpp"
-#include "tests/unit/temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 #include "tools/bulkhead/program_file.hpp"
 
 namespace {
@@ -21,7 +21,7 @@ namespace trust = bulkhead::trust;
 using Catch::Contains;
 
 struct fixture : bulkhead::testing::cli_fixture {
-  bulkhead::test::temporary_directory directory;
+  bulkhead::temporary_directory directory;
   std::string folder = directory / "";
 
   fixture() {

@@ -37,9 +37,11 @@ include_line = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # g++ options that clang 14 does not know, and warnings that g++ gives already.
 extra_arguments = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-everything"]
 batch_max = 8
-# In a batch the sources are included, so they must pass the filter of headers; see HeaderFilterRegex.
-batch_arguments = ["--checks=-bugprone-suspicious-include",
-                   r"--header-filter=/(schema/wire|actors|broker|plugins|tools|tests)/[^.]*\.(hpp|cpp)$"]
+# In a batch the sources are included, so they must pass the filter of headers; see
+# HeaderFilterRegex.
+batch_arguments = [
+    "--checks=-bugprone-suspicious-include",
+    r"--header-filter=/(schema/wire|actors|broker|plugins|tools|tests)/[^.]*\.[ch]pp$"]
 
 
 def read(path):
