@@ -122,7 +122,8 @@ def pss_kib(pid):
 
 def cpu_times():
     """(busy, all) of all processors together since the machine began, in ticks."""
-    ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    first = pathlib.Path("/proc/stat").read_text().splitlines()[0]
+    ticks = [int(word) for word in first.split()[1:9]]
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 

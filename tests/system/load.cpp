@@ -46,7 +46,6 @@ namespace {
 
 using microseconds = std::chrono::duration<double, std::micro>;
 using steady = std::chrono::steady_clock;
-using std::chrono_literals::operator""ns;
 
 struct tally {
   std::vector<double> us;  // of questions that were answered
@@ -97,7 +96,8 @@ class alarm_clock {
 
   /// Resolves at `when`, at once when that has passed. One at a time.
   kj::Promise<void> at(steady::time_point when) {
-    const auto since = std::max<std::chrono::nanoseconds>(when.time_since_epoch(), 1ns);
+    const auto since =
+        std::max<std::chrono::nanoseconds>(when.time_since_epoch(), std::chrono::nanoseconds(1));
     const auto whole = std::chrono::floor<std::chrono::seconds>(since);
     itimerspec time{};
     time.it_value.tv_sec = whole.count();

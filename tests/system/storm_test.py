@@ -15,8 +15,11 @@ without a link and without a call. With few cores a call waits for those as well
 strict mode the storm is compared with them.
 
 The bar is 0 failed calls, and a p99 within 5 % or 50 us of the calm one. BULKHEAD_STORM_S=30 is its
-length, and BULKHEAD_STORM_STRICT=1 holds the bar; otherwise the limit is laxer, for machines that
-build something else meanwhile, but still far below what one blocking step of the broker costs."""
+length, and BULKHEAD_STORM_STRICT=1 asserts it. Two cores do not meet it: with 29 % of the machine
+in use when calm, the p99 was 1.03 ms calm, 2.26 ms in the storm (2.2x) and 1.69 ms (1.6x) with the
+processes outside; that was before the reactor looked for I/O between the turns of a crash.
+Otherwise the limit is laxer, for machines that build something else meanwhile, but still far below
+what one blocking step of the broker costs."""
 
 import os
 import statistics
@@ -120,7 +123,8 @@ class Storm(harness.SystemTest):
               f"us, storm {p99['storm']:.0f} us ({p99['storm'] / p99['calm']:.2f}x), the same "
               f"processes outside ({started}) {p99['processes']:.0f} us "
               f"({p99['processes'] / p99['calm']:.2f}x); of the machine in use "
-              f"{used['calm']:.0%}, {used['storm']:.0%}, {used['processes']:.0%}\n  before: {before}\n  after:  {after}",
+              f"{used['calm']:.0%}, {used['storm']:.0%}, {used['processes']:.0%}\n"
+              f"  before: {before}\n  after:  {after}",
               flush=True)
         self.assertEqual(failures, [])
         for path in paths:
