@@ -72,7 +72,8 @@ class image_worker final : public image_actor::base {
 
   /// Promises hold this actor: it would never be destroyed.
   void on_exit() override {
-    for (auto& each : waiting_) each.promise.deliver(defect("the broker stops reading programs"));
+    for (auto& each : waiting_)
+      each.promise.deliver(caf::make_error(caf::sec::request_receiver_down));
     waiting_.clear();
     idle_.clear();
   }

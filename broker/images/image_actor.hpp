@@ -25,7 +25,7 @@ namespace bulkhead {
 inline constexpr unsigned images_at_once = 2;
 
 /// Starts the actor. It ends with an exit message, its threads once the files that they are reading
-/// are read; requests that no thread has begun are answered with a failure that may be tried again.
+/// are read; requests that no thread has begun end as those that were still in its mailbox.
 image_actor spawn_images(caf::actor_system& system, std::shared_ptr<image_vault> vault);
 
 }  // namespace bulkhead

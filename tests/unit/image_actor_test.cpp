@@ -104,8 +104,11 @@ TEST_CASE("the end of the actor lets go of what still waits for it") {
     auto images = spawn_images(system, vault);
     for (unsigned i = 0; i < 4 * images_at_once; ++i)
       self->send(images, image_request{{files.path(), "large"}, {}});
+    auto last = self->request(images, patience, image_request{{files.path(), "large"}, {}});
     self->monitor(images);
     self->send_exit(images, caf::exit_reason::user_shutdown);
+    last.receive([](const image_answer& /*answer*/) { FAIL("it was read"); },
+                 [](const caf::error& why) { CHECK(why == caf::sec::request_receiver_down); });
     self->receive([&](const caf::down_msg& down) { CHECK(down.source == images.address()); });
   }
   CHECK(vault.use_count() == 1);
