@@ -153,6 +153,18 @@ void broker::unmount(const std::string& path) {
   thread_->wait<void>([&](broker_thread::parts& with) { return with.core.unmount(path); });
 }
 
+mount_status broker::tune(tune_request what) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.tune(what); })
+      .status;
+}
+
+mount_status broker::move(const std::string& from, const std::string& to) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.move(from, to); })
+      .status;
+}
+
 std::vector<mount_status> broker::mounts() const {
   std::vector<mount_status> result;
   for (auto& each : thread_->wait<std::vector<mount_snapshot>>(

@@ -8,6 +8,7 @@
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/option_rules.hpp"
 #include "broker/router.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
@@ -30,6 +31,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"mounts_max", limits.mounts_max, "mounts", "mount fails as overloaded"},
       {"mount_path_bytes_max", mount_path_bytes_max, "bytes", "mount fails as invalid_argument"},
       {"options_max", limits.options_max, "options per mount", "mount fails as invalid_argument"},
+      {"declared_options_max", declared_options_max, "options that a plugin declares",
+       "the start has failed"},
       {"option_bytes_max", limits.option_bytes_max, "bytes of name and value",
        "mount fails as invalid_argument"},
       {"description_bytes_max", limits.description_bytes_max, "bytes",

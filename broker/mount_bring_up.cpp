@@ -8,6 +8,7 @@
 
 #include "broker/convert.hpp"
 #include "broker/host_server.hpp"
+#include "broker/option_rules.hpp"
 
 namespace bulkhead {
 namespace {
@@ -58,7 +59,11 @@ std::string check_plugin_version(std::string_view version) {
 
 mount_bring_up::mount_bring_up(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation, bool beside)
-    : services_(services), entry_(std::move(entry)), generation_(generation), beside_(beside) {}
+    : options(entry->spec.options),
+      services_(services),
+      entry_(std::move(entry)),
+      generation_(generation),
+      beside_(beside) {}
 
 mount_bring_up::~mount_bring_up() noexcept(false) = default;
 
@@ -73,6 +78,10 @@ void mount_bring_up::check(schema::PluginInfo::Reader info) const {
            fmt::format("{} nodes, the limit is {} (schema_nodes_max)", info.getSchema().size(),
                        services_.limits.schema_nodes_max));
   check_features(info.getFeatures(), services_.limits);
+  if (info.getOptions().size() > declared_options_max)
+    refuse("declares too many options",
+           fmt::format("{}, the limit is {} (declared_options_max)", info.getOptions().size(),
+                       declared_options_max));
 }
 
 kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
@@ -82,6 +91,7 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
     refused_beside = true;
     refuse("must be alone", "another instance serves the mount");
   }
+  check_options(info, options);
   face = std::make_shared<plugin_face>();
   face->name = text(info.getName());
   face->version = text(info.getVersion());
@@ -93,11 +103,7 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
   mount.setPath(entry_->spec.path.c_str());
   mount.setUuid(entry_->uuid.c_str());
   mount.setGeneration(generation_);
-  auto options = mount.initOptions(static_cast<unsigned>(entry_->spec.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(entry_->spec.options[i].name.c_str());
-    options[i].setValue(entry_->spec.options[i].value.c_str());
-  }
+  write_options(options, mount.initOptions(static_cast<unsigned>(options.size())));
   request.setHost(make_host(services_, entry_, generation_));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {

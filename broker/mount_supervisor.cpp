@@ -113,6 +113,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
         start_up();
         return await_start();
       },
+      [this](const mount_changed&) { changed(); },
       [this](const mount_reload& order) { return reload(order); },
       [this](const mount_query&) { return query(); },
       [this](const mount_signal& order) { return signal(order.number); },
@@ -260,11 +261,15 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
   reserving_ = true;
   const auto before = entry_->generations_reserved;
   const auto wanted = std::max(before, generation) + generation_block;
-  run(services_.save_entry(*entry_, wanted)
+  run(services_
+          .change_record(entry_,
+                         [wanted](mount_record& record) {
+                           record.generations_reserved =
+                               std::max(record.generations_reserved, wanted);
+                         })
           .then(
-              [this, generation, launch_after, wanted] {
+              [this, generation, launch_after] {
                 reserving_ = false;
-                entry_->generations_reserved = std::max(entry_->generations_reserved, wanted);
                 if (launch_after) this->send(this, mount_launch{generation});
               },
               [this, generation, launch_after](kj::Exception&& error) {
@@ -350,6 +355,7 @@ void mount_supervisor::switch_slot(const action::report& what) {
   const auto& path = entry_->spec.path;
   auto& slot = *entry_->slot;
   entry_->wake = nullptr;
+  shown_ = what;
   switch (what.to) {
     case child_state::ready:
       return;  // ready() has switched it
@@ -391,6 +397,26 @@ void mount_supervisor::doze() {
   entry_->slot->doze(asleep, wake);
   std::erase_if(entry_->waiting_for_face, [](auto& each) { return !each->isWaiting(); });
   if (!entry_->waiting_for_face.empty()) wake();
+}
+
+/// What the instance was started with stays with it; all else counts at once.
+void mount_supervisor::changed() {
+  event::reconfigure rules{policy_of(entry_->spec, shares_fate_), {}};
+  if (auto child = core_.spec(instance_id)) {
+    child->restart = static_cast<restart_type>(entry_->spec.restart);
+    rules.children.push_back(std::move(*child));
+  }
+  step(rules);
+  if (leaving_ || entry_->closed) return;
+  const auto& life = entry_->spec.life;
+  const bool dozes = entry_->wake != nullptr;
+  if (dozes && !stopped_idle_ && life.start == start_mode::eager) return start_up();
+  const auto now = state();
+  if (now == child_state::stopped || now == child_state::quarantined)
+    switch_slot(action::report(shown_));  // its words name the path
+  if (live_.ended) return;
+  this->send(live_.actor, instance_rules{life.ping_every, life.ping_wait});
+  if (live_.pid != 0) look_after_life();
 }
 
 // -- requests ------------------------------------------------------------------------------------
@@ -504,6 +530,8 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   if (reload_)
     result.reload = fmt::format("generation {} {}", reload_->green.generation,
                                 reload_->on_trial ? "is on trial" : "is starting");
+  if (!live_.ended && live_.offer->options != entry_->spec.options)
+    result.options_running = live_.offer->options;
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;
   result.asleep = status.state == mount_state::stopped && falls_asleep();

@@ -147,24 +147,36 @@ struct testing_config : caf::actor_system_config {
   testing_config() { set("scheduler.policy", caf::atom("testing")); }
 };
 
+class test_broker;
+
+/// What a broker finds when it starts, for tests of more than one broker on the same state.
+struct test_state {
+  std::shared_ptr<store> engine = sqlite_store::in_memory([] { return std::uint64_t{0}; });
+  std::shared_ptr<async_store> opened{};               // over the engine; null: as it is
+  std::function<void(test_broker&)> before_load = {};  // makes plugins known
+};
+
 class test_broker {
  public:
-  explicit test_broker(std::vector<group_spec> groups = {})
+  explicit test_broker(std::vector<group_spec> groups = {}, test_state state = {})
       : groups_(std::move(groups)),
         io_(kj::setupAsyncIo()),
         system_(config_),
-        engine_(sqlite_store::in_memory([] { return std::uint64_t{0}; })),
-        store_(*engine_),
+        engine_(std::move(state.engine)),
+        store_(state.opened ? std::move(state.opened)
+                            : std::make_shared<inline_async_store>(*engine_)),
         directory_(std::filesystem::temp_directory_path() /
                    fmt::format("test-broker-{}", ::getpid())),
         parts_(std::make_unique<parts>(*this)) {
     std::filesystem::create_directories(directory_);
     wait(parts_->tree.started());
-    wait(parts_->core.load());
+    if (state.before_load) state.before_load(*this);
+    loading_ = parts_->core.load().eagerlyEvaluate(nullptr);
     settle();
   }
   ~test_broker() {
     parts_->session = nullptr;
+    loading_ = nullptr;
     auto ended = parts_->tree.ended();
     parts_->core.refuse_all();
     parts_->tree.stop();
@@ -307,7 +319,7 @@ class test_broker {
                    loop,
                    owner.clock_,
                    random,
-                   owner.store_,
+                   *owner.store_,
                    {},
                    {},
                    {}},
@@ -380,8 +392,8 @@ class test_broker {
   kj::AsyncIoContext io_;
   kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};
   caf::actor_system system_;
-  std::unique_ptr<sqlite_store> engine_;
-  inline_async_store store_;
+  std::shared_ptr<store> engine_;
+  std::shared_ptr<async_store> store_;
   manual_clock clock_;
   std::filesystem::path directory_;
   std::map<std::string, program> programs_;
@@ -390,6 +402,7 @@ class test_broker {
   std::map<std::string, int> starts_;
   pid_t last_pid_ = 1000;
   std::unique_ptr<parts> parts_;
+  kj::Promise<void> loading_ = nullptr;
 };
 
 }  // namespace bulkhead::test

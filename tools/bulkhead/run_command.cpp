@@ -39,6 +39,10 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_mount(in, command);
     case command_id::unmount:
       return run_unmount(in, command);
+    case command_id::tune:
+      return run_tune(in, command);
+    case command_id::move:
+      return run_move(in, command);
     case command_id::mounts:
       return run_mounts(in, command);
     case command_id::status:

@@ -42,6 +42,15 @@ std::string calls_text(schema::MountStatus::Reader mount) {
   return text;
 }
 
+std::string options_text(capnp::List<schema::Option>::Reader options) {
+  std::string text;
+  for (auto option : options) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", plain(option.getName()),
+                        plain(option.getValue()));
+  }
+  return text;
+}
+
 void add_tree(std::string& text, schema::TreeNode::Reader node, const std::string& margin) {
   const auto children = node.getChildren();
   for (capnp::uint i = 0; i < children.size(); ++i) {
@@ -120,12 +129,11 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
   text += detail_line("description", plain(mount.getDescription()));
-  std::string options;
-  for (auto option : mount.getOptions()) {
-    options += fmt::format("{}{}={}", options.empty() ? "" : ", ", plain(option.getName()),
-                           plain(option.getValue()));
+  text += detail_line("options", options_text(mount.getOptions()));
+  if (mount.getOptionsPending()) {
+    const std::string running = options_text(mount.getOptionsRunning());
+    text += detail_line("running with", running.empty() ? "no options" : running);
   }
-  text += detail_line("options", options);
   if (mount.getPid() != 0) {
     text += detail_line(
         "process", fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));
