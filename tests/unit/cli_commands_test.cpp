@@ -43,8 +43,7 @@ TEST_CASE("tune sends what was given, on top of the rules that the mount has, an
   CHECK(sent.find("idleStopMs = 600000, pingEveryMs = 7") != std::string::npos);
   CHECK(sent.find("handover = overlap") != std::string::npos);
   CHECK(f.run("tune kv/ --eager --restart transient") == exit_code::done);
-  CHECK(f.broker.state.calls.back().find("fields = [\"restart\", \"life\"]") !=
-        std::string::npos);
+  CHECK(f.broker.state.calls.back().find("fields = [\"restart\", \"life\"]") != std::string::npos);
   CHECK(f.run("tune kv/") == exit_code::usage);
   CHECK(f.run("tune kv/ --group g") == exit_code::usage);
   CHECK(f.run("tune other/ --reload") == exit_code::no_target);
@@ -193,6 +192,7 @@ TEST_CASE("describe shows methods, paths and fields") {
   const std::string host = f.text("describe host/");
   CHECK(host.find("  now () -> (unixMs :Int64)\n") != std::string::npos);
   const std::string kv = f.text("describe kv/");
+  CHECK(kv.find("\noptions\n  max_versions    int     How many are kept.\n") != std::string::npos);
   CHECK(kv.find("data/{path*}\n  Secrets with versions.\n") != std::string::npos);
   CHECK(kv.find("version         int     The newest when left out.\n") != std::string::npos);
   CHECK(f.text("describe kv/data/x") == "help for kv/data/x\n");
