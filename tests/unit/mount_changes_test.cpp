@@ -308,7 +308,7 @@ TEST_CASE("a moved mount stays in its group, and the group speaks of it by its n
   tb.mount("a/", "a", {}, "g");  // another child at the old path
   tb.plugin("b", make_version("2.0.0"));
   tb.crash("b");
-  tb.advance(std::chrono::seconds(1));
+  for (int i = 0; i < 20; ++i) tb.advance(std::chrono::seconds(1));
   for (const auto* path : {"a/", "b/", "c/"}) {
     INFO(path);
     CHECK(tb.status(path).status.state == mount_state::ready);
@@ -351,7 +351,7 @@ TEST_CASE("a removal goes on without whoever asked for it") {
   fixture f;
   f.mount();
   { auto dropped = f.tb.core().unmount("m"); }
-  f.pass_seconds(1);
+  f.pass_seconds(5);
   CHECK(f.tb.core().mount_count() == 0);
 }
 
