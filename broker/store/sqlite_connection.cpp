@@ -53,10 +53,15 @@ void sqlite_connection::fail(int code, std::string_view doing) const {
     throw store_error(store_fault::disk_full, what, why,
                       "free space on the disk of the state directory, then repeat");
   }
+  if (primary == SQLITE_IOERR && os == EROFS) {
+    throw store_error(store_fault::read_only, what, why,
+                      "mount the disk of the state directory writable; then repeat");
+  }
   switch (primary) {
     case SQLITE_IOERR:
-      throw store_error(store_fault::io_error, what, why,
-                        "check the disk and the kernel's log, then restart the broker");
+      throw store_error(
+          store_fault::io_error, what, why,
+          "check the disk and the kernel's log; the broker goes on when the disk works");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", file_),
