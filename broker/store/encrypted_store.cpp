@@ -87,6 +87,7 @@ class encrypted_store final : public store {
   txn_op sealed(const txn_op& op);
   void adopt(state_keys keys, key_check check);
   void save(const key_check& check);
+  key_check loaded_check();
   void step();
   std::optional<std::string> renewed(const store_row& row, std::uint64_t& count);
 
@@ -125,14 +126,21 @@ void encrypted_store::open(store_row& row) {
 // ------------------------------------------------------------------------------
 
 void encrypted_store::begin() {
-  const auto record = read_check(*engine_);
-  if (!record) {
+  if (!read_check(*engine_)) {
     key_check check;
     check.plain_until = engine_->revision();
     adopt(keys_, check);
     return;
   }
-  const auto id = sealed_with(*record);
+  check_ = loaded_check();
+  if (check_ == key_check{0, 0, {keys_.newest().id}}) return;
+  adopt(keys_, check_);
+}
+
+/// The check record of the state. Throws when it does not fit the keys.
+key_check encrypted_store::loaded_check() {
+  const auto record = read_check(*engine_);
+  const auto id = record ? sealed_with(*record) : std::nullopt;
   if (!id) fail_damaged_check();
   const auto* key = keys_.find(*id);
   if (key == nullptr) {
@@ -143,9 +151,7 @@ void encrypted_store::begin() {
   const auto text = seal_.open(*key, key_check_key, *record);
   const auto check = text ? parse_key_check(*text) : std::nullopt;
   if (!check) fail_damaged_check();
-  check_ = *check;
-  if (check_ == key_check{0, 0, {keys_.newest().id}}) return;
-  adopt(keys_, check_);
+  return *check;
 }
 
 /// From now on writes with the newest of `keys`; what is in the state is encrypted with it step by
@@ -225,9 +231,15 @@ void encrypted_store::step() {
 }
 
 bool encrypted_store::maintain() {
+  const bool was_writable = engine_->status().writable;
   const bool more = engine_->maintain();
-  if (!left_) return more;
   try {
+    if (!was_writable && engine_->status().writable) {
+      // Opened anew: a step whose outcome was unknown may have happened.
+      check_ = loaded_check();
+      left_ = remainder{0, engine_->revision()};
+    }
+    if (!left_) return more;
     step();
     step_failure_.reset();
   } catch (const store_error& error) {
