@@ -50,12 +50,9 @@ void sqlite_connection::fail(int code, std::string_view doing) const {
   const bool space = primary == SQLITE_FULL ||
                      (code == SQLITE_IOERR_WRITE && (os == ENOSPC || os == EDQUOT || os == EFBIG));
   if (space) {
-    throw store_error(store_fault::disk_full, what, why,
+    throw store_error(store_fault::disk_full,
+                      fmt::format("the state file {} could not be written", file_), why,
                       "free space on the disk of the state directory, then repeat");
-  }
-  if (primary == SQLITE_IOERR && os == EROFS) {
-    throw store_error(store_fault::read_only, what, why,
-                      "mount the disk of the state directory writable; then repeat");
   }
   switch (primary) {
     case SQLITE_IOERR:

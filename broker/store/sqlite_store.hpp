@@ -13,9 +13,9 @@
 // had happened: pages may be lost that the kernel calls clean. It refuses writes by name and serves
 // reads. From then on `maintain` looks from time to time whether the disk takes a file, and if so
 // opens the state again from what is really on the disk, with all checks of an opening; it goes on
-// only when everything acknowledged is there. A full disk and a file system that turned read-only
-// are different: that write fails whole, and the next one is tried again. Each row carries a
-// checksum, verified at open and at each read of its value.
+// only when everything acknowledged is there. A full disk is different: that write fails whole, and
+// the next one is tried again. Each row carries a checksum, verified at open and at each read of
+// its value.
 //
 // Costs: one fsync per group or lone transaction; opening reads the whole file once (quick_check
 // and checksums).

@@ -4,8 +4,9 @@
 //
 // SQLite copies page by page on the engine's own connection. What the engine writes between two
 // steps goes into the pages that were copied already as well, so the copy is the state as of its
-// last step, and no write ever starts it anew. Each step syncs what it wrote: the sync at the end,
-// for which everybody waits, has little left to do.
+// last step. Only a transaction that is rolled back makes SQLite start the copy anew; when that has
+// cost twice the steps that it should take, the last step copies all the rest, and everybody waits.
+// Each step syncs what it wrote: the sync at the end has little left to do.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -42,7 +43,9 @@ class sqlite_copy final : public state_copy {
   ~sqlite_copy() override { drop(); }
 
   std::optional<backup_result> step() override {
-    const int code = sqlite3_backup_step(copy_, store_limits::backup_step_pages);
+    const auto enough = 4 + 2 * sqlite3_backup_pagecount(copy_) / store_limits::backup_step_pages;
+    const int pages = steps_++ <= enough ? store_limits::backup_step_pages : -1;
+    const int code = sqlite3_backup_step(copy_, pages);
     if (code != SQLITE_OK && code != SQLITE_DONE) to_->fail(code, "written");
     if (code == SQLITE_OK) {
       sync_path(draft_, O_RDWR);
@@ -73,6 +76,7 @@ class sqlite_copy final : public state_copy {
   std::function<std::uint64_t()> revision_;
   std::unique_ptr<sqlite_connection> to_;
   sqlite3_backup* copy_ = nullptr;
+  int steps_ = 0;
 };
 
 }  // namespace

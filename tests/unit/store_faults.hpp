@@ -7,8 +7,6 @@
 
 #include <sqlite3.h>
 
-#include <cerrno>
-
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -36,7 +34,6 @@ class store_faults {
   std::uint64_t syncs = 0;     ///< Syncs that were asked for.
   int fail_sync = SQLITE_OK;   ///< The result of each sync, if not OK.
   int fail_write = SQLITE_OK;  ///< The result of each write, if not OK.
-  int write_errno = 0;         ///< What the system is then said to have said.
   int fail_read = SQLITE_OK;   ///< The result of each read of 512 bytes or more, if not OK.
 
  private:
@@ -69,10 +66,7 @@ class store_faults {
         return real_of(f)->pMethods->xRead(real_of(f), to, size, at);
       };
       m.xWrite = [](sqlite3_file* f, const void* from, int size, sqlite3_int64 at) {
-        if (of(f).faults->fail_write != SQLITE_OK) {
-          errno = of(f).faults->write_errno;
-          return of(f).faults->fail_write;
-        }
+        if (of(f).faults->fail_write != SQLITE_OK) return of(f).faults->fail_write;
         return real_of(f)->pMethods->xWrite(real_of(f), from, size, at);
       };
       m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
