@@ -22,7 +22,8 @@ class StateTest(harness.SystemTest):
         done = subprocess.run([harness.settings.bulkheadd, *map(str, words)],
                               stdin=subprocess.DEVNULL, capture_output=True, check=False,
                               timeout=harness.seconds(60))
-        return harness.Answer(list(map(str, words)), done.returncode, done.stdout.decode(), done.stderr.decode())
+        words = list(map(str, words))
+        return harness.Answer(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def refused(self, *words):
         """A daemon that does not start; what it says."""

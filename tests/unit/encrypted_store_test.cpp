@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <cstdio>
 #include <fstream>
 
 #include "broker/store/key_check.hpp"
@@ -355,4 +357,42 @@ TEST_CASE("a key check is read back as it was written, and nothing else is one")
   CHECK_FALSE(parse_key_check(text.substr(0, text.size() - 1)));
   CHECK_FALSE(parse_key_check("bulkhead-key-check 1\nplain 0 0\nkeys\n"));
   CHECK_FALSE(parse_key_check(""));
+}
+
+namespace {
+
+/// Microseconds of one put and one get of a value of that size.
+std::pair<double, double> cost_of(store& engine, std::size_t bytes) {
+  constexpr int rounds = 200;
+  const std::string value(bytes, 'v');
+  const auto us_each = [](auto work) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < rounds; ++i) work(i);
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+    return took.count() / rounds;
+  };
+  const auto put_us = us_each([&](int i) { put(engine, fmt::format("view/1/{}", i), value); });
+  const auto get_us = us_each([&](int i) { get(engine, fmt::format("view/1/{}", i)); });
+  return {put_us, get_us};
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(sealed_state, "what encryption costs, without a disk, is a small part of a call") {
+  add_state_key(keys);
+  for (const std::size_t bytes : {std::size_t{64}, std::size_t{64} << 10U}) {
+    const auto plain_engine = sqlite_store::in_memory(clock.reader());
+    const auto sealed_engine = with_encryption(sqlite_store::in_memory(clock.reader()),
+                                               {[this] { return state_keys::load(keys); }});
+    cost_of(*plain_engine, bytes);
+    const auto plain = cost_of(*plain_engine, bytes);
+    cost_of(*sealed_engine, bytes);
+    const auto sealed = cost_of(*sealed_engine, bytes);
+    std::printf(
+        "%zu bytes: put %.1f us plain, %.1f us encrypted (x%.2f); get %.1f us, %.1f us (x%.2f)\n",
+        bytes, plain.first, sealed.first, sealed.first / plain.first, plain.second, sealed.second,
+        sealed.second / plain.second);
+    CHECK(sealed.first < 2000);
+    CHECK(sealed.second < 2000);
+  }
 }

@@ -302,6 +302,36 @@ TEST_CASE_METHOD(state, "no flipped bit goes unseen, wherever it is") {
   CHECK(refused > 200);
 }
 
+TEST_CASE_METHOD(state, "in every page of the file, no flipped byte of its head goes unseen") {
+  {
+    auto engine = open();
+    for (int i = 0; i < 40; ++i) put(*engine, fmt::format("key/{}", i), std::string(900, 'v'));
+  }
+  const auto whole = contents(file);
+  const auto rows = open()->range({}).rows;
+  const auto changes = open()->changes_since({1, key_range::all(), 0}).changes;
+  constexpr std::size_t page_bytes = 4096;
+  constexpr std::size_t head_bytes = 100;  // of the file, and where the first page's tree begins
+  const auto judge = [&](std::size_t at) {
+    auto damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0xff);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << damaged;
+    INFO("byte " << at);
+    try {
+      auto engine = open();
+      CHECK(engine->range({}).rows == rows);
+      CHECK(engine->changes_since({1, key_range::all(), 0}).changes == changes);
+    } catch (const store_error& error) {
+      CHECK((error.fault() == store_fault::corrupt || error.fault() == store_fault::foreign ||
+             error.fault() == store_fault::schema_too_new));
+    }
+  };
+  for (std::size_t at = 0; at < head_bytes; ++at) judge(at);
+  for (std::size_t page = 0; page < whole.size(); page += page_bytes) {
+    for (std::size_t at = 0; at < 16; ++at) judge(page + at + (page == 0 ? head_bytes : 0));
+  }
+}
+
 TEST_CASE_METHOD(state, "garbage in the middle of the file is refused as damaged") {
   {
     auto engine = open();
