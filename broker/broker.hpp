@@ -231,10 +231,10 @@ struct broker_config {
   std::string state_directory;   // made if missing, mode 0700; one broker at a time
   std::string plugin_directory;  // plugins are named by their file here
   std::string socket_path{};     // empty: no socket, callers are in this process only
-  std::string state_key_file{};  // keys that encrypt what plugins store (`bulkheadd
-                                 // --new-state-key` makes one); empty: it is stored as it is
   broker_limits limits{};
   std::vector<group_spec> groups{};  // checked as check_groups() in broker/group_rules.hpp says
+  std::string state_key_file{};      // keys that encrypt what plugins store (`bulkheadd
+                                     // --new-state-key` makes one); empty: it is stored as it is
 };
 
 class broker_thread;
