@@ -266,6 +266,22 @@ class admin_server final : public schema::Admin::Server {
     });
   }
 
+  // -- State.
+
+  kj::Promise<void> backup(BackupContext context) override {
+    return core_.services()
+        .store.backup(text(context.getParams().getFile()))
+        .then([context](backup_result&& made) mutable {
+          context.getResults().setBytes(made.bytes);
+          context.getResults().setRevision(made.revision);
+        });
+  }
+
+  kj::Promise<void> rotateStateKey(RotateStateKeyContext context) override {
+    return core_.services().store.rotate_key().then(
+        [context](std::uint64_t count) mutable { context.getResults().setRewritten(count); });
+  }
+
  private:
   /// The mount may have gone while its actor answered.
   void write(const mount_snapshot& from, schema::MountStatus::Builder to) {
