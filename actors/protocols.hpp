@@ -41,6 +41,9 @@ struct store_tick;
 struct txn_request;
 struct txn_result;
 
+struct image_answer;
+struct image_request;
+
 struct mount_await_start;
 struct mount_breaker;
 struct mount_check;
@@ -70,6 +73,10 @@ struct reload_result;
 using spawner_actor = caf::typed_actor<
     // Starts a process and answers with it, or with the reason why not. Never fails.
     caf::replies_to<spawn_request>::with<spawn_answer>>;
+
+/// The IMAGE WORKER reads programs into sealed memory and hashes them, on threads of its own, or
+/// answers with what it has. A refusal is an answer too (image_answer::failure). Never fails.
+using image_actor = caf::typed_actor<caf::replies_to<image_request>::with<image_answer>>;
 
 /// The INSTANCE owns one process of a plugin and its link, from start to its one death.
 using instance_actor = caf::typed_actor<
