@@ -16,8 +16,8 @@
 // Algorithm "ED" signs the BLAKE2b-512 of the file, "Ed" (old) the file itself. Several signatures
 // of the same file may stand one after another; each by itself satisfies `minisign -V`.
 //
-// Strict where minisign is lenient: nothing may follow, base64 has one spelling, comments are
-// printable ASCII. Limits: 64 KiB and 16 signatures in a file, 1024 bytes in a comment.
+// Strict where minisign is lenient: nothing may follow, base64 has one spelling, comments have no
+// control characters but tabs. Limits: 64 KiB and 16 signatures in a file, 1024 bytes in a comment.
 
 #include <array>
 #include <cstddef>
@@ -87,8 +87,8 @@ struct signature_block {
 std::vector<signature_block> parse_signatures(std::string_view text);
 std::string print_signature(const signature_block& block);
 
-/// A signature ("ED") of `bytes`. The trusted comment is one line of printable ASCII; throws
-/// `refusal` for another.
+/// A signature ("ED") of `bytes`. The trusted comment is one line; throws `refusal` for one
+/// that a signature file cannot hold.
 signature_block sign_file(std::string_view bytes, const minisign_secret_key& key,
                           std::string_view trusted_comment);
 
