@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <set>
 
+#include "broker/catalog/registration.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/fair_store.hpp"
 #include "broker/mount_record.hpp"
@@ -93,12 +95,19 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 }  // namespace
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
-    : services_(services), ask_(ask), parent_(parent) {
+    : services_(services),
+      ask_(ask),
+      parent_(parent),
+      registrar_(std::make_unique<registrar>(services, ask)) {
+  services_.ask = &ask;
+  services_.catalog->set_usage([this] { return release_usage(); });
   services_.save_entry = [this](mount_entry& entry, std::uint64_t generations_reserved) {
     return save(entry, generations_reserved);
   };
   parent_.watch([this](const std::string& path, const mount_absence& why) { absent(path, why); });
 }
+
+broker_core::~broker_core() noexcept(false) = default;
 
 /// A mount's actor is gone, for a while or for good, and its slot with nobody to switch it.
 void broker_core::absent(const std::string& path, const mount_absence& why) {
@@ -134,7 +143,7 @@ void broker_core::check(mount_spec& spec) {
   if (auto problem = group_problem_of(spec); !problem.empty())
     refuse(error_kind::invalid_argument, std::move(problem), "groups come from the configuration",
            "bulkhead tree");
-  check_plugin_file(services_.config.plugin_directory, spec.plugin);
+  check_plugin(services_, spec);
 }
 
 /// Empty, or that the group is not there.
@@ -213,7 +222,8 @@ kj::Promise<mount_snapshot> broker_core::keep(std::string path, mount_snapshot s
         route.mounting = false;
         route.entry->acknowledged = true;
         services_.events.record(path, status.status.generation, "mounted",
-                                fmt::format("plugin {}", route.entry->spec.plugin));
+                                fmt::format("plugin {}{}", route.entry->spec.plugin,
+                                            status.status.unregistered ? ", unregistered" : ""));
         return kj::mv(status);
       },
       [this, path](kj::Exception&& problem) {
@@ -258,9 +268,11 @@ kj::Promise<void> broker_core::save(mount_entry& entry, std::uint64_t generation
   auto* route = routes_.exact(entry.spec.path);
   if (route != nullptr && route->mounting) return kj::READY_NOW;  // written when it is acknowledged
   txn_request request;
+  // Records are written for more than one reason, and a number that was written is never taken back.
+  entry.generations_written = std::max(entry.generations_written, generations_reserved);
   request.compares.push_back(txn_compare::present(mount_key(entry.spec.path)));
   request.then.push_back(
-      txn_op::put(mount_key(entry.spec.path), encode_record(entry, generations_reserved)));
+      txn_op::put(mount_key(entry.spec.path), encode_record(entry, entry.generations_written)));
   return services_.store.txn(std::move(request))
       .then([path = entry.spec.path](txn_result&& result) {
         if (!result.succeeded)
@@ -402,6 +414,7 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
   status.calls_waiting = counters.waiting;
   status.calls_total = counters.total;
   status.calls_failed = counters.failed;
+  show_release(services_, entry, false, nullptr, status);
   result.backoff_left = why.backoff_left;
   if (!entry.crashes.empty()) result.last_crash = entry.crashes.back();
   return result;
@@ -409,6 +422,7 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
 kj::Promise<mount_snapshot> broker_core::revive(const std::string& path, bool reset) {
+  require(path).entry->take_wanted = true;
   return parent_.revive(path, reset).then([this, path]() -> kj::Promise<mount_snapshot> {
     auto& route = require(path);
     if (parent_.absence(path)) return query(route);
@@ -539,7 +553,11 @@ kj::Promise<mount_signalled> broker_core::signal(const std::string& path, int nu
 // -- start ---------------------------------------------------------------------------------------
 
 kj::Promise<void> broker_core::load() {
-  return load_page({}).then([this]() -> kj::Promise<void> {
+  // What may run is known before anything does.
+  return services_.trust->load()
+      .then([this] { return services_.catalog->load(); })
+      .then([this] { return load_page({}); })
+      .then([this]() -> kj::Promise<void> {
     // In a group the order of mounting counts.
     std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
       return a->created_unix_ms < b->created_unix_ms;
@@ -578,6 +596,7 @@ void broker_core::restore(const std::string& key, const std::string& record) {
   entry->created_unix_ms = stored.created_unix_ms;
   entry->generations_reserved = stored.generations_reserved;
   entry->generations_used = stored.generations_used;
+  entry->version_running = stored.version_running;
   restored_.push_back(entry);
   routes_.insert(path, mount_route{entry, {}, false, false});
 }

@@ -3,6 +3,7 @@
 
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
+#include "broker/catalog/registration.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/mount_entry.hpp"
@@ -64,6 +65,18 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},
+      {"releases_max", limits.releases_max, "releases", "registering fails as overloaded"},
+      {"registrations_at_once_max", limits.registrations_at_once_max, "registrations under way",
+       "one more fails as overloaded"},
+      {"release_words_max", release_words_max, "arguments, and variables, of a release",
+       "registering fails as invalid_argument"},
+      {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
+       "registering fails as invalid_argument"},
+      {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes of a plugin's file",
+       "it cannot be registered, nor started"},
+      {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
+       "those that nobody runs are read anew for their next start"},
+      {"trusted_keys_max", trust::trusted_keys_max, "keys", "trusting one more fails as overloaded"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };

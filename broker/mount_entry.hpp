@@ -9,6 +9,7 @@
 //   log                     appended to by the mount's instances and the actor
 //   face                    replaced by the mount's actor when an instance is ready
 //   crashes, generations    the mount's actor
+//   version_running         the mount's actor; spec.kind too, when nobody had said it
 
 #include <capnp/message.h>
 
@@ -55,6 +56,10 @@ struct mount_entry {
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   std::uint64_t generations_reserved = 0;
+  std::uint64_t generations_written = 0;  // the highest number that a record was written with
+  std::string version_running;            // the release that it keeps to; see MountRecord
+  bool ran_unregistered = false;          // what ran last was a file that nobody registered
+  bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
   std::shared_ptr<async_store> storage;  // its share of the store
   std::shared_ptr<mount_log> log;

@@ -25,6 +25,7 @@ std::string encode_record(const mount_entry& entry, std::uint64_t generations_re
   record.setAccessor(entry.accessor.c_str());
   record.setGenerationsReserved(generations_reserved);
   record.setCreatedUnixMs(entry.created_unix_ms);
+  record.setVersionRunning(entry.version_running.c_str());
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
   return {chars.begin(), chars.size()};
@@ -45,6 +46,7 @@ bool decode_record(const std::string& record, mount_entry& entry) {
     entry.created_unix_ms = from.getCreatedUnixMs();
     entry.generations_reserved = from.getGenerationsReserved();
     entry.generations_used = entry.generations_reserved;
+    entry.version_running = text(from.getVersionRunning());
   });
   return problem == nullptr && !entry.uuid.empty() && !entry.spec.path.empty();
 }

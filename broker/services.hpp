@@ -19,6 +19,10 @@
 
 namespace bulkhead {
 
+class asker;
+class release_catalog;
+class trust_desk;
+
 struct broker_services {
   broker_config config;
   broker_limits limits;
@@ -33,6 +37,11 @@ struct broker_services {
   /// `not_found` when the record is gone.
   std::function<kj::Promise<void>(mount_entry& entry, std::uint64_t generations_reserved)>
       save_entry;
+
+  image_actor images{};
+  trust_desk* trust = nullptr;
+  release_catalog* catalog = nullptr;
+  asker* ask = nullptr;
 };
 
 }  // namespace bulkhead
