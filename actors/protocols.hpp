@@ -145,8 +145,8 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_halt>::with<mount_snapshot>,
     // Starts a mount that is stopped, answers as above. Elsewhere it changes nothing.
     caf::replies_to<mount_start>::with<mount_snapshot>,
-    // What it runs may not run any more: stops it, and leaves the next start, with the same release,
-    // to be refused. Answers when that is done; at once when nothing runs.
+    // What it runs may not run any more: stops it, and leaves the next start, with the same
+    // release, to be refused. Answers when that is done; at once when nothing runs.
     caf::replies_to<mount_condemn>::with<mount_snapshot>,
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.

@@ -224,10 +224,9 @@ std::vector<release_info> broker::releases(const std::string& kind, const std::s
 
 release_info broker::release(const std::string& kind, const std::string& name,
                              const std::string& version) const {
-  return thread_->wait<release_info>(
-      [&](broker_thread::parts& with) -> kj::Promise<release_info> {
-        return with.core.services().catalog->show({kind, name, version});
-      });
+  return thread_->wait<release_info>([&](broker_thread::parts& with) -> kj::Promise<release_info> {
+    return with.core.services().catalog->show({kind, name, version});
+  });
 }
 
 void broker::deregister(const std::string& kind, const std::string& name,
@@ -244,9 +243,8 @@ void broker::pin(const std::string& kind, const std::string& name, const std::st
 }
 
 void broker::unpin(const std::string& kind, const std::string& name) {
-  thread_->wait<void>([&](broker_thread::parts& with) {
-    return with.core.services().catalog->unpin(kind, name);
-  });
+  thread_->wait<void>(
+      [&](broker_thread::parts& with) { return with.core.services().catalog->unpin(kind, name); });
 }
 
 trusted_key_info broker::trust_key(trusted_key_info key) {

@@ -218,9 +218,10 @@ struct group_spec {
 };
 
 struct broker_config {
-  std::string state_directory;   // made if missing, mode 0700; one broker at a time
-  std::string plugin_directory;  // holds the files that releases, and in development mode mounts, name
-  std::string socket_path{};     // empty: no socket, callers are in this process only
+  std::string state_directory;  // made if missing, mode 0700; one broker at a time
+  std::string
+      plugin_directory;       // holds the files that releases, and in development mode mounts, name
+  std::string socket_path{};  // empty: no socket, callers are in this process only
   broker_limits limits{};
   std::vector<group_spec> groups{};  // checked as check_groups() in broker/group_rules.hpp says
   /// Development mode: a name that the catalog does not hold is a file of the plugin directory, and
@@ -312,7 +313,8 @@ class broker {
   /// Sends a signal to the mount's process.
   void kill(const std::string& path, int signal);
 
-  /// The catalog: what may run. Errors as in schema/admin.capnp, registerRelease and those after it.
+  /// The catalog: what may run. Errors as in schema/admin.capnp, registerRelease and those after
+  /// it.
   release_info register_release(release_spec spec);
   /// By kind, name and falling version; empty means all.
   std::vector<release_info> releases(const std::string& kind = {},

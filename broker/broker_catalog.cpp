@@ -11,7 +11,7 @@
 namespace bulkhead {
 
 /// What mounts run, and what they would with their next start.
-release_catalog::usage broker_core::release_usage() const {
+release_catalog::usage broker_core::release_usage() {
   release_catalog::usage users;
   for (const auto& [path, route] : routes_) {
     const auto& spec = route.entry->spec;
@@ -59,8 +59,7 @@ bool broker_core::runs_untrusted(const std::string& path) {
   const auto* route = routes_.exact(path);
   if (route == nullptr || route->entry->version_running.empty()) return false;
   const auto& spec = route->entry->spec;
-  const auto of =
-      services_.catalog->find({spec.kind, spec.plugin, route->entry->version_running});
+  const auto of = services_.catalog->find({spec.kind, spec.plugin, route->entry->version_running});
   return of != nullptr && !services_.trust->judge(*of).accepted();
 }
 

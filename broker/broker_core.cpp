@@ -268,7 +268,8 @@ kj::Promise<void> broker_core::save(mount_entry& entry, std::uint64_t generation
   auto* route = routes_.exact(entry.spec.path);
   if (route != nullptr && route->mounting) return kj::READY_NOW;  // written when it is acknowledged
   txn_request request;
-  // Records are written for more than one reason, and a number that was written is never taken back.
+  // Records are written for more than one reason, and a number that was written is never taken
+  // back.
   entry.generations_written = std::max(entry.generations_written, generations_reserved);
   request.compares.push_back(txn_compare::present(mount_key(entry.spec.path)));
   request.then.push_back(
@@ -558,17 +559,17 @@ kj::Promise<void> broker_core::load() {
       .then([this] { return services_.catalog->load(); })
       .then([this] { return load_page({}); })
       .then([this]() -> kj::Promise<void> {
-    // In a group the order of mounting counts.
-    std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
-      return a->created_unix_ms < b->created_unix_ms;
-    });
-    for (const auto& entry : std::exchange(restored_, {}))
-      services_.reactor.detach(start(entry, false));
-    parent_.open();
-    // What cannot be told from somebody's data is not deleted.
-    if (!views_are_known_) return kj::READY_NOW;
-    return sweep_views({});
-  });
+        // In a group the order of mounting counts.
+        std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
+          return a->created_unix_ms < b->created_unix_ms;
+        });
+        for (const auto& entry : std::exchange(restored_, {}))
+          services_.reactor.detach(start(entry, false));
+        parent_.open();
+        // What cannot be told from somebody's data is not deleted.
+        if (!views_are_known_) return kj::READY_NOW;
+        return sweep_views({});
+      });
 }
 
 kj::Promise<void> broker_core::load_page(std::string after) {

@@ -102,7 +102,7 @@ class broker_core {
 
   using paths = std::vector<std::string>;
 
-  release_catalog::usage release_usage() const;
+  release_catalog::usage release_usage();
   bool runs_untrusted(const std::string& path);
   kj::Promise<void> condemn(const std::string& path);
   kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);

@@ -17,7 +17,7 @@
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
 #include "broker/group_rules.hpp"
-#include "broker/images/image_worker.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/listener.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"

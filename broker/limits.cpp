@@ -76,7 +76,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "it cannot be registered, nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are read anew for their next start"},
-      {"trusted_keys_max", trust::trusted_keys_max, "keys", "trusting one more fails as overloaded"},
+      {"trusted_keys_max", trust::trusted_keys_max, "keys",
+       "trusting one more fails as overloaded"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };

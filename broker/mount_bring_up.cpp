@@ -87,10 +87,9 @@ void check_is_release(schema::PluginInfo::Reader info, const release& of) {
   const auto said = fmt::format("{}@{}", text(info.getName()), text(info.getVersion()));
   const auto wanted = fmt::format("{}@{}", of.spec.name, of.spec.version);
   if (said != wanted)
-    kj::throwFatalException(exception(error_kind::invalid_argument,
-                                      "is not what it is registered as",
-                                      fmt::format("it introduces itself as {}, not {}", said,
-                                                  wanted)));
+    kj::throwFatalException(
+        exception(error_kind::invalid_argument, "is not what it is registered as",
+                  fmt::format("it introduces itself as {}, not {}", said, wanted)));
 }
 
 }  // namespace

@@ -31,17 +31,16 @@ kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>
   return services_.save_entry(*entry_, entry_->generations_reserved)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);
-        services_.events.record(path, live_.generation, "not_stored",
-                                fmt::format("that it runs {}: {}",
-                                            of == nullptr ? "a file" : to_string(of->id()),
-                                            why.what()));
+        services_.events.record(
+            path, live_.generation, "not_stored",
+            fmt::format("that it runs {}: {}", of == nullptr ? "a file" : to_string(of->id()),
+                        why.what()));
       });
 }
 
 caf::result<mount_snapshot> mount_supervisor::condemn(const std::string& reason) {
   const auto now = state();
-  if (leaving_ || entry_->closed || now == child_state::stopped ||
-      now == child_state::quarantined)
+  if (leaving_ || entry_->closed || now == child_state::stopped || now == child_state::quarantined)
     return snapshot();
   abandon_reload(reason);
   entry_->take_wanted = false;

@@ -302,7 +302,8 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   const auto& life = entry_->spec.life;
   const auto& limits = services_.limits;
   instance_config settings;
-  const auto choice = choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
+  const auto choice =
+      choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
   settings.prepare = beside ? choice.prepare : keeping_to(choice);
   settings.generation = generation;

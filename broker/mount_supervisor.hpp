@@ -77,9 +77,9 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     instance_actor actor;
     std::shared_ptr<mount_bring_up> offer;
     std::shared_ptr<const release> of;  // null: an unregistered file
-    std::uint32_t pid = 0;  // 0 unless ready
-    instant ready_since{};  // by the broker's clock
-    instant life_since{};   // the same by the slot's
+    std::uint32_t pid = 0;              // 0 unless ready
+    instant ready_since{};              // by the broker's clock
+    instant life_since{};               // the same by the slot's
     bool ended = true;
   };
   struct reload_run {

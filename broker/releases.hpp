@@ -46,7 +46,7 @@ struct release_info {
 };
 
 struct trusted_key_info {
-  std::string id{};     // 64 hex digits
+  std::string id{};        // 64 hex digits
   std::string public_key;  // base64, as the second line of a minisign public key
   std::string name{};
   std::string plugins{};                // "*", "secrets/*", "secrets/kv"; empty: "*"

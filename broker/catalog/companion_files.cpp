@@ -22,8 +22,8 @@ unique_fd open_beneath(const unique_fd& directory, const std::string& name) {
   struct open_how how {};
   how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return unique_fd{static_cast<int>(
-      ::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof how))};
+  return unique_fd{
+      static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof how))};
 }
 
 std::string reason() {
@@ -72,8 +72,8 @@ companion_files read_companions(const std::string& directory, const std::string&
   const auto manifest = command + ".manifest";
   found.manifest = read_file(root, manifest, trust::manifest_bytes_max, found.problem);
   if (found.problem.empty())
-    found.signatures = read_file(root, manifest + ".minisig", trust::signature_file_bytes_max,
-                                 found.problem);
+    found.signatures =
+        read_file(root, manifest + ".minisig", trust::signature_file_bytes_max, found.problem);
   return found;
 }
 

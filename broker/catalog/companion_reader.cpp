@@ -18,8 +18,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::companion_files)
 namespace bulkhead {
 namespace {
 
-using reader_actor =
-    caf::typed_actor<caf::replies_to<companions_request>::with<companion_files>>;
+using reader_actor = caf::typed_actor<caf::replies_to<companions_request>::with<companion_files>>;
 
 class companion_reader final : public reader_actor::base {
  public:

@@ -95,10 +95,10 @@ class hello_probe final : public hosted<instance_parent::base> {
 
   kj::Exception failure(const instance_end& end) const {
     const auto lines = redact_last(log_->last_lines(only_generation, 1 + pem_lines_max), 1);
-    return exception(error_kind::start_failed, fmt::format("the plugin {}", cause_sentence(end)),
-                     lines.empty() ? "it left no log line"
-                                   : fmt::format("its last log line: {}", lines.back()),
-                     "correct the plugin, and register it again");
+    return exception(
+        error_kind::start_failed, fmt::format("the plugin {}", cause_sentence(end)),
+        lines.empty() ? "it left no log line" : fmt::format("its last log line: {}", lines.back()),
+        "correct the plugin, and register it again");
   }
 
   void on_loop_exit() override {

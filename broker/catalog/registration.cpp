@@ -32,9 +32,9 @@ bool holds_nul(const std::string& text) {
 
 void check_words(const std::vector<std::string>& words, const char* of) {
   if (words.size() > release_words_max)
-    invalid(fmt::format("there are too many {}", of),
-            fmt::format("{}, the limit is {} (release_words_max)", words.size(),
-                        release_words_max));
+    invalid(
+        fmt::format("there are too many {}", of),
+        fmt::format("{}, the limit is {} (release_words_max)", words.size(), release_words_max));
   for (const auto& each : words)
     if (each.size() > release_word_bytes_max || holds_nul(each))
       invalid(fmt::format("one of the {} is not usable", of),
@@ -47,9 +47,8 @@ bool is_variable_name(std::string_view name) {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_';
   };
   return !name.empty() && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [&](char byte) {
-           return is_letter(byte) || (byte >= '0' && byte <= '9');
-         });
+         std::all_of(name.begin(), name.end(),
+                     [&](char byte) { return is_letter(byte) || (byte >= '0' && byte <= '9'); });
 }
 
 void check_environment(const std::vector<std::string>& environment) {

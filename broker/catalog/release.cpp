@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "broker/catalog/admin_words.hpp"
 #include "broker/convert.hpp"
 #include "schema/state.capnp.h"
 
@@ -22,34 +23,13 @@ capnp::Data::Reader data(const std::string& bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
 }
 
-std::string bytes(capnp::Data::Reader from) {
+std::string bytes_of(capnp::Data::Reader from) {
   return {reinterpret_cast<const char*>(from.begin()), from.size()};
-}
-
-void write_texts(const std::vector<std::string>& from, capnp::List<capnp::Text>::Builder to) {
-  for (unsigned i = 0; i < to.size(); ++i) to.set(i, from[i].c_str());
-}
-
-std::vector<std::string> read_texts(capnp::List<capnp::Text>::Reader from) {
-  std::vector<std::string> result;
-  for (const auto each : from) result.push_back(text(each));
-  return result;
-}
-
-void write_release_spec(const release_spec& from, schema::ReleaseSpec::Builder to) {
-  to.setKind(from.kind.c_str());
-  to.setName(from.name.c_str());
-  to.setVersion(from.version.c_str());
-  to.setCommand(from.command.c_str());
-  to.setSha256(from.sha256.c_str());
-  write_texts(from.arguments, to.initArguments(static_cast<unsigned>(from.arguments.size())));
-  write_texts(from.environment, to.initEnvironment(static_cast<unsigned>(from.environment.size())));
 }
 
 std::string options_text(const release& of) {
   if (of.described == nullptr) return {};
-  const auto words = capnp::canonicalize(
-      of.described->getRoot<schema::ReleaseRecord>().asReader());
+  const auto words = capnp::canonicalize(of.described->getRoot<schema::ReleaseRecord>().asReader());
   const auto chars = words.asChars();
   return {chars.begin(), chars.size()};
 }
@@ -124,14 +104,10 @@ std::optional<release> decode_release(const std::string& record) {
   const auto problem = kj::runCatchingExceptions([&] {
     capnp::FlatArrayMessageReader message(words);
     const auto from = message.getRoot<schema::ReleaseRecord>();
-    const auto spec = from.getSpec();
-    result.spec = {text(spec.getKind()),         text(spec.getName()),
-                   text(spec.getVersion()),      text(spec.getCommand()),
-                   text(spec.getSha256()),       read_texts(spec.getArguments()),
-                   read_texts(spec.getEnvironment())};
+    result.spec = read_release_spec(from.getSpec());
     result.size_bytes = from.getSizeBytes();
-    result.manifest = bytes(from.getManifest());
-    result.signatures = bytes(from.getSignatures());
+    result.manifest = bytes_of(from.getManifest());
+    result.signatures = bytes_of(from.getSignatures());
     result.registered_unix_ms = from.getRegisteredUnixMs();
     result.declared = from.getDeclared();
     result.link = text(from.getLink());

@@ -143,8 +143,8 @@ kj::Promise<release_info> release_catalog::add(release what, std::size_t release
     request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
     request.otherwise.push_back(txn_op::get(release_key(id)));
     return store_.txn(std::move(request))
-        .then([this, what = std::move(what)](
-                  txn_result&& result) mutable -> kj::Promise<release_info> {
+        .then([this,
+               what = std::move(what)](txn_result&& result) mutable -> kj::Promise<release_info> {
           if (!result.succeeded) {
             KJ_ASSERT(result.responses.size() == 1 && result.responses[0].row);
             return settle(std::move(what), *result.responses[0].row);
@@ -169,12 +169,12 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
   }
   const bool stripped = known && !known->signatures.empty() && what.signatures.empty();
   if (!known || !same_release(*known, vouched_anew) || stripped)
-    refuse(error_kind::already_exists, fmt::format("{} is registered", to_string(id)),
-           !known     ? "its record cannot be read"
-           : stripped ? "the registered one is signed, and this one is not"
-                      : "with other bytes or other words; a registered version never changes",
-           fmt::format("register another version   |   bulkhead plugin deregister {}",
-                       to_string(id)));
+    refuse(
+        error_kind::already_exists, fmt::format("{} is registered", to_string(id)),
+        !known     ? "its record cannot be read"
+        : stripped ? "the registered one is signed, and this one is not"
+                   : "with other bytes or other words; a registered version never changes",
+        fmt::format("register another version   |   bulkhead plugin deregister {}", to_string(id)));
   if (same_release(*known, what)) {
     if (find(id) == nullptr) put(std::move(*known));  // another broker on this state entered it
     return show_now(*find(id), usage_());
@@ -224,9 +224,10 @@ kj::Promise<void> release_catalog::remove(release_id asked) {
              fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
     const auto users = usage_();
     if (const auto its = users.find(id); its != users.end() && !its->second.empty())
-      refuse(error_kind::failed_precondition, fmt::format("{} is in use", to_string(id)),
-             fmt::format("by {}, which run it or would with their next start", names_of(its->second)),
-             "unmount them, or bring them to another version: pin one, and reload");
+      refuse(
+          error_kind::failed_precondition, fmt::format("{} is in use", to_string(id)),
+          fmt::format("by {}, which run it or would with their next start", names_of(its->second)),
+          "unmount them, or bring them to another version: pin one, and reload");
     return erase(id);
   });
 }
@@ -244,8 +245,8 @@ kj::Promise<void> release_catalog::erase(release_id id) {
   };
   txn_request request;
   // A pin may be on its way to the store.
-  request.compares.push_back({pin_key(id.kind, id.name), compare_target::value,
-                              compare_op::not_equal, 0, id.version});
+  request.compares.push_back(
+      {pin_key(id.kind, id.name), compare_target::value, compare_op::not_equal, 0, id.version});
   request.then.push_back(txn_op::erase(release_key(id)));
   return store_.txn(std::move(request))
       .then(
@@ -321,8 +322,8 @@ release_info release_catalog::show_now(const release& what, const usage& users) 
     info.expires_unix_ms = verdict.manifest->expires_unix_ms;
   }
   if (!verdict.accepted())
-    info.refusal = verdict.why.empty() ? verdict.what
-                                       : fmt::format("{}: {}", verdict.what, verdict.why);
+    info.refusal =
+        verdict.why.empty() ? verdict.what : fmt::format("{}: {}", verdict.what, verdict.why);
   info.registered_unix_ms = what.registered_unix_ms;
   info.declared = what.declared;
   info.storage_version = what.storage_version;

@@ -5,7 +5,7 @@
 
 #include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
-#include "broker/images/image_worker.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/mount_rules.hpp"
 
 namespace bulkhead {

@@ -35,8 +35,7 @@ kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, a
                                                     const std::string& command,
                                                     const std::optional<sha256_digest>& expected);
 
-process_spec process_of(const broker_services& services, const release& what,
-                        const image& program);
+process_spec process_of(const broker_services& services, const release& what, const image& program);
 
 /// What an instance is to run. Null `of`, and no `prepare`: the unregistered file of that name.
 struct release_choice {

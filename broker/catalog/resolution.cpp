@@ -29,9 +29,9 @@ std::vector<const line_entry*> lines_of(const plugin_lines& lines, const release
 resolution unknown(const release_wish& wish) {
   const auto name = wire::escape_line(wish.name);
   return refused(outcome::unknown,
-                 wish.kind.empty()
-                     ? fmt::format("there is no plugin '{}'", name)
-                     : fmt::format("there is no plugin '{}/{}'", wire::escape_line(wish.kind), name),
+                 wish.kind.empty() ? fmt::format("there is no plugin '{}'", name)
+                                   : fmt::format("there is no plugin '{}/{}'",
+                                                 wire::escape_line(wish.kind), name),
                  "the catalog has no release of it",
                  fmt::format("bulkhead plugin register {}   |   bulkhead plugin list", name));
 }

@@ -18,8 +18,9 @@
 
 namespace bulkhead {
 
-/// Precedence; two versions that differ in build metadata alone, which has no say in it, are ordered
-/// by its bytes, so that the highest of several does not depend on who was registered first.
+/// Precedence; two versions that differ in build metadata alone, which has no say in it, are
+/// ordered by its bytes, so that the highest of several does not depend on who was registered
+/// first.
 struct by_version {
   bool operator()(const trust::semantic_version& a, const trust::semantic_version& b) const {
     const auto order = trust::compare(a, b);

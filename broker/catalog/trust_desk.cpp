@@ -130,8 +130,10 @@ void trust_desk::take_row(const std::string& key, const std::string& value) {
         policy.value_or(trust::signature_policy::required);
   } else if (const auto floor = floor_of_key(key)) {
     const auto height = number(value);
-    if (!height) unreadable(key, "there is no floor until the next start");
-    else state_.floors[*floor] = *height;
+    if (!height)
+      unreadable(key, "there is no floor until the next start");
+    else
+      state_.floors[*floor] = *height;
   }
 }
 
@@ -191,8 +193,8 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
   return kj::evalNow([&]() -> kj::Promise<void> {
     const auto known = state_.keys.find(id);
     if (known == state_.keys.end())
-      refuse(error_kind::not_found,
-             fmt::format("no key '{}' is trusted", wire::escape_line(id)), {}, "bulkhead key list");
+      refuse(error_kind::not_found, fmt::format("no key '{}' is trusted", wire::escape_line(id)),
+             {}, "bulkhead key list");
     auto key = known->second;
     if (key.revoked && !revoke)
       refuse(error_kind::failed_precondition,
@@ -216,8 +218,7 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
       later.keys[id] = key;
       idle = trust::idle_floors(later);
       idle.resize(std::min(idle.size(), store_limits::txn_ops_max - 1));
-      for (const auto& floor : idle)
-        request.then.push_back(txn_op::erase(trust_floor_key(floor)));
+      for (const auto& floor : idle) request.then.push_back(txn_op::erase(trust_floor_key(floor)));
     } else {
       request.then.push_back(txn_op::erase(trust_key_key(id)));
     }
@@ -230,10 +231,9 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
           for (const auto& floor : idle) state_.floors.erase(floor);
           changed();
           events_.record({}, 0, revoke ? "key_revoked" : "key_forgotten",
-                         revoke && !key.reason.empty()
-                             ? fmt::format("{}: {}", shown(id, key.name),
-                                           wire::escape_line(key.reason))
-                             : shown(id, key.name));
+                         revoke && !key.reason.empty() ? fmt::format("{}: {}", shown(id, key.name),
+                                                                     wire::escape_line(key.reason))
+                                                       : shown(id, key.name));
         });
   });
 }

@@ -35,14 +35,8 @@ std::optional<trust::floor_key> floor_of_key(std::string_view key) {
 }
 
 trusted_key_info describe(const trust::trusted_key& key) {
-  return {trust::key_id(key.key.key),
-          trust::public_key_text(key.key),
-          key.name,
-          key.plugins,
-          key.not_before_unix_ms,
-          key.not_after_unix_ms,
-          key.revoked,
-          key.reason,
+  return {trust::key_id(key.key.key), trust::public_key_text(key.key), key.name,    key.plugins,
+          key.not_before_unix_ms,     key.not_after_unix_ms,           key.revoked, key.reason,
           key.added_unix_ms};
 }
 
@@ -73,9 +67,9 @@ void write_trusted_key(const trusted_key_info& from, schema::TrustedKey::Builder
 }
 
 trusted_key_info read_trusted_key(schema::TrustedKey::Reader from) {
-  return {text(from.getId()),      text(from.getPublicKey()),   text(from.getName()),
-          text(from.getPlugins()), from.getNotBeforeUnixMs(),   from.getNotAfterUnixMs(),
-          from.getRevoked(),       text(from.getReason()),      from.getAddedUnixMs()};
+  return {text(from.getId()),      text(from.getPublicKey()), text(from.getName()),
+          text(from.getPlugins()), from.getNotBeforeUnixMs(), from.getNotAfterUnixMs(),
+          from.getRevoked(),       text(from.getReason()),    from.getAddedUnixMs()};
 }
 
 std::string encode_trusted_key(const trust::trusted_key& from) {
