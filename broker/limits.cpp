@@ -6,6 +6,7 @@
 #include "broker/catalog/registration.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
+#include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/router.hpp"
@@ -13,6 +14,9 @@
 #include "schema/wire/wire_limits.hpp"
 
 namespace bulkhead {
+
+static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
+static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
   const auto ms = [](std::chrono::milliseconds span) {
@@ -72,12 +76,12 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
        "registering fails as invalid_argument"},
-      {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes of a plugin's file",
-       "it cannot be registered, nor started"},
-      {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
-       "those that nobody runs are read anew for their next start"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
+      {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes",
+       "the file is neither registered nor started"},
+      {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
+       "those that nobody runs are dropped, the least recently started first"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };

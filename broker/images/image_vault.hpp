@@ -66,10 +66,11 @@ class image_vault {
   using images = std::list<std::shared_ptr<const image>>;  // the last one asked for is in front
 
   std::shared_ptr<const image> find_locked(const sha256_digest& digest);
-  std::shared_ptr<const image> keep(std::shared_ptr<const image> made);
+  std::shared_ptr<const image> make_for_all(making& mine, const sha256_digest& expected);
   std::shared_ptr<const image> make_alone(const image_source& source,
                                           const std::optional<sha256_digest>& expected) const;
-  void drop_surplus();
+  std::shared_ptr<const image> keep(std::shared_ptr<const image> made);
+  images take_surplus();
 
   const image_limits limits_;
   mutable std::mutex mutex_;
