@@ -77,6 +77,12 @@ class line_reader {
   std::size_t line_ = 0;
 };
 
+void check_comment(std::string_view text) {
+  if (text.size() <= comment_bytes_max && line_reader::is_comment(text)) return;
+  throw refusal("this cannot be a comment",
+                fmt::format("it is one line of at most {} bytes", comment_bytes_max));
+}
+
 template <std::size_t size>
 void take(std::string_view& from, std::array<std::uint8_t, size>& to) {
   std::copy_n(from.begin(), size, to.begin());
@@ -174,9 +180,11 @@ std::string public_key_text(const minisign_public_key& key) {
   return base64_encode(bytes);
 }
 
-std::string print_public_key(const minisign_public_key& key) {
-  return fmt::format("{}minisign public key {}\n{}\n", untrusted_mark, to_text(key.hint),
-                     public_key_text(key));
+std::string print_public_key(const minisign_public_key& key, std::string_view comment) {
+  check_comment(comment);
+  const std::string text =
+      comment.empty() ? "minisign public key " + to_text(key.hint) : std::string(comment);
+  return fmt::format("{}{}\n{}\n", untrusted_mark, text, public_key_text(key));
 }
 
 minisign_secret_key parse_secret_key(std::string_view text) {
@@ -284,10 +292,7 @@ std::string comment_bytes(const signature_block& block) {
 
 signature_block sign_file(std::string_view bytes, const minisign_secret_key& key,
                           std::string_view trusted_comment) {
-  if (trusted_comment.size() > comment_bytes_max || !line_reader::is_comment(trusted_comment)) {
-    throw refusal("this cannot be a trusted comment",
-                  fmt::format("it is one line of at most {} bytes", comment_bytes_max));
-  }
+  check_comment(trusted_comment);
   signature_block block;
   block.hint = key.hint;
   block.of_file = sign(key.key, as_text(blake2b_512(bytes)));

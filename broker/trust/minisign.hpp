@@ -64,8 +64,9 @@ minisign_public_key parse_public_key(std::string_view text);
 /// The second line of the file, without its newline.
 std::string public_key_text(const minisign_public_key& key);
 
-/// Both lines. The comment names the hint, as minisign's does.
-std::string print_public_key(const minisign_public_key& key);
+/// Both lines. Without a comment it names the hint, as minisign does. Throws `refusal` for a
+/// comment that is no line.
+std::string print_public_key(const minisign_public_key& key, std::string_view comment = {});
 
 /// Throws `refusal`: encrypted, damaged (checksum), or of a pair that does not belong together. No
 /// text of it holds a part of the file.

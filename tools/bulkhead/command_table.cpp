@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bulkhead/command_table.hpp"
 
+#include <algorithm>
+
 #include "tools/bulkhead/mount_flags.hpp"
+#include "tools/bulkhead/trust_commands.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -212,7 +215,7 @@ std::vector<command_spec> watching_commands() {
       {command_id::help,
        "help",
        "Watching",
-       {{"COMMAND", true, false, word_kind::command}},
+       {{"COMMAND", true, true, word_kind::command}},
        {},
        "Explain a command, or list all",
        "",
@@ -228,6 +231,7 @@ const std::vector<command_spec>& command_table() {
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
+    for (auto& spec : trust_commands()) all.push_back(std::move(spec));
     return all;
   }();
   return table;
@@ -282,6 +286,19 @@ std::vector<std::string> command_names() {
   std::vector<std::string> names;
   for (const auto& command : command_table()) names.emplace_back(command.name);
   return names;
+}
+
+std::vector<std::string> command_words(std::string_view group) {
+  std::vector<std::string> words;
+  for (const auto& command : command_table()) {
+    const auto blank = std::min(command.name.find(' '), command.name.size());
+    if (group.empty()) {
+      words.emplace_back(command.name.substr(0, blank));
+    } else if (blank < command.name.size() && command.name.substr(0, blank) == group) {
+      words.emplace_back(command.name.substr(blank + 1));
+    }
+  }
+  return words;
 }
 
 }  // namespace bulkhead::cli

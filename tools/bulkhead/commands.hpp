@@ -41,6 +41,12 @@ exit_code run_version(environment& in, const invocation& command);
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);
 
+// commands_key.cpp and commands_manifest.cpp: about files, without the broker
+exit_code run_key_generate(environment& in, const invocation& command);
+exit_code run_key_sign(environment& in, const invocation& command);
+exit_code run_key_verify(environment& in, const invocation& command);
+exit_code run_plugin_manifest(environment& in, const invocation& command);
+
 /// The mount's status: the whole answer of commands that change its state.
 void show_mount(environment& in, schema::MountStatus::Reader mount);
 

@@ -32,7 +32,9 @@ position find_position(const std::vector<word>& words) {
       const bool attached = !is_long && each.text.size() > 2;
       if (flag != nullptr && !flag->value.empty() && !attached) found.flag = flag;
     } else if (found.command == nullptr) {
-      found.command = find_command(each.text);
+      const bool second = found.arguments.size() == 1;
+      found.command = find_command(second ? found.arguments[0] + " " + each.text : each.text);
+      if (found.command != nullptr) found.arguments.clear();
       if (found.command == nullptr) found.arguments.push_back(each.text);
     } else {
       found.arguments.push_back(each.text);
@@ -73,7 +75,7 @@ std::vector<std::string> argument_words(const position& at, const std::string& t
     case word_kind::any:
       return {};
     case word_kind::command:
-      return command_names();
+      return at.arguments.empty() ? command_words({}) : command_words(at.arguments[0]);
     case word_kind::mount:
       return source.mounts();
     case word_kind::path:
@@ -116,7 +118,9 @@ completions complete(std::string_view line, completion_source& source) {
   } else if (at.command != nullptr) {
     result.list = argument_words(at, typed, source);
   } else if (at.arguments.empty()) {
-    result.list = command_names();
+    result.list = command_words({});
+  } else if (at.arguments.size() == 1) {
+    result.list = command_words(at.arguments[0]);
   }
   std::erase_if(result.list,
                 [&](const std::string& word) { return word.compare(0, typed.size(), typed) != 0; });

@@ -29,6 +29,9 @@ namespace bulkhead::cli {
 inline constexpr std::uint64_t command_ms_default = 30'000;
 inline constexpr std::size_t held_capabilities_max = 10'000;  ///< per session; then `call` refuses
 
+/// What the clock of this machine says.
+std::int64_t system_unix_ms();
+
 /// A capability that a result held, kept under "$1", "$2", ...
 struct held_capability {
   capnp::Capability::Client capability;
@@ -55,6 +58,7 @@ class environment {
   std::function<kj::Promise<void>()> interrupted;  ///< done at the next Ctrl-C
   std::uint64_t timeout_ms = command_ms_default;   ///< of each wait; 0: none
   std::string address;                             ///< for texts
+  std::function<std::int64_t()> unix_ms = system_unix_ms;
   std::vector<held_capability> held;
 
   template <typename T>

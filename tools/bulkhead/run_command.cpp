@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <chrono>
+
+#include "broker/trust/refusal.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/environment.hpp"
 #include "tools/bulkhead/suggest.hpp"
@@ -15,10 +18,15 @@ exit_code run_help(environment& in, const invocation& command) {
     in.out.text(program_help());
     return exit_code::done;
   }
-  const command_spec* about = find_command(command.arguments[0]);
+  const std::string name = fmt::format("{}", fmt::join(command.arguments, " "));
+  if (!command_words(name).empty()) {
+    in.out.text(group_help(name));
+    return exit_code::done;
+  }
+  const command_spec* about = find_command(name);
   if (about == nullptr) {
-    const std::string remedy = did_you_mean(command.arguments[0], command_names());
-    throw usage(fmt::format("unknown command '{}'", wire::escape_line(command.arguments[0])),
+    const std::string remedy = did_you_mean(name, command_names());
+    throw usage(fmt::format("unknown command '{}'", wire::escape_line(name)),
                 remedy.empty() ? "bulkhead help" : remedy);
   }
   in.out.text(command_help(*about));
@@ -73,6 +81,14 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_version(in, command);
     case command_id::help:
       return run_help(in, command);
+    case command_id::key_generate:
+      return run_key_generate(in, command);
+    case command_id::key_sign:
+      return run_key_sign(in, command);
+    case command_id::key_verify:
+      return run_key_verify(in, command);
+    case command_id::plugin_manifest:
+      return run_plugin_manifest(in, command);
   }
   return exit_code::usage;
 }
@@ -108,6 +124,11 @@ bool names_a_mount(const command_spec& command) {
 
 }  // namespace
 
+std::int64_t system_unix_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 void environment::pause(std::uint64_t ms) {
   wait_for(timer.afterDelay(ms * kj::MILLISECONDS), 0);
 }
@@ -122,6 +143,8 @@ exit_code run_command(environment& in, const invocation& command) {
     return dispatch(in, command);
   } catch (const kj::Exception& exception) {
     throw failure(exception);  // from building a request, or from connecting
+  } catch (const trust::refusal& refused) {
+    throw failure(exit_code::failed, refused.what(), refused.why(), refused.remedy());
   }
 }
 
