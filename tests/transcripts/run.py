@@ -99,7 +99,7 @@ class broker:
         self.log = open(directory / "log", "w")
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
-             "--state", f"{directory}/state", "--plugins", str(plugin_directory)],
+             "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
 

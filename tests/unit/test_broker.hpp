@@ -24,13 +24,18 @@
 #include <fstream>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/supervision_tree.hpp"
 #include "plugins/sdk/plugin.hpp"
 
 namespace bulkhead::test {
+
+/// What the broker of a test calls its own version, where releases ask for a least one.
+inline constexpr const char* test_broker_version = "0.1.0";
 
 /// What a mount's file does when it is started.
 struct program {
@@ -165,9 +170,15 @@ class test_broker {
 
   /// Makes a plugin known under a file name.
   void plugin(const std::string& file, program what) {
-    std::ofstream(directory_ / file) << "not run";
+    write_file(file, "#!/bin/false\n");
     std::filesystem::permissions(directory_ / file, std::filesystem::perms::owner_all);
     programs_[file] = std::move(what);
+  }
+  /// A file of the plugin directory, whatever it holds.
+  void write_file(const std::string& name, const std::string& content) {
+    std::ofstream(directory_ / name, std::ios::binary | std::ios::trunc) << content;
+    std::filesystem::permissions(directory_ / name, std::filesystem::perms::owner_read |
+                                                        std::filesystem::perms::owner_write);
   }
   void plugin(const std::string& file, const sdk::plugin& what) {
     plugin(file, program{[what](kj::Own<kj::AsyncIoStream> link) {
@@ -189,6 +200,10 @@ class test_broker {
   }
   mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
   broker_core& core() { return parts_->core; }
+  release_catalog& catalog() { return parts_->catalog; }
+  trust_desk& trust() { return parts_->trust; }
+  broker_services& services() { return parts_->services; }
+  const std::filesystem::path& directory() const { return directory_; }
   supervision_tree& tree() { return parts_->tree; }
   event_log& events() { return parts_->services.events; }
   schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
@@ -225,6 +240,8 @@ class test_broker {
     process(file)->end(exit_status::signaled(signal, false));
     settle();
   }
+
+  std::int64_t unix_ms = 1'800'000'000'000;  // the wall clock of trust
 
   /// Moves the clocks of supervision on and runs what is due.
   void advance(std::chrono::milliseconds step) {
@@ -283,6 +300,27 @@ class test_broker {
     test_broker& owner_;
   };
 
+  /// Reads files on the loop.
+  class test_images final : public hosted<image_actor::base> {
+   public:
+    test_images(caf::actor_config& config, reactor& loop) : hosted(config, loop) {}
+    ~test_images() noexcept override = default;
+    image_actor::behavior_type make_behavior() override {
+      return {[this](const image_request& order) {
+        image_answer answer;
+        try {
+          answer.made = vault_.get(order.source, order.expected);
+        } catch (const image_error& problem) {
+          answer.failure = std::make_shared<image_error>(problem);
+        }
+        return answer;
+      }};
+    }
+
+   private:
+    image_vault vault_;
+  };
+
   struct parts {
     explicit parts(test_broker& owner)
         : loop(owner.system_, owner.io_, owner.timer_),
@@ -297,6 +335,9 @@ class test_broker {
                    {},
                    {},
                    {}},
+          trust(owner.store_, services.events, test_broker_version,
+                [&owner] { return owner.unix_ms; }),
+          catalog(owner.store_, services.events, trust),
           tree(*caf::actor_cast<asker*>(asking), loop, 1,
                {{"spawner",
                  [this, &owner] {
@@ -304,15 +345,24 @@ class test_broker {
                    return caf::actor_cast<caf::actor>(services.spawner);
                  }}},
                owner.groups_),
-          core(services, *caf::actor_cast<asker*>(asking), tree.mounts()) {
+          core(know(), *caf::actor_cast<asker*>(asking), tree.mounts()) {
       facts.clients = [] { return 1U; };
       facts.tree = [this] { return tree.describe(core); };
       session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
+    }
+    broker_services& know() {
+      services.config.allow_unregistered = true;
+      services.images = loop.system().spawn<test_images>(loop);
+      services.trust = &trust;
+      services.catalog = &catalog;
+      return services;
     }
     reactor loop;
     caf::actor asking;
     fixed_random random;
     broker_services services;
+    trust_desk trust;
+    release_catalog catalog;
     supervision_tree tree;
     broker_core core;
     broker_facts facts;

@@ -59,7 +59,8 @@ broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon
   fs::create_directory(plugins);
   for (const auto& file : plugin_files) fs::copy(file, plugins);
   daemon_ =
-      child({daemon, "--socket", socket, "--state", directory_ + "/state", "--plugins", plugins},
+      child({daemon, "--socket", socket, "--state", directory_ + "/state", "--plugins", plugins,
+             "--unregistered"},
             {}, directory_ + "/log");
   connect(socket);
 }

@@ -67,6 +67,16 @@ enum class command_id {
   key_sign,
   key_verify,
   plugin_manifest,
+  plugin_register,
+  plugin_list,
+  plugin_info,
+  plugin_deregister,
+  plugin_pin,
+  plugin_unpin,
+  key_trust,
+  key_untrust,
+  key_list,
+  key_policy,
 };
 
 struct command_spec {

@@ -92,6 +92,11 @@ int serve(const options& chosen) {
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
+  if (chosen.config.allow_unregistered)
+    log.say(
+        fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
+                    "unchecked; not for production",
+                    chosen.config.plugin_directory));
   bulkhead::broker broker(chosen.config);
   std::atomic<bool> failed = false;
   auto watching = broker.observe([&failed, &log](const bulkhead::broker_event& each) {
@@ -163,6 +168,7 @@ int run(const CLI::App& app, options& chosen) {
   std::optional<scratch> directory;
   if (chosen.dev) {
     directory.emplace();
+    chosen.config.allow_unregistered = true;
     if (app.count("--socket") == 0)
       chosen.config.socket_path = directory->path() + "/bulkhead.sock";
     if (app.count("--state") == 0) chosen.config.state_directory = directory->path() + "/state";
@@ -187,10 +193,14 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")
       ->capture_default_str();
-  app.add_option("--plugins", chosen.config.plugin_directory, "Plugins are files in this directory")
+  app.add_option("--plugins", chosen.config.plugin_directory,
+                 "Files of plugins are in this directory")
       ->capture_default_str();
+  app.add_flag("--unregistered", chosen.config.allow_unregistered,
+               "Development: files of the plugin directory may be mounted unregistered, unchecked");
   app.add_flag("--dev", chosen.dev,
-               "Development: state and socket in a new directory that goes with the broker");
+               "Development: --unregistered, and state and socket in a new directory that goes "
+               "with the broker");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(app, chosen);
