@@ -9,6 +9,7 @@
 
 #include "broker/catalog/companion_reader.hpp"
 #include "broker/catalog/hello_probe.hpp"
+#include "broker/catalog/refuse.hpp"
 #include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_bring_up.hpp"
@@ -17,13 +18,8 @@
 namespace bulkhead {
 namespace {
 
-[[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
-                         std::string remedy = {}) {
-  kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
-}
-
-[[noreturn]] void invalid(std::string what, std::string why, std::string remedy = {}) {
-  refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
+[[noreturn]] void invalid_release(std::string what, std::string why, std::string remedy = {}) {
+  refuse_with(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
 }
 
 bool holds_nul(const std::string& text) {
@@ -32,14 +28,14 @@ bool holds_nul(const std::string& text) {
 
 void check_words(const std::vector<std::string>& words, const char* of) {
   if (words.size() > release_words_max)
-    invalid(
+    invalid_release(
         fmt::format("there are too many {}", of),
         fmt::format("{}, the limit is {} (release_words_max)", words.size(), release_words_max));
   for (const auto& each : words)
     if (each.size() > release_word_bytes_max || holds_nul(each))
-      invalid(fmt::format("one of the {} is not usable", of),
-              fmt::format("each has at most {} bytes (release_word_bytes_max), and no NUL",
-                          release_word_bytes_max));
+      invalid_release(fmt::format("one of the {} is not usable", of),
+                      fmt::format("each has at most {} bytes (release_word_bytes_max), and no NUL",
+                                  release_word_bytes_max));
 }
 
 bool is_variable_name(std::string_view name) {
@@ -59,20 +55,20 @@ void check_environment(const std::vector<std::string>& environment) {
     const auto equals = each.find('=');
     const auto name = each.substr(0, equals);
     if (equals == std::string::npos || !is_variable_name(name))
-      invalid(fmt::format("'{}' is no variable", wire::escape_line(name)),
-              "a variable is NAME=value, and a name is [A-Za-z_][A-Za-z0-9_]*");
+      invalid_release(fmt::format("'{}' is no variable", wire::escape_line(name)),
+                      "a variable is NAME=value, and a name is [A-Za-z_][A-Za-z0-9_]*");
     if (!names.insert(name).second || name.starts_with("BULKHEAD_"))
-      invalid(fmt::format("the variable {} is taken", name),
-              "it is given twice, or is one that the broker sets");
+      invalid_release(fmt::format("the variable {} is taken", name),
+                      "it is given twice, or is one that the broker sets");
   }
 }
 
 /// The hello of a plugin that was asked as `wanted` has said otherwise.
 [[noreturn]] void not_as_said(const char* what, const std::string& said,
                               const std::string& wanted) {
-  refuse(error_kind::start_failed, fmt::format("the plugin says another {}", what),
-         fmt::format("it introduces itself as {}, not {}", said, wanted),
-         "register it as what it is   |   correct the plugin");
+  refuse_with(error_kind::start_failed, fmt::format("the plugin says another {}", what),
+              fmt::format("it introduces itself as {}, not {}", said, wanted),
+              "register it as what it is   |   correct the plugin");
 }
 
 }  // namespace
@@ -80,19 +76,19 @@ void check_environment(const std::vector<std::string>& environment) {
 void check_release_spec(release_spec& spec) {
   const auto name = wire::escape_line(spec.name);
   if (auto problem = check_plugin_name(spec.name); !problem.empty())
-    invalid(fmt::format("'{}' is no plugin name", name), std::move(problem));
+    invalid_release(fmt::format("'{}' is no plugin name", name), std::move(problem));
   if (!spec.kind.empty() && !trust::is_plugin_kind(spec.kind))
-    invalid(fmt::format("'{}' is no kind of plugin", wire::escape_line(spec.kind)),
-            "it is secrets, auth, database or generic");
+    invalid_release(fmt::format("'{}' is no kind of plugin", wire::escape_line(spec.kind)),
+                    "it is secrets, auth, database or generic");
   if (!spec.version.empty() && !trust::parse_version(spec.version))
-    invalid(fmt::format("'{}' is no version", wire::escape_line(spec.version)),
-            "a version is a semantic version, as in 1.4.2");
+    invalid_release(fmt::format("'{}' is no version", wire::escape_line(spec.version)),
+                    "a version is a semantic version, as in 1.4.2");
   if (spec.command.empty()) spec.command = spec.name;
   if (!spec.sha256.empty()) {
     const auto digest = sha256_from_hex(spec.sha256);
     if (!digest)
-      invalid(fmt::format("'{}' is no SHA-256", wire::escape_line(spec.sha256)),
-              "it is 64 hexadecimal digits", fmt::format("sha256sum {}", spec.command));
+      invalid_release(fmt::format("'{}' is no SHA-256", wire::escape_line(spec.sha256)),
+                      "it is 64 hexadecimal digits", fmt::format("sha256sum {}", spec.command));
     spec.sha256 = to_hex(*digest);
   }
   check_words(spec.arguments, "arguments");
@@ -111,8 +107,8 @@ kj::Promise<release_info> registrar::run(release_spec spec) {
     check_release_spec(spec);
     const auto most = services_.limits.registrations_at_once_max;
     if (under_way_ >= most)
-      refuse(error_kind::overloaded, "too many registrations are under way",
-             fmt::format("{}, the limit registrations_at_once_max", most), "try again");
+      refuse_with(error_kind::overloaded, "too many registrations are under way",
+                  fmt::format("{}, the limit registrations_at_once_max", most), "try again");
     ++under_way_;
     auto job = std::make_shared<work>();
     job->what.spec = std::move(spec);
@@ -145,7 +141,7 @@ kj::Promise<void> registrar::read(std::shared_ptr<work> job) {
       })
       .then([job](companion_files&& found) {
         if (!found.problem.empty())
-          invalid("the manifest beside the file cannot be used", found.problem);
+          invalid_release("the manifest beside the file cannot be used", found.problem);
         auto& what = job->what;
         what.spec.sha256 = to_hex(job->program->digest());
         what.size_bytes = job->program->size();
@@ -174,10 +170,10 @@ void registrar::judge(const work& job) const {
   const auto verdict = services_.trust->judge(candidate_of(what));
   if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
   if (what.spec.kind.empty() && services_.trust->signature_required({}))
-    refuse(error_kind::permission_denied, fmt::format("'{}' may not run", what.spec.name),
-           "it is unsigned, and some kinds of plugins need a signature: it would have to be "
-           "started to learn its kind",
-           fmt::format("say the kind, as in generic/{}   |   sign it", what.spec.name));
+    refuse_with(error_kind::permission_denied, fmt::format("'{}' may not run", what.spec.name),
+                "it is unsigned, and some kinds of plugins need a signature: it would have to be "
+                "started to learn its kind",
+                fmt::format("say the kind, as in generic/{}   |   sign it", what.spec.name));
 }
 
 kj::Promise<void> registrar::ask_who_it_is(std::shared_ptr<work> job) {
@@ -194,7 +190,8 @@ void registrar::adopt_hello(work& job) const {
   if (!spec.version.empty() && spec.version != job.face->version)
     not_as_said("version", job.face->version, spec.version);
   if (!trust::is_plugin_kind(kind))
-    refuse(error_kind::start_failed, "the plugin says a kind that this broker does not know", kind);
+    refuse_with(error_kind::start_failed, "the plugin says a kind that this broker does not know",
+                kind);
   if (!spec.kind.empty() && spec.kind != kind) not_as_said("kind", kind, spec.kind);
   spec.kind = kind;
   spec.version = job.face->version;

@@ -186,6 +186,9 @@ class test_broker {
            }});
   }
 
+  /// Files are read anew from now on, as after a start of the broker.
+  void forget_images() { *vault_ = std::make_unique<image_vault>(); }
+
   /// From now on its starts fail for good.
   void forget(const std::string& file) { programs_.erase(file); }
 
@@ -303,13 +306,15 @@ class test_broker {
   /// Reads files on the loop.
   class test_images final : public hosted<image_actor::base> {
    public:
-    test_images(caf::actor_config& config, reactor& loop) : hosted(config, loop) {}
+    test_images(caf::actor_config& config, reactor& loop,
+                std::shared_ptr<std::unique_ptr<image_vault>> vault)
+        : hosted(config, loop), vault_(std::move(vault)) {}
     ~test_images() noexcept override = default;
     image_actor::behavior_type make_behavior() override {
       return {[this](const image_request& order) {
         image_answer answer;
         try {
-          answer.made = vault_.get(order.source, order.expected);
+          answer.made = (*vault_)->get(order.source, order.expected);
         } catch (const image_error& problem) {
           answer.failure = std::make_shared<image_error>(problem);
         }
@@ -318,7 +323,7 @@ class test_broker {
     }
 
    private:
-    image_vault vault_;
+    std::shared_ptr<std::unique_ptr<image_vault>> vault_;
   };
 
   struct parts {
@@ -345,14 +350,14 @@ class test_broker {
                    return caf::actor_cast<caf::actor>(services.spawner);
                  }}},
                owner.groups_),
-          core(know(), *caf::actor_cast<asker*>(asking), tree.mounts()) {
+          core(know(owner), *caf::actor_cast<asker*>(asking), tree.mounts()) {
       facts.clients = [] { return 1U; };
       facts.tree = [this] { return tree.describe(core); };
       session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
     }
-    broker_services& know() {
+    broker_services& know(test_broker& owner) {
       services.config.allow_unregistered = true;
-      services.images = loop.system().spawn<test_images>(loop);
+      services.images = loop.system().spawn<test_images>(loop, owner.vault_);
       services.trust = &trust;
       services.catalog = &catalog;
       return services;
@@ -425,6 +430,8 @@ class test_broker {
   std::vector<std::weak_ptr<fake_process>> all_processes_;
   std::map<std::string, int> starts_;
   pid_t last_pid_ = 1000;
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_ =
+      std::make_shared<std::unique_ptr<image_vault>>(std::make_unique<image_vault>());
   std::unique_ptr<parts> parts_;
 };
 
