@@ -42,9 +42,10 @@ kj::Promise<std::vector<std::string>> broker_core::untrust(std::string id, bool 
       .then([this] { return query_all(); })
       .then([this, revoke](std::vector<mount_snapshot>&& all) -> kj::Promise<paths> {
         paths affected;
-        for (const auto& each : all)
-          if (each.status.pid != 0 && runs_untrusted(each.status.path))
-            affected.push_back(each.status.path);
+        for (const auto& each : all) {
+          const bool runs = each.status.pid != 0 || each.status.state == mount_state::starting;
+          if (runs && runs_untrusted(each.status.path)) affected.push_back(each.status.path);
+        }
         if (!revoke) return kj::mv(affected);
         auto stopped = kj::Vector<kj::Promise<void>>();
         for (const auto& path : affected) stopped.add(condemn(path));

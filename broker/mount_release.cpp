@@ -3,26 +3,43 @@
 // The mount's actor, fourth part: the release that the mount keeps to.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
 
 namespace bulkhead {
+namespace {
+
+/// Resolves when the record says it. When that fails the entry is as before, so that the next start
+/// tries again.
+kj::Promise<void> keep_to_release(broker_services& services, mount_entry& entry,
+                                  const release& of) {
+  if (entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind)
+    return kj::READY_NOW;
+  const auto version = std::exchange(entry.version_running, of.spec.version);
+  const auto kind = std::exchange(entry.spec.kind, of.spec.kind);
+  return services.save_entry(entry, entry.generations_reserved)
+      .catch_([&entry, version, kind](kj::Exception&& problem) {
+        entry.version_running = version;
+        entry.spec.kind = kind;
+        kj::throwFatalException(kj::mv(problem));
+      });
+}
+
+}  // namespace
 
 /// The steps before a start. Before anything of another release runs, the record says that the
 /// mount runs it: a broker that dies meanwhile goes on with it.
 std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
     const release_choice& choice) {
   if (!choice.prepare || choice.of == nullptr) return choice.prepare;
-  return [this, entry = entry_, choice]() -> kj::Promise<process_spec> {
-    return choice.prepare().then(
-        [this, entry, of = choice.of](process_spec&& program) -> kj::Promise<process_spec> {
-          if (entry->version_running == of->spec.version && entry->spec.kind == of->spec.kind)
-            return kj::mv(program);
-          entry->version_running = of->spec.version;
-          entry->spec.kind = of->spec.kind;
-          return services_.save_entry(*entry, entry->generations_reserved)
-              .then([program = kj::mv(program)]() mutable { return kj::mv(program); });
-        });
+  // The instance that does this may outlive this actor by a moment.
+  return [&services = services_, entry = entry_, choice]() -> kj::Promise<process_spec> {
+    return choice.prepare().then([&services, entry, of = choice.of](process_spec&& program) {
+      return keep_to_release(services, *entry, *of)
+          .then([entry, program = kj::mv(program)]() mutable { return kj::mv(program); });
+    });
   };
 }
 

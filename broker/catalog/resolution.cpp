@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "broker/trust/manifest.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -19,10 +20,14 @@ resolution refused(outcome how, std::string what, std::string why, std::string r
 
 std::vector<const line_entry*> lines_of(const plugin_lines& lines, const release_wish& wish) {
   std::vector<const line_entry*> result;
-  for (const auto& line : lines)
-    if (line.first.second == wish.name && (wish.kind.empty() || line.first.first == wish.kind) &&
-        !line.second.empty())
-      result.push_back(&line);
+  const auto look = [&](std::string_view kind) {
+    const auto line = lines.find({std::string(kind), wish.name});
+    if (line != lines.end() && !line->second.empty()) result.push_back(&*line);
+  };
+  if (!wish.kind.empty())
+    look(wish.kind);
+  else
+    for (const auto kind : trust::plugin_kinds()) look(kind);
   return result;
 }
 
