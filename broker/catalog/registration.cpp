@@ -167,13 +167,13 @@ void registrar::adopt_manifest(work& job) const {
 
 void registrar::judge(const work& job) const {
   const auto& what = job.what;
-  const auto verdict = services_.trust->judge(candidate_of(what));
-  if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
-  if (what.spec.kind.empty() && services_.trust->signature_required({}))
+  if (what.spec.kind.empty() && what.manifest.empty() && services_.trust->signature_required({}))
     refuse_with(error_kind::permission_denied, fmt::format("'{}' may not run", what.spec.name),
                 "it is unsigned, and some kinds of plugins need a signature: it would have to be "
                 "started to learn its kind",
                 fmt::format("say the kind, as in generic/{}   |   sign it", what.spec.name));
+  const auto verdict = services_.trust->judge(candidate_of(what));
+  if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
 }
 
 kj::Promise<void> registrar::ask_who_it_is(std::shared_ptr<work> job) {

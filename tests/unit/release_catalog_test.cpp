@@ -249,7 +249,7 @@ TEST_CASE_METHOD(catalog_fixture, "what is used or pinned is not deregistered") 
   tb.wait(tb.catalog().remove(fresh));  // nobody would take it any more
   tb.wait(tb.catalog().unpin({}, "subject"));
   tb.wait(tb.catalog().unpin({}, "subject"));  // once more is no error
-  tb.wait(tb.core().unmount("m"));
+  tb.finish(tb.core().unmount("m"));
   tb.wait(tb.catalog().remove(old));
   CHECK(tb.catalog().size() == 0);
   CHECK(failure_of(tb.catalog().remove(old)).kind() == error_kind::not_found);
@@ -321,7 +321,7 @@ TEST_CASE_METHOD(trust_fixture,
   CHECK(enter_signed("1.2.0").signed_by == std::vector<std::string>{ci.id()});
   tb.crash(subject_file("1.0.0"));
   CHECK(status().state == mount_state::quarantined);
-  tb.wait(tb.core().reset("m").ignoreResult());
+  tb.finish(tb.core().reset("m").ignoreResult());
   CHECK(running() == "1.2.0");
 }
 
@@ -387,7 +387,7 @@ TEST_CASE_METHOD(trust_fixture, "time and the floor are judged at each start, no
   tb.crash(subject_file("1.0.0"));
   CHECK(status().state == mount_state::quarantined);
   tb.unix_ms -= 3'600'001;
-  tb.wait(tb.core().reset("m").ignoreResult());
+  tb.finish(tb.core().reset("m").ignoreResult());
   CHECK(status().state == mount_state::ready);
   mount([](mount_spec& spec) { spec.plugin = "subject"; }, "n");
   CHECK(tb.trust().report().floors.at(0).security_version == 2);

@@ -16,7 +16,7 @@ std::vector<command_spec> mount_commands() {
       {command_id::mount,
        "mount",
        "Mounts",
-       {{"PATH"}, {"PLUGIN"}},
+       {{"PATH"}, {"PLUGIN", false, false, word_kind::plugin}},
        mount_flags(),
        "Mount a plugin at a path and start it",
        "PLUGIN is [KIND/]NAME[@VERSION], of the catalog (`plugin list`); in development mode also\n"

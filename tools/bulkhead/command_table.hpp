@@ -21,6 +21,9 @@ enum class word_kind {
   method,       // of the target before it
   method_args,  // fields of the method before it
   signal,
+  plugin,   // of the catalog
+  release,  // one version of it
+  kind,     // of plugins
 };
 
 struct argument_spec {

@@ -4,7 +4,7 @@
 namespace bulkhead::cli {
 
 std::vector<command_spec> plugin_commands() {
-  const argument_spec release{"[KIND/]NAME@V"};
+  const argument_spec release{"[KIND/]NAME@V", false, false, word_kind::release};
   return {
       {command_id::plugin_register,
        "plugin register",
@@ -23,7 +23,7 @@ std::vector<command_spec> plugin_commands() {
       {command_id::plugin_list,
        "plugin list",
        "Plugins",
-       {{"[KIND/][NAME]", true}},
+       {{"[KIND/][NAME]", true, false, word_kind::plugin}},
        {},
        "List the releases of the catalog",
        "",
@@ -31,7 +31,7 @@ std::vector<command_spec> plugin_commands() {
       {command_id::plugin_info,
        "plugin info",
        "Plugins",
-       {{"[KIND/]NAME[@V]"}},
+       {{"[KIND/]NAME[@V]", false, false, word_kind::release}},
        {},
        "Show one release",
        "Without a version, the one that a mount without a version takes.\n",
@@ -55,7 +55,7 @@ std::vector<command_spec> plugin_commands() {
       {command_id::plugin_unpin,
        "plugin unpin",
        "Plugins",
-       {{"[KIND/]NAME"}},
+       {{"[KIND/]NAME", false, false, word_kind::plugin}},
        {},
        "Take the pin away",
        "",
@@ -97,7 +97,7 @@ std::vector<command_spec> trust_store_commands() {
       {command_id::key_policy,
        "key policy",
        "Trust",
-       {{"KIND"}, {"POLICY"}},
+       {{"KIND", false, false, word_kind::kind}, {"POLICY"}},
        {},
        "Say whether plugins of a kind need a signature",
        "POLICY is required, optional, or automatic: required as soon as any key is trusted.\n"
