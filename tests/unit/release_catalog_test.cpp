@@ -156,6 +156,7 @@ TEST_CASE_METHOD(catalog_fixture, "a plugin that never says hello holds up nobod
   release_spec mute;
   mute.name = "mute";
   auto waiting = tb.core().register_release(mute).eagerlyEvaluate(nullptr);
+  while (tb.starts("mute") == 0) tb.settle();  // its files are read by a thread
   CHECK(enter("1.0.0").version == "1.0.0");
   CHECK(mount_subject().status.state == mount_state::ready);
   CHECK_FALSE(waiting.poll(tb.wait_scope()));
