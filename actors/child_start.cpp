@@ -17,7 +17,7 @@
 
 // glibc's clone by its other name: ThreadSanitizer puts a function in the place of `clone` that
 // takes the child for a copy of the process, and then keeps the parent's books for both.
-// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" int __clone(int (*run)(void*), void* stack_top, int flags, void* argument, ...) noexcept;
 
 namespace bulkhead {

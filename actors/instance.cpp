@@ -80,6 +80,11 @@ instance_actor::behavior_type instance::make_behavior() {
       [this](const instance_hung& order) {
         if (phase_ == phase::ready) begin_end(end_cause::unresponsive, order.why);
       },
+      [this](const instance_rules& rules) {
+        settings_.limits.ping_every = rules.ping_every;
+        settings_.limits.ping_wait = rules.ping_wait;
+        begin_health_checks();
+      },
       [this](const instance_signal& order) -> caf::result<bool> {
         return process_ != nullptr && process_->signal(order.number);
       },
@@ -205,9 +210,17 @@ kj::Promise<void> instance::introduce() {
             ready_at_ = std::chrono::steady_clock::now();
             this->send(parent_, instance_ready{settings_.generation,
                                                static_cast<std::uint32_t>(process_->pid())});
-            if (settings_.limits.ping_every.count() > 0) run(watch_health());
+            begin_health_checks();
           },
           [this](kj::Exception&& error) { start_failed(error); });
+}
+
+/// In place of those under way, if there are any.
+void instance::begin_health_checks() {
+  health_ = nullptr;
+  if (phase_ != phase::ready || settings_.limits.ping_every.count() == 0) return;
+  health_ = watch_health().eagerlyEvaluate(
+      [this](kj::Exception&& problem) { on_task_failed(kj::mv(problem)); });
 }
 
 kj::Promise<void> instance::watch_health() {
@@ -467,6 +480,7 @@ void instance::on_task_failed(kj::Exception&& error) {
 }
 
 void instance::on_loop_exit() {
+  health_ = nullptr;
   plugin_ = nullptr;
   link_ = nullptr;
   stdout_ = nullptr;

@@ -123,6 +123,7 @@ class instance final : public hosted<instance_actor::base> {
   void open_link(unique_fd link);
   kj::Promise<void> introduce();
   kj::Promise<void> hello();
+  void begin_health_checks();
   kj::Promise<void> watch_health();
   kj::Promise<void> ping();
   void start_failed(const kj::Exception& error);
@@ -163,6 +164,7 @@ class instance final : public hosted<instance_actor::base> {
   kj::Own<pipe_reader> stderr_;
   kj::Own<wire::connection> link_;
   kj::Maybe<schema::Plugin::Client> plugin_;
+  kj::Promise<void> health_ = nullptr;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<kj::Exception>>> closing_;
 };
 

@@ -46,6 +46,7 @@ struct image_request;
 
 struct mount_await_start;
 struct mount_breaker;
+struct mount_changed;
 struct mount_check;
 struct mount_condemn;
 struct mount_drained;
@@ -85,6 +86,8 @@ using instance_actor = caf::typed_actor<
     caf::reacts_to<instance_stop>,
     // Kills the process, which hangs. Answered by instance_ended to the parent.
     caf::reacts_to<instance_hung>,
+    // Other rules for its health check, from now on.
+    caf::reacts_to<instance_rules>,
     // Sends a signal to the process; false when none runs.
     caf::replies_to<instance_signal>::with<bool>,
     // Figures of this moment.
@@ -151,6 +154,8 @@ using mount_actor = instance_parent::extend<
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.
     caf::replies_to<mount_reload>::with<reload_result>,
+    // Its rules or its path have changed: it goes by them from now on.
+    caf::reacts_to<mount_changed>,
     // The state of this moment.
     caf::replies_to<mount_query>::with<mount_snapshot>,
     // Sends a signal to the process.
@@ -196,6 +201,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_hung)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_rules)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_signal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
@@ -225,6 +231,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_condemn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_halt)

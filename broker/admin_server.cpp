@@ -55,10 +55,11 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   if (from.last_crash) write_crash(*from.last_crash, to.initLastCrash());
   to.setDescription(spec.description.c_str());
   to.setRestart(static_cast<schema::RestartType>(spec.restart));
-  auto options = to.initOptions(static_cast<unsigned>(spec.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(spec.options[i].name.c_str());
-    options[i].setValue(spec.options[i].value.c_str());
+  write_options(spec.options, to.initOptions(static_cast<unsigned>(spec.options.size())));
+  if (from.options_running) {
+    const auto& running = *from.options_running;
+    to.setOptionsPending(true);
+    write_options(running, to.initOptionsRunning(static_cast<unsigned>(running.size())));
   }
   write_supervision(spec.supervision, to.initSupervision());
   write_life(spec.life, to.initLife());
@@ -108,6 +109,21 @@ class admin_server final : public schema::Admin::Server {
 
   kj::Promise<void> unmount(UnmountContext context) override {
     return core_.unmount(text(context.getParams().getPath()));
+  }
+
+  kj::Promise<void> tune(TuneContext context) override {
+    return core_.tune(read_tune(context.getParams().getRequest()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> move(MoveContext context) override {
+    const auto params = context.getParams();
+    return core_.move(text(params.getFrom()), text(params.getTo()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
   }
 
   kj::Promise<void> mounts(MountsContext context) override {

@@ -154,6 +154,18 @@ void broker::unmount(const std::string& path) {
   thread_->wait<void>([&](broker_thread::parts& with) { return with.core.unmount(path); });
 }
 
+mount_status broker::tune(tune_request what) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.tune(what); })
+      .status;
+}
+
+mount_status broker::move(const std::string& from, const std::string& to) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.move(from, to); })
+      .status;
+}
+
 std::vector<mount_status> broker::mounts() const {
   std::vector<mount_status> result;
   for (auto& each : thread_->wait<std::vector<mount_snapshot>>(
@@ -269,10 +281,14 @@ void broker::set_trust_policy(const std::string& kind, signature_rule policy) {
   });
 }
 
-subscription broker::observe(std::function<void(const broker_event&)> observer) const {
+subscription broker::observe(std::function<void(const broker_event&)> observer,
+                             observe_from from) const {
   auto gate = std::make_shared<observer_gate>(std::move(observer));
   const auto id =
       thread_->wait<std::uint64_t>([&](broker_thread::parts& with) -> kj::Promise<std::uint64_t> {
+        if (from == observe_from::start) {
+          for (const auto& event : with.events.after(0, events_kept)) gate->tell(event);
+        }
         return with.events.observe([gate](const broker_event& event) { gate->tell(event); });
       });
   return {thread_, id, std::move(gate)};

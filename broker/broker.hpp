@@ -25,6 +25,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ std::string to_string(mount_state state);
 struct option {
   std::string name;
   std::string value;
+
+  bool operator==(const option&) const = default;
 };
 
 /// How a mount is supervised; the defaults are the broker's.
@@ -114,6 +117,19 @@ struct mount_spec {
   std::string version{};  // of the release to run; empty: the pinned one, else the highest
   std::string kind{};     // "secrets", "auth", "database", "generic"; empty: the only one that has
                           // the plugin
+};
+
+/// A change of a mount's rules: what is not set stays. Options are set one by one.
+struct tune_request {
+  std::string path;
+  std::vector<option> options{};
+  std::vector<std::string> unset_options{};  // these are set no more
+  std::optional<std::string> description{};
+  std::optional<restart_rule> restart{};
+  std::optional<restart_limits> supervision{};
+  std::optional<life_rules> life{};
+  std::optional<call_rules> calls{};
+  bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 
 struct mount_status {
@@ -256,6 +272,10 @@ class client {
 
 class observer_gate;
 
+/// Which events an observer gets. `start`: all that are kept (`events_kept`), from the broker's
+/// start.
+enum class observe_from : std::uint8_t { now, start };
+
 /// Ends the delivery of events when destroyed. The destructor waits for a callback that is under
 /// way; destroyed by that callback itself it does not, and the callback is the last. After it the
 /// callback may lose what it refers to.
@@ -297,6 +317,13 @@ class broker {
   mount_status mount(mount_spec spec);
   /// Removes a mount and its data. After it no call succeeds on anything that came from the mount.
   void unmount(const std::string& path);
+  /// Changes the rules of a mount, all or nothing. What concerns calls, supervision and life counts
+  /// at once, options from the next instance on. With `reload` that one is started now, and when it
+  /// does not come up nothing has changed.
+  mount_status tune(tune_request what);
+  /// Gives a mount another path. Its data, its instance and the calls in flight stay; requests by
+  /// the old path find nothing from then on.
+  mount_status move(const std::string& from, const std::string& to);
   std::vector<mount_status> mounts() const;
   mount_status status(const std::string& path) const;
   /// Stops the instance in good order and starts another; cuts a backoff short. Throws `error`
@@ -336,9 +363,10 @@ class broker {
 
   client connect() const;
 
-  /// Calls `observer` on the broker's thread for each event from now on; it must not block and not
-  /// call the broker.
-  [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer) const;
+  /// Calls `observer` on the broker's thread for each event from now on, or first for those that
+  /// the broker still keeps; it must not block and not call the broker.
+  [[nodiscard]] subscription observe(std::function<void(const broker_event&)> observer,
+                                     observe_from from = observe_from::now) const;
 
  private:
   std::shared_ptr<broker_thread> thread_;

@@ -10,6 +10,8 @@
 
 namespace bulkhead {
 
+broker_core::~broker_core() noexcept(false) = default;
+
 /// What mounts run, and what they would with their next start.
 release_catalog::usage broker_core::release_usage() {
   release_catalog::usage users;

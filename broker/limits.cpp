@@ -9,6 +9,7 @@
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/option_rules.hpp"
 #include "broker/router.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
@@ -31,6 +32,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"mounts_max", limits.mounts_max, "mounts", "mount fails as overloaded"},
       {"mount_path_bytes_max", mount_path_bytes_max, "bytes", "mount fails as invalid_argument"},
       {"options_max", limits.options_max, "options per mount", "mount fails as invalid_argument"},
+      {"declared_options_max", declared_options_max, "options that a plugin declares",
+       "the start has failed"},
       {"option_bytes_max", limits.option_bytes_max, "bytes of name and value",
        "mount fails as invalid_argument"},
       {"description_bytes_max", limits.description_bytes_max, "bytes",
@@ -69,15 +72,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},
-      {"releases_max", limits.releases_max, "releases", "registering fails as overloaded"},
-      {"registrations_at_once_max", limits.registrations_at_once_max, "registrations under way",
-       "one more fails as overloaded"},
-      {"release_words_max", release_words_max, "arguments, and variables, of a release",
-       "registering fails as invalid_argument"},
-      {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
-       "registering fails as invalid_argument"},
-      {"trusted_keys_max", trust::trusted_keys_max, "keys",
-       "trusting one more fails as overloaded"},
       {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes",
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
@@ -85,6 +79,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };
+  add_catalog(lines, limits);
   for (const auto& each : wire::limit_table)
     lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;

@@ -7,6 +7,7 @@
 
 #include "broker/convert.hpp"
 #include "broker/host_server.hpp"
+#include "broker/option_rules.hpp"
 #include "broker/trust/semantic_version.hpp"
 
 namespace bulkhead {
@@ -53,7 +54,11 @@ std::string check_plugin_version(std::string_view version) {
 
 mount_bring_up::mount_bring_up(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation, bool beside)
-    : services_(services), entry_(std::move(entry)), generation_(generation), beside_(beside) {}
+    : options(entry->spec.options),
+      services_(services),
+      entry_(std::move(entry)),
+      generation_(generation),
+      beside_(beside) {}
 
 mount_bring_up::~mount_bring_up() noexcept(false) = default;
 
@@ -68,6 +73,10 @@ void check_introduction(schema::PluginInfo::Reader info, const broker_limits& li
            fmt::format("{} nodes, the limit is {} (schema_nodes_max)", info.getSchema().size(),
                        limits.schema_nodes_max));
   check_features(info.getFeatures(), limits);
+  if (info.getOptions().size() > declared_options_max)
+    refuse("declares too many options",
+           fmt::format("{}, the limit is {} (declared_options_max)", info.getOptions().size(),
+                       declared_options_max));
 }
 
 std::shared_ptr<plugin_face> make_face(schema::PluginInfo::Reader info) {
@@ -109,11 +118,7 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
   mount.setPath(entry_->spec.path.c_str());
   mount.setUuid(entry_->uuid.c_str());
   mount.setGeneration(generation_);
-  auto options = mount.initOptions(static_cast<unsigned>(entry_->spec.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(entry_->spec.options[i].name.c_str());
-    options[i].setValue(entry_->spec.options[i].value.c_str());
-  }
+  write_options(options, mount.initOptions(static_cast<unsigned>(options.size())));
   request.setHost(make_host(services_, entry_, generation_));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {

@@ -27,6 +27,8 @@ class mount_bring_up final : public bring_up {
   kj::Maybe<capnp::Capability::Client> backend;
   kj::Maybe<capnp::Capability::Client> typed;
   std::shared_ptr<plugin_face> face;
+  /// The mount's options as the plugin got them; those of a later tuning are others.
+  const std::vector<option> options;
   /// It was refused because another instance serves.
   bool refused_beside = false;
   /// What was started; it must introduce itself as that. Null: an unregistered file.

@@ -11,20 +11,18 @@
 namespace bulkhead {
 namespace {
 
-/// Resolves when the record says it. When that fails the entry is as before, so that the next start
-/// tries again.
-kj::Promise<void> keep_to_release(broker_services& services, mount_entry& entry,
-                                  const release& of) {
-  if (entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind)
-    return kj::READY_NOW;
-  const auto version = std::exchange(entry.version_running, of.spec.version);
-  const auto kind = std::exchange(entry.spec.kind, of.spec.kind);
-  return services.save_entry(entry, entry.generations_reserved)
-      .catch_([&entry, version, kind](kj::Exception&& problem) {
-        entry.version_running = version;
-        entry.spec.kind = kind;
-        kj::throwFatalException(kj::mv(problem));
-      });
+/// Resolves when the record says that the mount runs this release.
+kj::Promise<void> write_release(broker_services& services,
+                                const std::shared_ptr<mount_entry>& entry,
+                                const std::shared_ptr<const release>& of) {
+  return services.change_record(entry, [of](mount_record& record) {
+    record.version_running = of->spec.version;
+    record.spec.kind = of->spec.kind;
+  });
+}
+
+bool keeps_to(const mount_entry& entry, const release& of) {
+  return entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind;
 }
 
 }  // namespace
@@ -36,22 +34,25 @@ std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
   if (!choice.prepare || choice.of == nullptr) return choice.prepare;
   // The instance that does this may outlive this actor by a moment.
   return [&services = services_, entry = entry_, choice]() -> kj::Promise<process_spec> {
-    return choice.prepare().then([&services, entry, of = choice.of](process_spec&& program) {
-      return keep_to_release(services, *entry, *of)
-          .then([entry, program = kj::mv(program)]() mutable { return kj::mv(program); });
-    });
+    return choice.prepare().then(
+        [&services, entry, of = choice.of](process_spec&& program) -> kj::Promise<process_spec> {
+          if (keeps_to(*entry, *of)) return kj::mv(program);
+          return write_release(services, entry, of).then([program = kj::mv(program)]() mutable {
+            return kj::mv(program);
+          });
+        });
   };
 }
 
 /// Writes which release runs. It runs whether that can be written or not.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {
-  return services_.save_entry(*entry_, entry_->generations_reserved)
+  if (of == nullptr) return kj::READY_NOW;
+  return write_release(services_, entry_, of)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);
         services_.events.record(
             path, live_.generation, "not_stored",
-            fmt::format("that it runs {}: {}", of == nullptr ? "a file" : to_string(of->id()),
-                        why.what()));
+            fmt::format("that it runs {}: {}", to_string(of->id()), why.what()));
       });
 }
 

@@ -274,7 +274,9 @@ void mount_supervisor::retired(std::uint64_t generation) {
 void mount_supervisor::look_after_life() {
   const auto& life = entry_->spec.life;
   const auto generation = live_.generation;
-  if (life.calls_max > 0)
+  if (life.calls_max == 0)
+    entry_->slot->set_call_alarm(0, nullptr);
+  else
     entry_->slot->set_call_alarm(
         life.calls_max, [weak = caf::actor_cast<caf::actor_addr>(this->ctrl()), generation] {
           if (auto mount = caf::actor_cast<caf::actor>(weak))

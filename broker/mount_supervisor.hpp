@@ -154,8 +154,10 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void look_again(kj::Duration delay);
 
   // -- requests
+  void changed();
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
+  caf::result<mount_snapshot> reset();
   caf::result<mount_snapshot> halt();
   caf::result<mount_snapshot> condemn(const std::string& reason);
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
@@ -184,6 +186,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool finishing_ = false;     // the core has finished; old instances may still live
   std::string stop_reason_;
   std::vector<snapshot_promise> stop_waiters_;
+  action::report shown_;  // what the slot was last told of
   bool reserving_ = false;
   bool permanent_failure_ = false;  // the last end: starting again cannot help
 };

@@ -258,6 +258,7 @@ class bad_plugin final : public schema::Plugin::Server {
     info.setProtocol(how_.is("lies-about-protocol") ? 900 : 1);
     info.setName(how_.is("bad-name") ? "../\x1b[31mEvil Name" : how_.name.c_str());
     info.setVersion(how_.version.c_str());
+    declare_options(info);
     auto paths = info.initPaths(1);
     paths[0].setPattern("{path*}");
     paths[0].setSummary("Misbehaves, or echoes.");
@@ -298,6 +299,16 @@ class bad_plugin final : public schema::Plugin::Server {
   }
 
  private:
+  static void declare_options(schema::PluginInfo::Builder info) {
+    auto options = info.initOptions(3);
+    options[0].setName("mode");
+    options[0].setSummary("How to misbehave.");
+    options[1].setName("ms");
+    options[1].setType(schema::FieldType::INT);
+    options[2].setName("bytes");
+    options[2].setType(schema::FieldType::INT);
+  }
+
   void read_options(capnp::List<schema::Option>::Reader from) {
     for (auto option : from) {
       std::string name = option.getName();

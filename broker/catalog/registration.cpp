@@ -9,17 +9,17 @@
 
 #include "broker/catalog/companion_reader.hpp"
 #include "broker/catalog/hello_probe.hpp"
-#include "broker/catalog/refuse.hpp"
 #include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_bring_up.hpp"
+#include "broker/refusal.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
 namespace {
 
 [[noreturn]] void invalid_release(std::string what, std::string why, std::string remedy = {}) {
-  refuse_with(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
+  refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
 }
 
 bool holds_nul(const std::string& text) {
@@ -66,9 +66,9 @@ void check_environment(const std::vector<std::string>& environment) {
 /// The hello of a plugin that was asked as `wanted` has said otherwise.
 [[noreturn]] void not_as_said(const char* what, const std::string& said,
                               const std::string& wanted) {
-  refuse_with(error_kind::start_failed, fmt::format("the plugin says another {}", what),
-              fmt::format("it introduces itself as {}, not {}", said, wanted),
-              "register it as what it is   |   correct the plugin");
+  refuse(error_kind::start_failed, fmt::format("the plugin says another {}", what),
+         fmt::format("it introduces itself as {}, not {}", said, wanted),
+         "register it as what it is   |   correct the plugin");
 }
 
 }  // namespace
@@ -107,8 +107,8 @@ kj::Promise<release_info> registrar::run(release_spec spec) {
     check_release_spec(spec);
     const auto most = services_.limits.registrations_at_once_max;
     if (under_way_ >= most)
-      refuse_with(error_kind::overloaded, "too many registrations are under way",
-                  fmt::format("{}, the limit registrations_at_once_max", most), "try again");
+      refuse(error_kind::overloaded, "too many registrations are under way",
+             fmt::format("{}, the limit registrations_at_once_max", most), "try again");
     ++under_way_;
     auto job = std::make_shared<work>();
     job->what.spec = std::move(spec);
@@ -168,10 +168,10 @@ void registrar::adopt_manifest(work& job) const {
 void registrar::judge(const work& job) const {
   const auto& what = job.what;
   if (what.spec.kind.empty() && what.manifest.empty() && services_.trust->signature_required({}))
-    refuse_with(error_kind::permission_denied, fmt::format("'{}' may not run", what.spec.name),
-                "it is unsigned, and some kinds of plugins need a signature: it would have to be "
-                "started to learn its kind",
-                fmt::format("say the kind, as in generic/{}   |   sign it", what.spec.name));
+    refuse(error_kind::permission_denied, fmt::format("'{}' may not run", what.spec.name),
+           "it is unsigned, and some kinds of plugins need a signature: it would have to be "
+           "started to learn its kind",
+           fmt::format("say the kind, as in generic/{}   |   sign it", what.spec.name));
   const auto verdict = services_.trust->judge(candidate_of(what));
   if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
 }
@@ -190,8 +190,7 @@ void registrar::adopt_hello(work& job) const {
   if (!spec.version.empty() && spec.version != job.face->version)
     not_as_said("version", job.face->version, spec.version);
   if (!trust::is_plugin_kind(kind))
-    refuse_with(error_kind::start_failed, "the plugin says a kind that this broker does not know",
-                kind);
+    refuse(error_kind::start_failed, "the plugin says a kind that this broker does not know", kind);
   if (!spec.kind.empty() && spec.kind != kind) not_as_said("kind", kind, spec.kind);
   spec.kind = kind;
   spec.version = job.face->version;

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "broker/catalog/refuse.hpp"
+#include "broker/refusal.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -130,9 +130,9 @@ kj::Promise<release_info> release_catalog::add(release what, std::size_t release
   return kj::evalNow([&]() -> kj::Promise<release_info> {
     const auto id = what.id();
     if (find(id) == nullptr && size() >= releases_max)
-      refuse_with(error_kind::overloaded, "no further release can be registered",
-                  fmt::format("there are {}, the limit releases_max", releases_max),
-                  "deregister what nobody uses: bulkhead plugin list");
+      refuse(error_kind::overloaded, "no further release can be registered",
+             fmt::format("there are {}, the limit releases_max", releases_max),
+             "deregister what nobody uses: bulkhead plugin list");
     txn_request request;
     request.compares.push_back(txn_compare::absent(release_key(id)));
     request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
@@ -164,7 +164,7 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
   }
   const bool stripped = known && !known->signatures.empty() && what.signatures.empty();
   if (!known || !same_release(*known, vouched_anew) || stripped)
-    refuse_with(
+    refuse(
         error_kind::already_exists, fmt::format("{} is registered", to_string(id)),
         !known     ? "its record cannot be read"
         : stripped ? "the registered one is signed, and this one is not"
@@ -182,8 +182,8 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
   return store_.txn(std::move(request))
       .then([this, id, what = std::move(what)](txn_result&& result) mutable {
         if (!result.succeeded)
-          refuse_with(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)),
-                      {}, "register it again");
+          refuse(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)), {},
+                 "register it again");
         put(std::move(what));
         trust_.forget(id);
         events_.record({}, 0, "signatures_replaced", to_string(id));
@@ -203,9 +203,9 @@ release_id release_catalog::require_id(release_id id) const {
   const bool there = line != lines_.end() && (line->second.find(id.version) != nullptr ||
                                               line->second.damaged.contains(id.version));
   if (!there)
-    refuse_with(error_kind::not_found,
-                fmt::format("there is no release {}", wire::escape_line(to_string(id))), {},
-                "bulkhead plugin list");
+    refuse(error_kind::not_found,
+           fmt::format("there is no release {}", wire::escape_line(to_string(id))), {},
+           "bulkhead plugin list");
   return id;
 }
 
@@ -214,12 +214,12 @@ kj::Promise<void> release_catalog::remove(release_id asked) {
     const auto id = require_id(std::move(asked));
     auto& line = *line_of(id);
     if (line.pin == id.version)
-      refuse_with(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
-                  "every mount of the plugin takes it",
-                  fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
+      refuse(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
+             "every mount of the plugin takes it",
+             fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
     const auto users = usage_();
     if (const auto its = users.find(id); its != users.end() && !its->second.empty())
-      refuse_with(
+      refuse(
           error_kind::failed_precondition, fmt::format("{} is in use", to_string(id)),
           fmt::format("by {}, which run it or would with their next start", names_of(its->second)),
           "unmount them, or bring them to another version: pin one, and reload");
@@ -248,9 +248,9 @@ kj::Promise<void> release_catalog::erase(release_id id) {
           [this, id, put_back](txn_result&& result) {
             if (!result.succeeded) {
               put_back();
-              refuse_with(error_kind::failed_precondition,
-                          fmt::format("{} is pinned", to_string(id)), "it was pinned meanwhile",
-                          fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
+              refuse(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
+                     "it was pinned meanwhile",
+                     fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
             }
             trust_.forget(id);
             events_.record({}, 0, "deregistered", to_string(id));
@@ -269,8 +269,8 @@ kj::Promise<void> release_catalog::pin(release_id asked) {
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
     return store_.txn(std::move(request)).then([this, id](txn_result&& result) {
       if (!result.succeeded)
-        refuse_with(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
-                    "it was deregistered meanwhile");
+        refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
+               "it was deregistered meanwhile");
       lines_[{id.kind, id.name}].pin = id.version;
       events_.record({}, 0, "pinned", to_string(id));
     });

@@ -7,6 +7,7 @@
 #include "broker/convert.hpp"
 #include "broker/images/image_actor.hpp"
 #include "broker/mount_rules.hpp"
+#include "broker/option_rules.hpp"
 
 namespace bulkhead {
 namespace {
@@ -60,8 +61,12 @@ release_choice refused(const resolution& why) {
           }};
 }
 
-release_choice chosen(broker_services& services, std::shared_ptr<const release> of) {
-  auto steps = [&services, of] { return prepare(services, of); };
+release_choice chosen(broker_services& services, std::shared_ptr<const release> of,
+                      const mount_spec& spec) {
+  auto steps = [&services, of, options = spec.options] {
+    if (of->options_known) check_options(of->options(), options);
+    return prepare(services, of);
+  };
   return {std::move(of), std::move(steps)};
 }
 
@@ -96,9 +101,9 @@ release_choice choose_release(broker_services& services, const mount_entry& entr
   if (!anew && entry.ran_unregistered && services.config.allow_unregistered) return {};
   if (!anew && !entry.version_running.empty())
     if (auto same = services.catalog->find({spec.kind, spec.plugin, entry.version_running}))
-      return chosen(services, std::move(same));
+      return chosen(services, std::move(same), spec);
   const auto meant = services.catalog->resolve(wish_of(spec));
-  if (meant.found()) return chosen(services, meant.chosen);
+  if (meant.found()) return chosen(services, meant.chosen, spec);
   if (is_file(services, spec, meant)) return {};
   return refused(meant);
 }
@@ -122,6 +127,7 @@ void check_plugin(broker_services& services, mount_spec& spec) {
     return check_plugin_file(services.config.plugin_directory, spec.plugin);
   if (!meant.found()) kj::throwFatalException(resolution_exception(meant));
   spec.kind = meant.chosen->spec.kind;
+  if (meant.chosen->options_known) check_options(meant.chosen->options(), spec.options);
   // What it asks for has to be there even while a pin says otherwise.
   if (!spec.version.empty() &&
       services.catalog->find({spec.kind, spec.plugin, spec.version}) == nullptr)

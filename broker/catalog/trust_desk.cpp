@@ -8,8 +8,8 @@
 #include <charconv>
 #include <limits>
 
-#include "broker/catalog/refuse.hpp"
 #include "broker/catalog/trust_record.hpp"
+#include "broker/refusal.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -157,19 +157,19 @@ kj::Promise<trusted_key_info> trust_desk::trust_key(trusted_key_info info) {
     try {
       key = read_trusted_key(info);
     } catch (const trust::refusal& problem) {
-      refuse_with(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
+      refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
     }
     const auto id = trust::key_id(key.key.key);
     if (const auto known = state_.keys.find(id); known != state_.keys.end()) {
       if (known->second.revoked)
-        refuse_with(error_kind::failed_precondition,
-                    fmt::format("the key {} was revoked", shown(id, known->second.name)),
-                    wire::escape_line(known->second.reason), "sign with a new key, and trust that");
+        refuse(error_kind::failed_precondition,
+               fmt::format("the key {} was revoked", shown(id, known->second.name)),
+               wire::escape_line(known->second.reason), "sign with a new key, and trust that");
       key.added_unix_ms = known->second.added_unix_ms;
     } else if (state_.keys.size() >= trust::trusted_keys_max) {
-      refuse_with(error_kind::overloaded, "no further key can be trusted",
-                  fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
-                  "bulkhead key list");
+      refuse(error_kind::overloaded, "no further key can be trusted",
+             fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
+             "bulkhead key list");
     }
     txn_request request;
     request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
@@ -188,14 +188,13 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
   return kj::evalNow([&]() -> kj::Promise<void> {
     const auto known = state_.keys.find(id);
     if (known == state_.keys.end())
-      refuse_with(error_kind::not_found,
-                  fmt::format("no key '{}' is trusted", wire::escape_line(id)), {},
-                  "bulkhead key list");
+      refuse(error_kind::not_found, fmt::format("no key '{}' is trusted", wire::escape_line(id)),
+             {}, "bulkhead key list");
     auto key = known->second;
     if (key.revoked && !revoke)
-      refuse_with(error_kind::failed_precondition,
-                  fmt::format("the key {} was revoked", shown(id, key.name)),
-                  "a revocation is remembered, so that the key is never taken again");
+      refuse(error_kind::failed_precondition,
+             fmt::format("the key {} was revoked", shown(id, key.name)),
+             "a revocation is remembered, so that the key is never taken again");
     if (key.revoked) return kj::READY_NOW;
     txn_request request;
     std::vector<trust::floor_key> idle;
@@ -205,7 +204,7 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
       try {
         trust::check_trusted_key(key);
       } catch (const trust::refusal& problem) {
-        refuse_with(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
+        refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
       }
       request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
       // Floors that only revoked keys have left hold nobody any more. Those above what one
@@ -237,12 +236,12 @@ kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string r
 kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) {
   return kj::evalNow([&]() -> kj::Promise<void> {
     if (!trust::is_plugin_kind(kind))
-      refuse_with(error_kind::invalid_argument,
-                  fmt::format("'{}' is no kind of plugin", wire::escape_line(kind)),
-                  "it is secrets, auth, database or generic");
+      refuse(error_kind::invalid_argument,
+             fmt::format("'{}' is no kind of plugin", wire::escape_line(kind)),
+             "it is secrets, auth, database or generic");
     if (rule > signature_rule::optional)
-      refuse_with(error_kind::invalid_argument, "the policy is unknown",
-                  "it is automatic, required or optional");
+      refuse(error_kind::invalid_argument, "the policy is unknown",
+             "it is automatic, required or optional");
     const auto policy = policy_of(rule);
     txn_request request;
     request.then.push_back(

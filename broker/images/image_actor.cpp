@@ -72,17 +72,17 @@ class image_worker final : public image_actor::base {
     while (!idle_.empty() && !waiting_.empty()) {
       auto maker = std::move(idle_.back());
       idle_.pop_back();
-      auto [wanted, promise] = std::move(waiting_.front());
+      auto next = std::move(waiting_.front());
       waiting_.pop_front();
-      request(maker, caf::infinite, std::move(wanted))
+      request(maker, caf::infinite, std::move(next.request))
           .then(
-              [this, maker, promise](image_answer& answer) mutable {
+              [this, maker, promise = next.promise](image_answer& answer) mutable {
                 promise.deliver(std::move(answer));
                 idle_.push_back(maker);
                 hand_out();
               },
               // Its maker is gone, and with it, being linked, this actor.
-              [promise](const caf::error& /*why*/) mutable {
+              [promise = next.promise](const caf::error& /*why*/) mutable {
                 promise.deliver(defect("the thread that read it has ended"));
               });
     }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <system_error>
@@ -17,8 +18,6 @@
 namespace bulkhead {
 namespace {
 
-/// What is being walked, for the texts: each refusal of a directory on the way names that
-/// directory, each refusal of a command the whole path.
 [[noreturn]] void refuse(image_failure failure, const std::string& path, const std::string& why,
                          const std::string& remedy) {
   throw image_error{failure, fmt::format("{} cannot be used for plugins", path), why, remedy};
@@ -29,15 +28,15 @@ namespace {
          error_number == ENOSYS ? "run on Linux 5.6 or newer, with openat2 permitted" : "");
 }
 
-/// Opens one component beneath a directory. Negative: errno.
+/// Opens one component beneath a directory. Empty: errno says why not.
 unique_fd open_component(const unique_fd& directory, const std::string& name, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   long fd = -1;
-  do {  // EAGAIN: something was renamed above it while the kernel looked
+  do {
     fd = ::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof how);
-  } while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+  } while (fd < 0 && errno == EINTR);
   return unique_fd{static_cast<int>(fd)};
 }
 

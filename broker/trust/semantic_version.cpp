@@ -88,14 +88,14 @@ std::optional<semantic_version> parse_version(std::string_view text) {
 }
 
 std::weak_ordering compare(const semantic_version& a, const semantic_version& b) {
-  if (const auto order = a.major_number <=> b.major_number; order != 0) return order;
-  if (const auto order = a.minor_number <=> b.minor_number; order != 0) return order;
-  if (const auto order = a.patch_number <=> b.patch_number; order != 0) return order;
+  if (const auto order = a.major_number <=> b.major_number; std::is_neq(order)) return order;
+  if (const auto order = a.minor_number <=> b.minor_number; std::is_neq(order)) return order;
+  if (const auto order = a.patch_number <=> b.patch_number; std::is_neq(order)) return order;
   if (a.stable() || b.stable()) return a.stable() <=> b.stable();
   const std::size_t common = std::min(a.prerelease.size(), b.prerelease.size());
   for (std::size_t i = 0; i < common; ++i) {
     const auto order = compare_parts(a.prerelease[i], b.prerelease[i]);
-    if (order != 0) return order;
+    if (std::is_neq(order)) return order;
   }
   return a.prerelease.size() <=> b.prerelease.size();
 }

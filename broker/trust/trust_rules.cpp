@@ -184,7 +184,7 @@ void check_surroundings(const manifest& says, const candidate& release,
   if (says.min_broker.empty()) return;
   const auto least = parse_version(says.min_broker);
   const auto broker = parse_version(around.broker_version);
-  if (least && broker && compare(*broker, *least) >= 0) return;
+  if (least && broker && std::is_gteq(compare(*broker, *least))) return;
   throw refused{ground::broker_too_old, "the release " + title(release) + " wants a newer broker",
                 fmt::format("it wants {}; this is {}", says.min_broker, around.broker_version),
                 "upgrade the broker, or run an older release"};

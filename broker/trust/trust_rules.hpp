@@ -31,12 +31,13 @@
 // The clock is the broker's. Whoever sets it back revives what has expired; expiry bounds how long
 // an old release can be passed off as the newest one, no more than that.
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "broker/trust/manifest.hpp"
@@ -67,7 +68,10 @@ struct floor_key {
   std::string kind;
   std::string name;
   std::string signers;  ///< key ids, rising, joined by "+"
-  auto operator<=>(const floor_key&) const = default;
+  bool operator==(const floor_key&) const = default;
+  bool operator<(const floor_key& other) const {
+    return std::tie(kind, name, signers) < std::tie(other.kind, other.name, other.signers);
+  }
 };
 
 struct trust_state {

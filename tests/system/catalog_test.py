@@ -227,7 +227,7 @@ class Trust(CatalogTest):
         self.assertEqual(answer.code, 6, repr(answer))
         self.assertIn("signature", answer.err)
         self.broker.ok("kill", "m/", "KILL")
-        self.assertIn("signature", self.broker.wait_state("m/", "quarantined")["reason"])
+        self.assertIn("not signed", self.broker.wait_state("m/", "quarantined")["reason"])
         self.broker.ok("key", "policy", "generic", "optional")
         self.broker.ok("reset", "m/")
 

@@ -61,6 +61,8 @@ class NeverReady(harness.NeighbourTest):
                       lambda: len(harness.processes_of(self.broker.plugins)) == 1)
         self.broker.ok("mount", "bad/", "bad_plugin")
         self.broker.ok("unmount", "bad/")
+        self.assertEqual([byte for byte in self.broker.log if byte < " " and byte != "\n"], [],
+                         "the daemon's log is escaped")
 
     def test_the_neighbour_answered_all_the_while(self):
         self.assertEqual(self.neighbour.failures, [])
@@ -119,7 +121,7 @@ class NotMounted(harness.SystemTest):
         answer = self.broker.cli("mount", "a/", "kv", "--option", "colour=green")
         self.assert_says(answer, 1, "'a/' is not mounted", "colour")
         answer = self.broker.cli("mount", "a/", "bad_plugin", "--option", "colour=green")
-        self.assert_says(answer, 1, "bad_plugin has no option 'colour'")
+        self.assert_says(answer, 1, "the plugin has no option 'colour'")
 
     def test_an_option_given_twice_or_without_a_value_is_refused(self):
         answer = self.broker.cli("mount", "a/", "bad_plugin", "--option", "ms=1", "--option",

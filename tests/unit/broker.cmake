@@ -18,3 +18,7 @@ set_tests_properties(embedding_test PROPERTIES
   ENVIRONMENT "BULKHEAD_TEST_PLUGINS=${PROJECT_BINARY_DIR}/plugin-dir")
 add_dependencies(embedding_test kv)
 bulkhead_unit_test(broker_stop_test bulkhead-broker)
+bulkhead_unit_test(mount_crash_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
+bulkhead_unit_test(mount_changes_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
+bulkhead_unit_test(option_rules_test bulkhead-broker)
+bulkhead_unit_test(router_test bulkhead-broker)

@@ -27,6 +27,35 @@ TEST_CASE("mount says how often to restart only when asked to, and leaves the re
   CHECK(f.run("mount a/ kv --intensity many") == exit_code::usage);
 }
 
+TEST_CASE("tune sends what was given, on top of the rules that the mount has, and nothing else") {
+  fixture f;
+  f.broker.state.more_status = [](bulkhead::schema::MountStatus::Builder status) {
+    status.initLife().setPingEveryMs(7);
+    status.setOptionsPending(true);
+    status.initOptionsRunning(1)[0].setName("old");
+  };
+  const auto shown =
+      f.text("tune kv/ --option a=1 --unset-option b --idle-stop 10m --handover overlap --reload");
+  CHECK(shown.find("  running with  old=\n") != std::string::npos);
+  const auto& sent = f.broker.state.calls.back();
+  CHECK(sent.find("fields = [\"options\", \"life\"], unset = [\"b\"], reload = true") !=
+        std::string::npos);
+  CHECK(sent.find("idleStopMs = 600000, pingEveryMs = 7") != std::string::npos);
+  CHECK(sent.find("handover = overlap") != std::string::npos);
+  CHECK(f.run("tune kv/ --eager --restart transient") == exit_code::done);
+  CHECK(f.broker.state.calls.back().find("fields = [\"restart\", \"life\"]") != std::string::npos);
+  CHECK(f.run("tune kv/") == exit_code::usage);
+  CHECK(f.run("tune kv/ --group g") == exit_code::usage);
+  CHECK(f.run("tune other/ --reload") == exit_code::no_target);
+}
+
+TEST_CASE("move shows the mount at its new path") {
+  fixture f;
+  CHECK(f.text("move kv/ team/kv/").find("team/kv/  ready") == 0);
+  CHECK(f.run("move kv/ x/") == exit_code::no_target);
+  CHECK(f.run("move kv/") == exit_code::usage);
+}
+
 TEST_CASE("mounts are a table, and one record in JSON") {
   fixture f;
   f.broker.state.mounts["kv/"] = MountState::BACKOFF;
@@ -96,7 +125,7 @@ TEST_CASE("values are written typed and read back, and a plugin's errors are its
   CHECK(f.text("read kv/data/app") == "FIELD  VALUE\nvalue  from stdin\n");
   CHECK(f.text("read kv/data/app -o json") ==
         "{\"schema_version\":1,\"fields\":{\"value\":\"from stdin\"},\"warnings\":[]}\n");
-  CHECK(f.text("list kv/data/") == "app\nteam/\n");
+  CHECK(f.text("list kv/data/") == "app\nteam/\ntwo words\n\\x1b[2Jclears\n");
   CHECK(f.text("delete kv/data/app") == "deleted\n");
   CHECK(f.run("read kv/data/app") == exit_code::no_target);
   CHECK(f.notes == "error: the plugin says: there is no secret\n");
@@ -227,6 +256,21 @@ TEST_CASE("a command goes on over lines while a bracket is open") {
   CHECK(f.notes.find("stdin:4: ") == 0);
   CHECK(f.script("tree (\n") == exit_code::usage);
   CHECK(f.notes.find("stdin:1: error: the script ends inside quotes") == 0);
+}
+
+TEST_CASE("a command that never closes its bracket is refused at the limit") {
+  fixture f;
+  std::string lines = "call host/ log (\n";
+  while (lines.size() <= input_bytes_max) lines += std::string(input_bytes_max / 4, 'x') + "\n";
+  CHECK(f.script(lines + "mounts\n") == exit_code::usage);
+  CHECK(f.notes == "stdin:1: error: a command has more than 16 MiB\n");
+}
+
+TEST_CASE("a line may begin with the program's name, as error texts and the README write it") {
+  fixture f;
+  CHECK(f.text("bulkhead mounts") == f.text("mounts"));
+  CHECK(f.run("bulkhead") == exit_code::done);
+  CHECK(f.run("bulkhead bulkhead mounts") == exit_code::usage);
 }
 
 TEST_CASE("exit ends a session, and flags alone set it") {

@@ -33,7 +33,7 @@ texts completed(std::string_view line) {
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
   CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
-  CHECK(completed("").size() == 23);
+  CHECK(completed("").size() == 25);  // "key" and "plugin" begin several
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
 }
 
@@ -43,6 +43,15 @@ TEST_CASE("plugins and releases are those of the catalog") {
   CHECK(completed("plugin pin secrets/kv@1.1") == texts{"secrets/kv@1.1.0"});
   CHECK(completed("plugin unpin ca") == texts{"calc"});
   CHECK(completed("key policy s") == texts{"secrets"});
+}
+
+TEST_CASE("the second word of a command of two is known") {
+  CHECK(completed("ke") == texts{"key"});
+  CHECK(completed("key ") ==
+        texts{"generate", "list", "policy", "sign", "trust", "untrust", "verify"});
+  CHECK(completed("key sign --a") == texts{"--add", "--address"});
+  CHECK(completed("help key v") == texts{"verify"});
+  CHECK(completed("nothing ").empty());
 }
 
 TEST_CASE("flags and their few values are known") {
@@ -82,6 +91,12 @@ TEST_CASE("the completed word's begin is told") {
   fake_source source;
   CHECK(complete("read kv/ap", source).begin == 5);
   CHECK(complete("read ", source).begin == 5);
+}
+
+TEST_CASE("a word in quotes is not completed: what is missing cannot be told by its length") {
+  CHECK(completed("read \"kv/ap").empty());
+  CHECK(completed("read 'kv/ap'").empty());
+  CHECK(completed("read kv\\/ap").empty());
 }
 
 TEST_CASE("what several words begin with") {

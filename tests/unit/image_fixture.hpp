@@ -19,7 +19,7 @@
 
 #include "actors/posix_spawner.hpp"
 #include "broker/images/image_vault.hpp"
-#include "tests/unit/temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace bulkhead::test {
 

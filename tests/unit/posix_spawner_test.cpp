@@ -22,12 +22,15 @@
 #include <sstream>
 #include <thread>
 
+#include "tools/temporary_directory.hpp"
+
 using bulkhead::exit_status;
 using bulkhead::posix_spawner;
 using bulkhead::process_spec;
 using bulkhead::spawn_error;
 using bulkhead::spawn_failure;
 using bulkhead::spawned_process;
+using bulkhead::temporary_directory;
 using bulkhead::unique_fd;
 
 namespace {
@@ -125,25 +128,13 @@ std::size_t open_descriptors() {
   return count;
 }
 
-std::string temporary_directory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "bulkhead-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  return pattern;
+std::string new_file(const temporary_directory& where, const std::string& name,
+                     const std::string& content, mode_t mode) {
+  auto path = where / name;
+  std::ofstream{path} << content;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+  return path;
 }
-
-struct scratch {
-  std::string path = temporary_directory();
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::string file(const std::string& name, const std::string& content, mode_t mode) const {
-    auto whole = path + "/" + name;
-    std::ofstream{whole} << content;
-    REQUIRE(::chmod(whole.c_str(), mode) == 0);
-    return whole;
-  }
-};
 
 pid_t handled_by = 0;  // the last process in which the handler ran, when that was a wrong one
 
@@ -315,10 +306,10 @@ TEST_CASE("the child runs in the working directory that is asked for") {
 }
 
 TEST_CASE("a relative path is one from the parent's directory, not from the child's") {
-  const scratch directory;
-  directory.file("program", "#!/bin/sh\npwd\n", 0755);
+  const temporary_directory directory;
+  new_file(directory, "program", "#!/bin/sh\npwd\n", 0755);
   const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(directory.path);
+  std::filesystem::current_path(directory.path());
   process_spec spec;
   spec.executable = "./program";
   CHECK(output_of(spec) == "/\n");
@@ -430,23 +421,23 @@ TEST_CASE("a missing program is a permanent failure that names the file") {
 }
 
 TEST_CASE("what is no program is told apart from what is not there") {
-  const scratch directory;
+  const temporary_directory directory;
   process_spec spec;
   const auto failure_of = [&](const std::string& path) {
     spec.executable = path;
     return start_fails(spec);
   };
-  CHECK(failure_of(directory.path).failure == spawn_failure::not_executable);
-  CHECK(failure_of(directory.path).why == "it is not a file");
-  const auto plain = failure_of(directory.file("plain", "#!/bin/sh\n", 0644));
+  CHECK(failure_of(directory.path()).failure == spawn_failure::not_executable);
+  CHECK(failure_of(directory.path()).why == "it is not a file");
+  const auto plain = failure_of(new_file(directory, "plain", "#!/bin/sh\n", 0644));
   CHECK(plain.failure == spawn_failure::not_executable);
   CHECK(plain.remedy.find("chmod +x") == 0);
-  const auto script = failure_of(directory.file("script", "#! /no/such/shell -x\n", 0755));
+  const auto script = failure_of(new_file(directory, "script", "#! /no/such/shell -x\n", 0755));
   CHECK(script.failure == spawn_failure::no_interpreter);
   CHECK(script.why.find("/no/such/shell,") != std::string::npos);
-  CHECK(failure_of(directory.file("text", "no program\n", 0755)).failure ==
+  CHECK(failure_of(new_file(directory, "text", "no program\n", 0755)).failure ==
         spawn_failure::bad_format);
-  CHECK(failure_of(directory.path + "/text/below").failure == spawn_failure::not_found);
+  CHECK(failure_of(directory / "text/below").failure == spawn_failure::not_found);
 }
 
 TEST_CASE("a missing working directory is not taken for a missing program") {
@@ -487,11 +478,11 @@ TEST_CASE("M10 running out of descriptors is a passing failure that leaks none")
 }
 
 TEST_CASE("a program by descriptor is what was opened, whatever lies at its path by now") {
-  const scratch directory;
-  const auto path = directory.path + "/program";
+  const temporary_directory directory;
+  const auto path = directory / "program";
   std::filesystem::copy_file("/bin/true", path);
   const auto spec = program(by::descriptor, path);
-  std::filesystem::rename(directory.file("other", "#!/bin/sh\nexit 9\n", 0755), path);
+  std::filesystem::rename(new_file(directory, "other", "#!/bin/sh\nexit 9\n", 0755), path);
   auto by_path = start(program(by::path, path));
   CHECK(end_of(by_path) == exit_status::exited(9));
   auto by_descriptor = start(spec);
@@ -500,9 +491,9 @@ TEST_CASE("a program by descriptor is what was opened, whatever lies at its path
 
 TEST_CASE(
     "a script by descriptor is read by its interpreter through descriptor 4, and only there") {
-  const scratch directory;
+  const temporary_directory directory;
   const auto path =
-      directory.file("script", "#!/bin/sh -e\necho $0 $*; ls /proc/$$/fd; exit 6\n", 0755);
+      new_file(directory, "script", "#!/bin/sh -e\necho $0 $*; ls /proc/$$/fd; exit 6\n", 0755);
   auto spec = program(by::descriptor, path, {"one", "two"});
   std::filesystem::remove(path);
   auto child = start(spec);
@@ -516,19 +507,19 @@ TEST_CASE(
 }
 
 TEST_CASE("what is no program is told apart by descriptor as by path") {
-  const scratch directory;
+  const temporary_directory directory;
   const auto failure_of = [&](const std::string& content) {
-    return start_fails(program(by::descriptor, directory.file("program", content, 0755)));
+    return start_fails(program(by::descriptor, new_file(directory, "program", content, 0755)));
   };
   const auto script = failure_of("#!/no/such/shell -x\n");
   CHECK(script.failure == spawn_failure::no_interpreter);
   CHECK(script.why.find("/no/such/shell,") != std::string::npos);
   CHECK(failure_of("no program\n").failure == spawn_failure::bad_format);
   const auto plain =
-      start_fails(program(by::descriptor, directory.file("plain", "#!/bin/sh\n", 0644)));
+      start_fails(program(by::descriptor, new_file(directory, "plain", "#!/bin/sh\n", 0644)));
   CHECK(plain.failure == spawn_failure::not_executable);
   CHECK(plain.permanent);
-  CHECK(start_fails(program(by::descriptor, directory.path)).failure ==
+  CHECK(start_fails(program(by::descriptor, directory.path())).failure ==
         spawn_failure::not_executable);
   auto nothing = program(by::path, "/bin/true");
   nothing.program = std::make_shared<const unique_fd>();

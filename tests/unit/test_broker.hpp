@@ -43,6 +43,20 @@ struct program {
   bool deaf = false;  // a stop does not end it: only SIGKILL does
 };
 
+/// A plugin of which a test only wants that it runs.
+inline sdk::plugin quiet() {
+  struct nothing {
+    explicit nothing(sdk::mount_context) {}
+    sdk::fields read(const sdk::request&) { return {{"found", true}}; }
+  };
+  static const auto api = [] {
+    sdk::paths<nothing> paths;
+    paths.at("x", "Something.").read("Is there.", &nothing::read);
+    return paths;
+  }();
+  return sdk::plugin("quiet", "1.0.0").serves(api);
+}
+
 /// A plugin's end of the link that stops reading when its process is frozen.
 class freezable_stream final : public kj::AsyncIoStream {
  public:
@@ -138,24 +152,59 @@ struct testing_config : caf::actor_system_config {
   testing_config() { set("scheduler.policy", caf::atom("testing")); }
 };
 
+class test_broker;
+
+/// What a broker finds when it starts, for tests of more than one broker on the same state.
+struct test_state {
+  std::shared_ptr<store> engine = sqlite_store::in_memory([] { return std::uint64_t{0}; });
+  std::shared_ptr<async_store> opened{};               // over the engine; null: as it is
+  std::function<void(test_broker&)> before_load = {};  // makes plugins known
+};
+
+/// Reads files on the loop.
+class test_images final : public hosted<image_actor::base> {
+ public:
+  test_images(caf::actor_config& config, reactor& loop,
+              std::shared_ptr<std::unique_ptr<image_vault>> vault)
+      : hosted(config, loop), vault_(std::move(vault)) {}
+  ~test_images() noexcept override = default;
+  image_actor::behavior_type make_behavior() override {
+    return {[this](const image_request& order) {
+      image_answer answer;
+      try {
+        answer.made = (*vault_)->get(order.source, order.expected);
+      } catch (const image_error& problem) {
+        answer.failure = std::make_shared<image_error>(problem);
+      }
+      return answer;
+    }};
+  }
+
+ private:
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_;
+};
+
 class test_broker {
  public:
-  explicit test_broker(std::vector<group_spec> groups = {})
+  explicit test_broker(std::vector<group_spec> groups = {}, test_state state = {})
       : groups_(std::move(groups)),
         io_(kj::setupAsyncIo()),
         system_(config_),
-        engine_(sqlite_store::in_memory([] { return std::uint64_t{0}; })),
-        store_(*engine_),
+        engine_(std::move(state.engine)),
+        store_(state.opened ? std::move(state.opened)
+                            : std::make_shared<inline_async_store>(*engine_)),
         directory_(std::filesystem::temp_directory_path() /
                    fmt::format("test-broker-{}", ::getpid())),
         parts_(std::make_unique<parts>(*this)) {
     std::filesystem::create_directories(directory_);
     wait(parts_->tree.started());
-    wait(parts_->core.load());
+    if (state.before_load) state.before_load(*this);
+    loading_ = parts_->core.load().eagerlyEvaluate(nullptr);
     settle();
   }
   ~test_broker() {
     parts_->session = nullptr;
+    loading_ = nullptr;
     auto ended = parts_->tree.ended();
     parts_->core.refuse_all();
     parts_->tree.stop();
@@ -303,29 +352,6 @@ class test_broker {
     test_broker& owner_;
   };
 
-  /// Reads files on the loop.
-  class test_images final : public hosted<image_actor::base> {
-   public:
-    test_images(caf::actor_config& config, reactor& loop,
-                std::shared_ptr<std::unique_ptr<image_vault>> vault)
-        : hosted(config, loop), vault_(std::move(vault)) {}
-    ~test_images() noexcept override = default;
-    image_actor::behavior_type make_behavior() override {
-      return {[this](const image_request& order) {
-        image_answer answer;
-        try {
-          answer.made = (*vault_)->get(order.source, order.expected);
-        } catch (const image_error& problem) {
-          answer.failure = std::make_shared<image_error>(problem);
-        }
-        return answer;
-      }};
-    }
-
-   private:
-    std::shared_ptr<std::unique_ptr<image_vault>> vault_;
-  };
-
   struct parts {
     explicit parts(test_broker& owner)
         : loop(owner.system_, owner.io_, owner.timer_),
@@ -336,7 +362,7 @@ class test_broker {
                    loop,
                    owner.clock_,
                    random,
-                   owner.store_,
+                   *owner.store_,
                    {},
                    {},
                    {}},
@@ -421,8 +447,8 @@ class test_broker {
   kj::AsyncIoContext io_;
   kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};
   caf::actor_system system_;
-  std::unique_ptr<sqlite_store> engine_;
-  inline_async_store store_;
+  std::shared_ptr<store> engine_;
+  std::shared_ptr<async_store> store_;
   manual_clock clock_;
   std::filesystem::path directory_;
   std::map<std::string, program> programs_;
@@ -433,6 +459,7 @@ class test_broker {
   std::shared_ptr<std::unique_ptr<image_vault>> vault_ =
       std::make_shared<std::unique_ptr<image_vault>>(std::make_unique<image_vault>());
   std::unique_ptr<parts> parts_;
+  kj::Promise<void> loading_ = nullptr;
 };
 
 }  // namespace bulkhead::test

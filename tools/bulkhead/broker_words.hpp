@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Completion's source: asks the broker, within `completion_ms_max` in all for one question, and
-// remembers answers for `remember_ms`. What cannot be had in time is left out; typing never waits
-// longer than that.
+// Completion's source: asks the broker, and remembers answers for `remember_ms`. No wait takes
+// longer than `completion_ms_max`, and no question more than two of them; what cannot be had in
+// time is left out. So are keys that would have to be quoted: a completed word is one that was
+// typed plainly.
 #pragma once
 
 #include <kj/timer.h>

@@ -45,6 +45,8 @@ struct flag_spec {
 enum class command_id {
   mount,
   unmount,
+  tune,
+  move,
   mounts,
   status,
   tree,

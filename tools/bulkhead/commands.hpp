@@ -11,6 +11,8 @@ namespace bulkhead::cli {
 // commands_mounts.cpp
 exit_code run_mount(environment& in, const invocation& command);
 exit_code run_unmount(environment& in, const invocation& command);
+exit_code run_tune(environment& in, const invocation& command);
+exit_code run_move(environment& in, const invocation& command);
 exit_code run_mounts(environment& in, const invocation& command);
 exit_code run_status(environment& in, const invocation& command);
 exit_code run_tree(environment& in, const invocation& command);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "schema/wire/enum_word.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/table.hpp"
@@ -13,47 +14,11 @@ std::string plain(capnp::Text::Reader text) {
 }
 
 std::string_view field_type_text(schema::FieldType type) {
-  switch (type) {
-    case schema::FieldType::TEXT:
-      return "text";
-    case schema::FieldType::BOOL:
-      return "bool";
-    case schema::FieldType::INT:
-      return "int";
-    case schema::FieldType::FLOAT:
-      return "float";
-    case schema::FieldType::DATA:
-      return "data";
-    case schema::FieldType::LIST:
-      return "list";
-    case schema::FieldType::MAP:
-      return "map";
-    case schema::FieldType::DURATION_MS:
-      return "milliseconds";
-    case schema::FieldType::ANY:
-      return "any";
-  }
-  return "unknown";
+  return type == schema::FieldType::DURATION_MS ? "milliseconds" : wire::enum_word(type);
 }
 
-std::string_view operation_text(schema::Operation operation) {
-  switch (operation) {
-    case schema::Operation::READ:
-      return "read";
-    case schema::Operation::WRITE:
-      return "write";
-    case schema::Operation::LIST:
-      return "list";
-    case schema::Operation::DELETE:
-      return "delete";
-    case schema::Operation::HELP:
-      return "help";
-  }
-  return "unknown";
-}
-
-std::string field_text(schema::FieldSpec::Reader field) {
-  std::string text = fmt::format("      {:<14}  {:<6}  {}", plain(field.getName()),
+std::string field_text(schema::FieldSpec::Reader field, std::string_view margin = "      ") {
+  std::string text = fmt::format("{}{:<14}  {:<6}  {}", margin, plain(field.getName()),
                                  field_type_text(field.getType()), plain(field.getSummary()));
   if (field.getRequired()) text += " (required)";
   if (field.getSecret()) text += " (secret)";
@@ -64,12 +29,19 @@ std::string field_text(schema::FieldSpec::Reader field) {
   return text + "\n";
 }
 
+/// What `mount --option` takes.
+std::string options_text(capnp::List<schema::FieldSpec>::Reader options) {
+  std::string text = options.size() == 0 ? "" : "\noptions\n";
+  for (auto option : options) text += field_text(option, "  ");
+  return text;
+}
+
 std::string paths_text(capnp::List<schema::PathSpec>::Reader paths) {
   std::string text;
   for (auto path : paths) {
     text += fmt::format("\n{}\n  {}\n", plain(path.getPattern()), plain(path.getSummary()));
     for (auto operation : path.getOperations()) {
-      text += fmt::format("    {:<8}  {}\n", operation_text(operation.getOperation()),
+      text += fmt::format("    {:<8}  {}\n", wire::enum_word(operation.getOperation()),
                           plain(operation.getSummary()));
       for (auto field : operation.getFields()) text += field_text(field);
     }
@@ -166,12 +138,16 @@ exit_code run_describe(environment& in, const invocation& command) {
     datum paths = datum::of_list();
     for (auto spec : description.getPaths()) paths.items.push_back(read_contract(spec));
     record.add("paths", std::move(paths));
+    datum options = datum::of_list();
+    for (auto spec : description.getOptions()) options.items.push_back(read_contract(spec));
+    record.add("options", description.getOptionsKnown() ? std::move(options) : datum{});
     in.out.record(record);
     return exit_code::done;
   }
   in.out.text(fmt::format("{}  {} {}\n", plain(description.getPath()),
                           plain(description.getPlugin()), plain(description.getVersion())));
   if (typed) in.out.text(methods_text(typed->schema()));
+  in.out.text(options_text(description.getOptions()));
   in.out.text(paths_text(description.getPaths()));
   return exit_code::done;
 }

@@ -196,9 +196,10 @@ exit_code run_key_verify(environment& in, const invocation& command) {
     record.add("comment", datum::of_text(good->trusted_comment));
     in.out.record(record);
   } else {
+    std::string comment = good->trusted_comment;
+    std::replace(comment.begin(), comment.end(), '\t', ' ');
     in.out.text(fmt::format("good signature on {}\nid       {}\ncomment  {}\n",
-                            wire::escape_line(file.path), id,
-                            wire::escape_line(good->trusted_comment)));
+                            wire::escape_line(file.path), id, wire::escape_line(comment)));
   }
   return exit_code::done;
 }

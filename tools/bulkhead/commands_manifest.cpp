@@ -83,6 +83,7 @@ std::vector<trust::manifest_grant> read_grants(const invocation& command) {
   auto texts = command.values("grant");
   std::sort(texts.begin(), texts.end());
   std::vector<trust::manifest_grant> grants;
+  grants.reserve(texts.size());
   for (const auto& text : texts) grants.push_back(read_grant(text));
   return grants;
 }
@@ -129,13 +130,23 @@ trust::manifest describe(environment& in, const invocation& command, const progr
   return says;
 }
 
+/// What cannot stand in a manifest came from a flag.
+std::string printed(const invocation& command, const trust::manifest& says) {
+  try {
+    return trust::print_manifest(says);
+  } catch (const trust::refusal& refused) {
+    throw failure(exit_code::usage, refused.what(), refused.why(),
+                  fmt::format("bulkhead help {}", command.command->name));
+  }
+}
+
 }  // namespace
 
 exit_code run_plugin_manifest(environment& in, const invocation& command) {
   const std::string path = command.arguments[0] + ".manifest";
   const auto program = inspect_program(command.arguments[0]);
   const auto says = describe(in, command, program);
-  const std::string text = trust::print_manifest(says);
+  const std::string text = printed(command, says);
   if (command.has("force")) {
     replace_file(path, text, mode_for_all);
   } else {

@@ -126,8 +126,8 @@ completions complete(std::string_view line, completion_source& source) {
     typed = found.list.back().text;
     result.begin = found.list.back().begin;
     found.list.pop_back();
+    if (line.substr(result.begin) != typed) return result;  // quotes, or a backslash
   }
-  if (found.open && !in_word) return result;
   const position at = find_position(found.list);
   if (at.flag != nullptr) {
     for (const auto choice : at.flag->choices) result.list.emplace_back(choice);

@@ -27,6 +27,9 @@
 namespace bulkhead::cli {
 
 inline constexpr std::uint64_t command_ms_default = 30'000;
+/// Of a command over all its lines, and of a value from a file or from standard input; a frame
+/// takes twice as much.
+inline constexpr std::size_t input_bytes_max = 16U << 20U;
 inline constexpr std::size_t held_capabilities_max = 10'000;  ///< per session; then `call` refuses
 
 /// What the clock of this machine says.

@@ -84,7 +84,9 @@ std::string program_help() {
   std::string text =
       "Talk to a Bulkhead broker: mount plugins, call them, see how they are.\n\n"
       "Usage: bulkhead [FLAGS] COMMAND [ARGS]    one command\n"
-      "       bulkhead [FLAGS]                   a session; from a pipe, a script\n";
+      "       bulkhead [FLAGS]                   a session; from a pipe, a script\n"
+      "In a session `exit` or Ctrl-D ends it, Tab completes, flags alone hold for all that "
+      "follows.\n";
   std::size_t width = 0;
   for (const auto& command : command_table()) width = std::max(width, command.name.size());
   std::string_view group;

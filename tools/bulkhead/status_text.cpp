@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
 #include "tools/bulkhead/release_text.hpp"
@@ -24,18 +25,6 @@ std::string plugin_text(schema::MountStatus::Reader mount) {
   if (mount.getPluginName().size() == 0) return text;
   if (mount.getPluginName() != mount.getPlugin()) text += " (" + plain(mount.getPluginName()) + ")";
   return text + " " + plain(mount.getPluginVersion());
-}
-
-std::string_view restart_text(schema::RestartType type) {
-  switch (type) {
-    case schema::RestartType::PERMANENT:
-      return "permanent";
-    case schema::RestartType::TRANSIENT:
-      return "transient";
-    case schema::RestartType::TEMPORARY:
-      return "temporary";
-  }
-  return "unknown";
 }
 
 std::string window_text(schema::MountStatus::Reader mount) {
@@ -71,6 +60,15 @@ std::string release_lines(schema::MountStatus::Reader mount) {
                                              : key_ids_text(mount.getSignedBy()));
 }
 
+std::string options_text(capnp::List<schema::Option>::Reader options) {
+  std::string text;
+  for (auto option : options) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", plain(option.getName()),
+                        plain(option.getValue()));
+  }
+  return text;
+}
+
 void add_tree(std::string& text, schema::TreeNode::Reader node, const std::string& margin) {
   const auto children = node.getChildren();
   for (capnp::uint i = 0; i < children.size(); ++i) {
@@ -91,21 +89,7 @@ std::string detail_line(std::string_view name, const std::string& value) {
 }
 
 std::string_view state_text(MountState state) {
-  switch (state) {
-    case MountState::STARTING:
-      return "starting";
-    case MountState::READY:
-      return "ready";
-    case MountState::DRAINING:
-      return "draining";
-    case MountState::STOPPED:
-      return "stopped";
-    case MountState::BACKOFF:
-      return "backoff";
-    case MountState::QUARANTINED:
-      return "quarantined";
-  }
-  return "unknown";
+  return wire::enum_word(state);
 }
 
 tint state_tint(MountState state) {
@@ -164,12 +148,11 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   text += "\n" + detail_line("plugin", plugin_text(mount));
   text += release_lines(mount);
   text += detail_line("description", plain(mount.getDescription()));
-  std::string options;
-  for (auto option : mount.getOptions()) {
-    options += fmt::format("{}{}={}", options.empty() ? "" : ", ", plain(option.getName()),
-                           plain(option.getValue()));
+  text += detail_line("options", options_text(mount.getOptions()));
+  if (mount.getOptionsPending()) {
+    const std::string running = options_text(mount.getOptionsRunning());
+    text += detail_line("running with", running.empty() ? "no options" : running);
   }
-  text += detail_line("options", options);
   if (mount.getPid() != 0) {
     text += detail_line(
         "process", fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));
@@ -182,7 +165,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   text += detail_line("reload", plain(mount.getReload()));
   text += detail_line("life", life_text(mount.getLife()));
   text += detail_line("group", plain(mount.getGroup()));
-  text += detail_line("restart", std::string(restart_text(mount.getRestart())));
+  text += detail_line("restart", std::string(wire::enum_word(mount.getRestart())));
   text += detail_line("restarts", window_text(mount));
   if (mount.getBackoffMs() > 0) {
     text += detail_line("next start", "in " + short_duration(mount.getBackoffMs()));

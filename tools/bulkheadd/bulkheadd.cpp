@@ -10,7 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -20,7 +19,9 @@
 
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
+#include "schema/wire/error_text.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace {
 
@@ -79,10 +80,11 @@ sigset_t stop_signals() {
   return set;
 }
 
+/// A reason can hold a plugin's words.
 std::string line_of(const bulkhead::broker_event& event) {
-  return fmt::format("{} {}{}{}", event.name, event.mount.empty() ? "" : event.mount + " ",
-                     event.reason,
-                     event.generation == 0 ? "" : fmt::format(" (instance {})", event.generation));
+  return bulkhead::wire::escape_line(fmt::format(
+      "{} {}{}{}", event.name, event.mount.empty() ? "" : event.mount + " ", event.reason,
+      event.generation == 0 ? "" : fmt::format(" (instance {})", event.generation)));
 }
 
 int serve(const options& chosen) {
@@ -98,15 +100,16 @@ int serve(const options& chosen) {
                     "unchecked; not for production",
                     chosen.config.plugin_directory));
   bulkhead::broker broker(chosen.config);
+  log.say(
+      fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
   std::atomic<bool> failed = false;
-  auto watching = broker.observe([&failed, &log](const bulkhead::broker_event& each) {
+  const auto tell = [&failed, &log](const bulkhead::broker_event& each) {
     log.say(line_of(each));
     if (each.name != "failed") return;
     failed = true;
     ::kill(::getpid(), SIGTERM);
-  });
-  log.say(
-      fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
+  };
+  auto watching = broker.observe(tell, bulkhead::observe_from::start);
   int signal = 0;
   ::sigwait(&signals, &signal);
   log.say(fmt::format("stopping: {}; once more to stop at once", failed ? "the broker has failed"
@@ -136,26 +139,6 @@ void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::brok
   config.groups = file.groups;
 }
 
-/// A directory for --dev, deleted with this object.
-class scratch {
- public:
-  scratch() : path_((std::filesystem::temp_directory_path() / "bulkhead-dev-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr)
-      throw std::system_error(errno, std::generic_category(), "no directory can be made for --dev");
-    fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n", path_);
-  }
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 int run(const CLI::App& app, options& chosen) {
   if (!chosen.config_file.empty()) {
     take(bulkhead::read_config(chosen.config_file), app, chosen.config);
@@ -165,14 +148,13 @@ int run(const CLI::App& app, options& chosen) {
       return 0;
     }
   }
-  std::optional<scratch> directory;
-  if (chosen.dev) {
-    directory.emplace();
-    chosen.config.allow_unregistered = true;
-    if (app.count("--socket") == 0)
-      chosen.config.socket_path = directory->path() + "/bulkhead.sock";
-    if (app.count("--state") == 0) chosen.config.state_directory = directory->path() + "/state";
-  }
+  if (!chosen.dev) return serve(chosen);
+  chosen.config.allow_unregistered = true;
+  const bulkhead::temporary_directory directory("bulkhead-dev");
+  fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n",
+             directory.path());
+  if (app.count("--socket") == 0) chosen.config.socket_path = directory / "bulkhead.sock";
+  if (app.count("--state") == 0) chosen.config.state_directory = directory / "state";
   return serve(chosen);
 }
 
