@@ -51,6 +51,7 @@ struct mount_await_start;
 struct mount_breaker;
 struct mount_changed;
 struct mount_check;
+struct mount_condemn;
 struct mount_drained;
 struct mount_halt;
 struct mount_handover;
@@ -150,6 +151,9 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_halt>::with<mount_snapshot>,
     // Starts a mount that is stopped, answers as above. Elsewhere it changes nothing.
     caf::replies_to<mount_start>::with<mount_snapshot>,
+    // What it runs may not run any more: stops it, and leaves the next start, with the same
+    // release, to be refused. Answers when that is done; at once when nothing runs.
+    caf::replies_to<mount_condemn>::with<mount_snapshot>,
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.
     caf::replies_to<mount_reload>::with<reload_result>,
@@ -234,6 +238,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_condemn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_halt)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reload)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_retired)

@@ -42,6 +42,7 @@
 #include <vector>
 
 #include "actors/asker.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/mount_messages.hpp"
 #include "broker/mounts_parent.hpp"
 #include "broker/router.hpp"
@@ -63,10 +64,13 @@ struct mount_route {
 /// How many mounts one order reloads at the same time.
 inline constexpr std::size_t reloads_at_once_max = 4;
 
+class registrar;
+
 class broker_core {
  public:
   /// `services` outlives the core. `ask` is an asker of the reactor.
   broker_core(broker_services& services, asker& ask, mounts_parent& parent);
+  ~broker_core() noexcept(false);
 
   /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished
   /// operations left.
@@ -95,6 +99,13 @@ class broker_core {
   std::vector<crash_report> crashes(const std::string& path, std::size_t limit);
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
 
+  // What the catalog and trust cannot say without the mounts; the rest is in broker_services.
+  kj::Promise<release_info> register_release(release_spec spec);
+  /// Answers the mounts whose running release has no good signature left; with `revoke` they have
+  /// been stopped and are quarantined.
+  kj::Promise<std::vector<std::string>> untrust(std::string id, bool revoke, std::string reason);
+  trust_report trust() const;
+
   /// The mount that serves an absolute path. Fails with not_found.
   route_table<mount_route>::match find(std::string_view path);
   /// The mount of exactly this path (with or without the slash). Fails with not_found.
@@ -114,6 +125,13 @@ class broker_core {
 
   using record_change = std::function<void(mount_record&)>;
   using entry_ptr = std::shared_ptr<mount_entry>;
+
+  using paths = std::vector<std::string>;
+
+  // broker_catalog.cpp
+  release_catalog::usage release_usage();
+  bool runs_untrusted(const std::string& path);
+  kj::Promise<void> condemn(const std::string& path);
 
   // broker_core.cpp
   kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);
@@ -168,6 +186,7 @@ class broker_core {
   broker_services& services_;
   asker& ask_;
   mounts_parent& parent_;
+  std::unique_ptr<registrar> registrar_;
   route_table<mount_route> routes_;
   std::set<std::string> promised_;  // paths that a move is about to take
   std::set<std::string> uuids_;     // of the mounts in routes_, and of records without a route

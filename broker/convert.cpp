@@ -163,6 +163,8 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   spec.life = read_life(from.getLife());
   spec.calls = read_calls(from.getCalls());
   spec.group = text(from.getGroup());
+  spec.version = text(from.getVersion());
+  spec.kind = text(from.getKind());
   return spec;
 }
 
@@ -213,6 +215,8 @@ void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
   write_life(from.life, to.initLife());
   write_calls(from.calls, to.initCalls());
   to.setGroup(from.group.c_str());
+  to.setVersion(from.version.c_str());
+  to.setKind(from.kind.c_str());
 }
 
 tune_request read_tune(schema::TuneRequest::Reader from) {

@@ -3,6 +3,7 @@
 
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
+#include "broker/catalog/registration.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
@@ -84,6 +85,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };
+  add_catalog(lines, limits);
   for (const auto& each : wire::limit_table)
     lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;

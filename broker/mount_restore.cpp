@@ -29,23 +29,27 @@ constexpr const char* snapshots_root = "snapshot/";
 }  // namespace
 
 kj::Promise<void> broker_core::load() {
-  return load_restored().then([this] { return load_page({}); }).then([this]() -> kj::Promise<void> {
-    // In a group the order of mounting counts.
-    std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
-      return a->created_unix_ms < b->created_unix_ms;
-    });
-    for (const auto& entry : std::exchange(restored_, {})) {
-      auto* route = route_of(*entry);
-      if (entry->removing)
-        begin_removal(*route);
-      else
-        services_.reactor.detach(start(entry));
-    }
-    parent_.open();
-    // What cannot be told from somebody's data is not deleted.
-    if (!views_are_known_) return kj::READY_NOW;
-    return sweep(views_root, {}).then([this] { return sweep(snapshots_root, {}); });
-  });
+  // What may run is known before anything does.
+  return services_.trust->load()
+      .then([this] { return services_.catalog->load(); })
+      .then([this] { return load_page({}); })
+      .then([this]() -> kj::Promise<void> {
+        // In a group the order of mounting counts.
+        std::stable_sort(restored_.begin(), restored_.end(), [](const auto& a, const auto& b) {
+          return a->created_unix_ms < b->created_unix_ms;
+        });
+        for (const auto& entry : std::exchange(restored_, {})) {
+          auto* route = route_of(*entry);
+          if (entry->removing)
+            begin_removal(*route);
+          else
+            services_.reactor.detach(start(entry));
+        }
+        parent_.open();
+        // What cannot be told from somebody's data is not deleted.
+        if (!views_are_known_) return kj::READY_NOW;
+        return sweep(views_root, {}).then([this] { return sweep(snapshots_root, {}); });
+      });
 }
 
 /// A state that was put back from a backup does not know which generations were used after it.

@@ -23,6 +23,7 @@ endfunction()
 
 bulkhead_system_test(misuse_start 180)
 bulkhead_system_test(misuse_call 240)
+bulkhead_system_test(catalog 180)
 bulkhead_system_test(daemon 180)
 bulkhead_system_test(groups 240)
 bulkhead_system_test(stop 180)

@@ -11,8 +11,8 @@
 #include "broker/trust/manifest.hpp"
 #include "broker/trust/minisign.hpp"
 #include "tests/unit/cli_fixture.hpp"
-#include "tools/temporary_directory.hpp"
 #include "tools/bulkhead/program_file.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace {
 

@@ -24,13 +24,18 @@
 #include <fstream>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/supervision_tree.hpp"
 #include "plugins/sdk/plugin.hpp"
 
 namespace bulkhead::test {
+
+/// What the broker of a test calls its own version, where releases ask for a least one.
+inline constexpr const char* test_broker_version = "0.1.0";
 
 /// What a mount's file does when it is started.
 struct program {
@@ -156,6 +161,29 @@ struct test_state {
   std::function<void(test_broker&)> before_load = {};  // makes plugins known
 };
 
+/// Reads files on the loop.
+class test_images final : public hosted<image_actor::base> {
+ public:
+  test_images(caf::actor_config& config, reactor& loop,
+              std::shared_ptr<std::unique_ptr<image_vault>> vault)
+      : hosted(config, loop), vault_(std::move(vault)) {}
+  ~test_images() noexcept override = default;
+  image_actor::behavior_type make_behavior() override {
+    return {[this](const image_request& order) {
+      image_answer answer;
+      try {
+        answer.made = (*vault_)->get(order.source, order.expected);
+      } catch (const image_error& problem) {
+        answer.failure = std::make_shared<image_error>(problem);
+      }
+      return answer;
+    }};
+  }
+
+ private:
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_;
+};
+
 class test_broker {
  public:
   explicit test_broker(std::vector<group_spec> groups = {}, test_state state = {})
@@ -191,15 +219,24 @@ class test_broker {
 
   /// Makes a plugin known under a file name.
   void plugin(const std::string& file, program what) {
-    std::ofstream(directory_ / file) << "not run";
+    write_file(file, "#!/bin/false\n");
     std::filesystem::permissions(directory_ / file, std::filesystem::perms::owner_all);
     programs_[file] = std::move(what);
+  }
+  /// A file of the plugin directory, whatever it holds.
+  void write_file(const std::string& name, const std::string& content) {
+    std::ofstream(directory_ / name, std::ios::binary | std::ios::trunc) << content;
+    std::filesystem::permissions(directory_ / name, std::filesystem::perms::owner_read |
+                                                        std::filesystem::perms::owner_write);
   }
   void plugin(const std::string& file, const sdk::plugin& what) {
     plugin(file, program{[what](kj::Own<kj::AsyncIoStream> link) {
              return what.serve_on(kj::mv(link));
            }});
   }
+
+  /// Files are read anew from now on, as after a start of the broker.
+  void forget_images() { *vault_ = std::make_unique<image_vault>(); }
 
   /// From now on its starts fail for good.
   void forget(const std::string& file) { programs_.erase(file); }
@@ -215,6 +252,10 @@ class test_broker {
   }
   mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
   broker_core& core() { return parts_->core; }
+  release_catalog& catalog() { return parts_->catalog; }
+  trust_desk& trust() { return parts_->trust; }
+  broker_services& services() { return parts_->services; }
+  const std::filesystem::path& directory() const { return directory_; }
   supervision_tree& tree() { return parts_->tree; }
   event_log& events() { return parts_->services.events; }
   schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
@@ -251,6 +292,8 @@ class test_broker {
     process(file)->end(exit_status::signaled(signal, false));
     settle();
   }
+
+  std::int64_t unix_ms = 1'800'000'000'000;  // the wall clock of trust
 
   /// Moves the clocks of supervision on and runs what is due.
   void advance(std::chrono::milliseconds step) {
@@ -323,6 +366,9 @@ class test_broker {
                    {},
                    {},
                    {}},
+          trust(owner.store_, services.events, test_broker_version,
+                [&owner] { return owner.unix_ms; }),
+          catalog(owner.store_, services.events, trust),
           tree(*caf::actor_cast<asker*>(asking), loop, 1,
                {{"spawner",
                  [this, &owner] {
@@ -330,15 +376,24 @@ class test_broker {
                    return caf::actor_cast<caf::actor>(services.spawner);
                  }}},
                owner.groups_),
-          core(services, *caf::actor_cast<asker*>(asking), tree.mounts()) {
+          core(know(owner), *caf::actor_cast<asker*>(asking), tree.mounts()) {
       facts.clients = [] { return 1U; };
       facts.tree = [this] { return tree.describe(core); };
       session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
+    }
+    broker_services& know(test_broker& owner) {
+      services.config.allow_unregistered = true;
+      services.images = loop.system().spawn<test_images>(loop, owner.vault_);
+      services.trust = &trust;
+      services.catalog = &catalog;
+      return services;
     }
     reactor loop;
     caf::actor asking;
     fixed_random random;
     broker_services services;
+    trust_desk trust;
+    release_catalog catalog;
     supervision_tree tree;
     broker_core core;
     broker_facts facts;
@@ -401,6 +456,8 @@ class test_broker {
   std::vector<std::weak_ptr<fake_process>> all_processes_;
   std::map<std::string, int> starts_;
   pid_t last_pid_ = 1000;
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_ =
+      std::make_shared<std::unique_ptr<image_vault>>(std::make_unique<image_vault>());
   std::unique_ptr<parts> parts_;
   kj::Promise<void> loading_ = nullptr;
 };

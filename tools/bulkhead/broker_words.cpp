@@ -79,6 +79,13 @@ std::vector<std::string> broker_words::mounts() {
   });
 }
 
+std::vector<std::string> broker_words::releases() {
+  return remembered("releases", [&](std::vector<std::string>& words) {
+    const auto answer = in_.wait(in_.broker.admin().releasesRequest().send().dropPipeline());
+    for (auto each : answer.getReleases()) words.push_back(release_title(each));
+  });
+}
+
 std::vector<std::string> broker_words::paths(const std::string& folder) {
   return remembered("paths " + folder, [&](std::vector<std::string>& words) {
     auto call = in_.broker.session().handleRequest();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tools/bulkhead/mount_flags.hpp"
+#include "tools/bulkhead/plugin_commands.hpp"
 #include "tools/bulkhead/trust_commands.hpp"
 
 namespace bulkhead::cli {
@@ -15,13 +16,14 @@ std::vector<command_spec> mount_commands() {
       {command_id::mount,
        "mount",
        "Mounts",
-       {{"PATH"}, {"PLUGIN"}},
+       {{"PATH"}, {"PLUGIN", false, false, word_kind::plugin}},
        mount_flags(),
        "Mount a plugin at a path and start it",
-       "PLUGIN is the name of a file in the broker's plugin directory. A count or time that is "
-       "left\n"
-       "out is the one in brackets, or the broker's limit (`limits`), or none.\n",
-       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient",
+       "PLUGIN is [KIND/]NAME[@VERSION], of the catalog (`plugin list`); in development mode also\n"
+       "a file in the broker's plugin directory. A count or time that is left out is the one in\n"
+       "brackets, or the broker's limit (`limits`), or none.\n",
+       {"mount kv/ kv", "mount kv/ secrets/kv@1.4.2",
+        "mount calc/ calc --option precision=6 --restart transient",
         "mount report/ report --lazy --idle-stop 10m"}},
       {command_id::unmount,
        "unmount",
@@ -276,7 +278,9 @@ const std::vector<command_spec>& command_table() {
     for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
+    for (auto& spec : plugin_commands()) all.push_back(std::move(spec));
     for (auto& spec : trust_commands()) all.push_back(std::move(spec));
+    for (auto& spec : trust_store_commands()) all.push_back(std::move(spec));
     return all;
   }();
   return table;

@@ -21,6 +21,9 @@ enum class word_kind {
   method,       // of the target before it
   method_args,  // fields of the method before it
   signal,
+  plugin,   // of the catalog
+  release,  // one version of it
+  kind,     // of plugins
 };
 
 struct argument_spec {
@@ -71,6 +74,16 @@ enum class command_id {
   key_sign,
   key_verify,
   plugin_manifest,
+  plugin_register,
+  plugin_list,
+  plugin_info,
+  plugin_deregister,
+  plugin_pin,
+  plugin_unpin,
+  key_trust,
+  key_untrust,
+  key_list,
+  key_policy,
 };
 
 struct command_spec {

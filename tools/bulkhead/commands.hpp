@@ -47,6 +47,20 @@ exit_code run_version(environment& in, const invocation& command);
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);
 
+// commands_plugin.cpp
+exit_code run_plugin_register(environment& in, const invocation& command);
+exit_code run_plugin_list(environment& in, const invocation& command);
+exit_code run_plugin_info(environment& in, const invocation& command);
+exit_code run_plugin_deregister(environment& in, const invocation& command);
+exit_code run_plugin_pin(environment& in, const invocation& command);
+exit_code run_plugin_unpin(environment& in, const invocation& command);
+
+// commands_trust.cpp
+exit_code run_key_trust(environment& in, const invocation& command);
+exit_code run_key_untrust(environment& in, const invocation& command);
+exit_code run_key_list(environment& in, const invocation& command);
+exit_code run_key_policy(environment& in, const invocation& command);
+
 // commands_key.cpp and commands_manifest.cpp: about files, without the broker
 exit_code run_key_generate(environment& in, const invocation& command);
 exit_code run_key_sign(environment& in, const invocation& command);

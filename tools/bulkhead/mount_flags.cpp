@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tools/bulkhead/failure.hpp"
+#include "tools/bulkhead/release_name.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -195,7 +196,10 @@ std::vector<flag_spec> tune_flags() {
 
 void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command) {
   spec.setPath(command.arguments[0].c_str());
-  spec.setPlugin(command.arguments[1].c_str());
+  const auto plugin = parse_release_name(command.arguments[1]);
+  spec.setKind(plugin.kind.c_str());
+  spec.setPlugin(plugin.name.c_str());
+  spec.setVersion(plugin.version.c_str());
   spec.setDescription(command.value("description").c_str());
   spec.setRestart(restart_type(command.value("restart")));
   spec.setGroup(command.value("group").c_str());

@@ -8,6 +8,7 @@
 #include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
+#include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/rules_text.hpp"
 
 namespace bulkhead::cli {
@@ -40,6 +41,23 @@ std::string calls_text(schema::MountStatus::Reader mount) {
     text += fmt::format(", the oldest for {}", short_duration(mount.getOldestCallMs()));
   }
   return text;
+}
+
+/// What the catalog and trust have to say of the mount.
+std::string release_lines(schema::MountStatus::Reader mount) {
+  if (mount.getUnregistered())
+    return detail_line("release", "unregistered: nobody has vouched for this file");
+  const auto wanted = plain(mount.getVersionWanted());
+  std::string release = plain(mount.getKind()) + "/" + plain(mount.getPlugin());
+  if (mount.getVersion().size() > 0) release += "@" + plain(mount.getVersion());
+  if (!wanted.empty() && wanted != mount.getPluginVersion().cStr())
+    release += fmt::format(", {} with the next reload", wanted);
+  std::string text = detail_line("release", release);
+  if (mount.getSha256().size() == 0) return text;
+  text += detail_line("sha256", plain(mount.getSha256()));
+  return text + detail_line("signed by", mount.getSignedBy().size() == 0
+                                             ? "nobody"
+                                             : key_ids_text(mount.getSignedBy()));
 }
 
 std::string options_text(capnp::List<schema::Option>::Reader options) {
@@ -128,6 +146,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
     text += ": " + plain(mount.getReason());
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
+  text += release_lines(mount);
   text += detail_line("description", plain(mount.getDescription()));
   text += detail_line("options", options_text(mount.getOptions()));
   if (mount.getOptionsPending()) {

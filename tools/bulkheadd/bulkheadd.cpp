@@ -108,6 +108,11 @@ int serve(const options& chosen) {
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
+  if (chosen.config.allow_unregistered)
+    log.say(
+        fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
+                    "unchecked; not for production",
+                    chosen.config.plugin_directory));
   bulkhead::broker broker(chosen.config);
   log.say(
       fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
@@ -195,6 +200,7 @@ int run(const CLI::App& app, options& chosen) {
   }
   if (run_on_state(chosen)) return 0;
   if (!chosen.dev) return serve(chosen);
+  chosen.config.allow_unregistered = true;
   const bulkhead::temporary_directory directory("bulkhead-dev");
   fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n",
              directory.path());
@@ -221,7 +227,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")
       ->capture_default_str();
-  app.add_option("--plugins", chosen.config.plugin_directory, "Plugins are files in this directory")
+  app.add_option("--plugins", chosen.config.plugin_directory,
+                 "Files of plugins are in this directory")
       ->capture_default_str();
   app.add_option("--state-key", chosen.config.state_key_file,
                  "Encrypt what plugins store, with the keys in this file; without it, with the "
@@ -234,8 +241,11 @@ int main(int argc, char** argv) {
                                  "Make this backup the state of the directory, and end");
   app.add_flag("--force", chosen.force, "With --restore: put the state that is there aside")
       ->needs(restore);
+  app.add_flag("--unregistered", chosen.config.allow_unregistered,
+               "Development: files of the plugin directory may be mounted unregistered, unchecked");
   app.add_flag("--dev", chosen.dev,
-               "Development: state and socket in a new directory that goes with the broker");
+               "Development: --unregistered, and state and socket in a new directory that goes "
+               "with the broker");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(app, chosen);
