@@ -2,16 +2,15 @@
 #include "actors/posix_spawner.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <filesystem>
 #include <system_error>
+
+#include "actors/child_start.hpp"
 
 namespace bulkhead {
 namespace {
@@ -24,17 +23,15 @@ int check(int rc, const char* call) {
   return rc;
 }
 
-/// posix_spawn's functions return their errno.
-void check_code(int code, const char* call) {
-  if (code != 0) throw std::system_error{code, std::generic_category(), call};
-}
-
-/// The same file at a descriptor that no dup2 to 0..3 can overwrite.
-unique_fd out_of_the_way(unique_fd fd) {
-  if (fd.get() >= first_safe_fd) return fd;
+/// The same file at a descriptor that no dup to 0..4 can overwrite.
+unique_fd copy_out_of_the_way(const unique_fd& fd) {
   const int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, first_safe_fd);
   if (copy < 0 && errno == EINVAL) errno = EMFILE;  // RLIMIT_NOFILE is below `first_safe_fd`
   return unique_fd{check(copy, "fcntl")};
+}
+
+unique_fd out_of_the_way(unique_fd fd) {
+  return fd.get() >= first_safe_fd ? std::move(fd) : copy_out_of_the_way(fd);
 }
 
 void make_nonblocking(const unique_fd& fd) {
@@ -65,53 +62,6 @@ two_ends make_output_pipe() {
   return pipe;
 }
 
-class file_actions {
- public:
-  file_actions() { check_code(::posix_spawn_file_actions_init(&actions_), "file_actions_init"); }
-  file_actions(const file_actions&) = delete;
-  file_actions& operator=(const file_actions&) = delete;
-  ~file_actions() { ::posix_spawn_file_actions_destroy(&actions_); }
-
-  void place(const unique_fd& source, int target) {
-    check_code(::posix_spawn_file_actions_adddup2(&actions_, source.get(), target), "adddup2");
-  }
-  void close_from(int lowest) {
-    check_code(::posix_spawn_file_actions_addclosefrom_np(&actions_, lowest), "addclosefrom");
-  }
-  void enter(const std::string& directory) {
-    if (directory.empty()) return;
-    check_code(::posix_spawn_file_actions_addchdir_np(&actions_, directory.c_str()), "addchdir");
-  }
-  const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-};
-
-/// A session of its own, no blocked signal, all dispositions at their default.
-class spawn_attributes {
- public:
-  spawn_attributes() {
-    check_code(::posix_spawnattr_init(&attributes_), "attr_init");
-    sigset_t none;
-    sigset_t all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setflags(&attributes_,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  spawn_attributes(const spawn_attributes&) = delete;
-  spawn_attributes& operator=(const spawn_attributes&) = delete;
-  ~spawn_attributes() { ::posix_spawnattr_destroy(&attributes_); }
-
-  const posix_spawnattr_t* get() const { return &attributes_; }
-
- private:
-  posix_spawnattr_t attributes_{};
-};
-
 /// A null-terminated array as exec wants it; points into `texts`.
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -121,30 +71,42 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return pointers;
 }
 
-pid_t start(const process_spec& spec, const file_actions& actions) {
-  // Made absolute: the working directory changes before the program is looked up.
-  const std::string path = std::filesystem::absolute(spec.executable).string();
+bool is_script(const unique_fd& program) {
+  std::array<char, 2> start{};
+  return ::pread(program.get(), start.data(), start.size(), 0) == 2 && start[0] == '#' &&
+         start[1] == '!';
+}
+
+/// The program as the child is to have it. A script's interpreter reads it through a descriptor
+/// that it inherits: one with a position and flags of its own, as a plugin shares none with us.
+unique_fd program_for_child(const unique_fd& program, bool script) {
+  if (!script) return copy_out_of_the_way(program);
+  const auto again = "/proc/self/fd/" + std::to_string(program.get());
+  return out_of_the_way(unique_fd{check(::open(again.c_str(), O_RDONLY | O_CLOEXEC), "open")});
+}
+
+born_child start(const process_spec& spec, child_plan plan) {
   std::vector<std::string> arguments{spec.executable};
   arguments.insert(arguments.end(), spec.arguments.begin(), spec.arguments.end());
   std::vector<std::string> environment = spec.environment;
-  const spawn_attributes attributes;
-  pid_t pid = -1;
-  check_code(::posix_spawn(&pid, path.c_str(), actions.get(), attributes.get(),
-                           pointers_to(arguments).data(), pointers_to(environment).data()),
-             "posix_spawn");
-  return pid;
-}
-
-unique_fd open_pidfd(pid_t pid) {
-  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd >= 0) return unique_fd{fd};
-  const int error_number = errno;
-  // Without a handle there is no supervision. By number, which is safe: it is our child and not
-  // reaped.
-  ::kill(-pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  plan.arguments = pointers_to(arguments);
+  plan.environment = pointers_to(environment);
+  plan.directory = spec.working_directory;
+  plan.first_closed = plugin_link_fd + 1;
+  if (!spec.program) {
+    // Made absolute: the working directory changes before the program is looked up.
+    plan.path = std::filesystem::absolute(spec.executable).string();
+    return start_child(plan);
   }
-  throw std::system_error{error_number, std::generic_category(), "pidfd_open"};
+  const bool script = is_script(*spec.program);
+  const auto program = program_for_child(*spec.program, script);
+  plan.program = program.get();
+  if (script) {
+    plan.descriptors.push_back({program.get(), script_fd});
+    plan.program = script_fd;
+    plan.first_closed = script_fd + 1;
+  }
+  return start_child(plan);
 }
 
 }  // namespace
@@ -158,16 +120,13 @@ spawn_result posix_spawner::spawn(const process_spec& spec) {
     const auto null = out_of_the_way(
         unique_fd{check(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null")});
 
-    file_actions actions;
-    actions.place(null, STDIN_FILENO);
-    actions.place(output.theirs, STDOUT_FILENO);
-    actions.place(error.theirs, STDERR_FILENO);
-    actions.place(link.theirs, plugin_link_fd);
-    actions.close_from(plugin_link_fd + 1);
-    actions.enter(spec.working_directory);
-
-    const pid_t pid = start(spec, actions);
-    started.process = make_posix_child(pid, open_pidfd(pid));
+    child_plan plan;
+    plan.descriptors = {{null.get(), STDIN_FILENO},
+                        {output.theirs.get(), STDOUT_FILENO},
+                        {error.theirs.get(), STDERR_FILENO},
+                        {link.theirs.get(), plugin_link_fd}};
+    auto child = start(spec, std::move(plan));
+    started.process = make_posix_child(child.pid, std::move(child.pidfd));
     started.link = std::move(link.ours);
     started.standard_output = std::move(output.ours);
     started.standard_error = std::move(error.ours);

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts processes by posix_spawn, never by fork.
+// Starts processes with the descriptors, environment and directory that spawner.hpp promises.
+// child_start.hpp is about how a process is born, and why not by fork.
 //
-// Why: a fork copies page tables, so that it costs 40 ms from a broker of 1 GiB, and in a process
-// with threads it runs the child on borrowed locks. glibc's posix_spawn uses CLONE_VM |
-// CLONE_VFORK: under 1 ms for a static program, whatever the broker's size, and it reports the
-// child's failure to execute as its own result.
-//
-// Descriptors: everything is opened close-on-exec; the child's four are duplicated to numbers of 10
-// and above first, so that no dup2 to 0..3 can overwrite the source of a later one, whatever
-// numbers were free. From 4 on all are closed in the child, so that a descriptor which some library
+// Descriptors: everything is opened close-on-exec; the child's are duplicated to numbers of 10 and
+// above first, so that no dup to 0..4 can overwrite the source of a later one, whatever numbers
+// were free. All others end with the start of the program, so that a descriptor which some library
 // of an embedding service left inheritable does not leak into a plugin.
 //
-// The pidfd is opened after the start by number. That is no race: this process is the parent and
-// has not reaped the child, so the number cannot have gone to another process.
+// A program by descriptor is executed by the descriptor itself, which the process does not keep. A
+// script by descriptor is given to its interpreter as /dev/fd/4, which the interpreter opens: that
+// takes a mounted /proc, and one more descriptor in the process.
 #pragma once
 
 #include "actors/spawner.hpp"

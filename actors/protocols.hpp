@@ -21,6 +21,7 @@ namespace bulkhead {
 
 struct changes_request;
 struct changes_result;
+struct backup_result;
 struct lease_info;
 struct range_request;
 struct range_result;
@@ -35,16 +36,22 @@ struct store_keep_alive;
 template <class T>
 struct store_outcome;
 struct store_query;
+struct store_rotate;
 struct store_revoke;
 struct store_status;
 struct store_tick;
+struct store_work;
 struct txn_request;
 struct txn_result;
+
+struct image_answer;
+struct image_request;
 
 struct mount_await_start;
 struct mount_breaker;
 struct mount_changed;
 struct mount_check;
+struct mount_condemn;
 struct mount_drained;
 struct mount_halt;
 struct mount_handover;
@@ -71,6 +78,10 @@ struct reload_result;
 using spawner_actor = caf::typed_actor<
     // Starts a process and answers with it, or with the reason why not. Never fails.
     caf::replies_to<spawn_request>::with<spawn_answer>>;
+
+/// The IMAGE WORKER reads programs into sealed memory and hashes them, on threads of its own, or
+/// answers with what it has. A refusal is an answer too (image_answer::failure). Never fails.
+using image_actor = caf::typed_actor<caf::replies_to<image_request>::with<image_answer>>;
 
 /// The INSTANCE owns one process of a plugin and its link, from start to its one death.
 using instance_actor = caf::typed_actor<
@@ -140,6 +151,9 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_halt>::with<mount_snapshot>,
     // Starts a mount that is stopped, answers as above. Elsewhere it changes nothing.
     caf::replies_to<mount_start>::with<mount_snapshot>,
+    // What it runs may not run any more: stops it, and leaves the next start, with the same
+    // release, to be refused. Answers when that is done; at once when nothing runs.
+    caf::replies_to<mount_condemn>::with<mount_snapshot>,
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.
     caf::replies_to<mount_reload>::with<reload_result>,
@@ -177,12 +191,14 @@ using store_actor = caf::typed_actor<
     caf::replies_to<store_await>::with<store_outcome<changes_result>>, caf::reacts_to<store_cancel>,
     // Forgets history.
     caf::replies_to<store_compact>::with<store_outcome<store_done>>,
-    // A copy of the state in a new file. Everybody else waits meanwhile.
-    caf::replies_to<store_backup>::with<store_outcome<store_done>>,
+    // A copy of the state in a new file, step by step between other requests.
+    caf::replies_to<store_backup>::with<store_outcome<backup_result>>,
+    // Encrypts with the newest key what older ones encrypted; answered at the end with how many.
+    caf::replies_to<store_rotate>::with<store_outcome<std::uint64_t>>,
     // Revision, size, and whether it takes writes; or why it could not be opened.
     caf::replies_to<store_query>::with<store_outcome<store_status>>,
     // INTERNAL
-    caf::reacts_to<store_flush>, caf::reacts_to<store_tick>>;
+    caf::reacts_to<store_flush>, caf::reacts_to<store_work>, caf::reacts_to<store_tick>>;
 
 }  // namespace bulkhead
 
@@ -222,6 +238,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_condemn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_halt)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reload)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_retired)

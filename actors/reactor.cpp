@@ -106,7 +106,9 @@ void reactor::push_remote(Fill&& fill) {
 void reactor::arm() {
   if (armed_) return;
   armed_ = true;
-  tasks_.add(kj::evalLater([this] { run_local(); }));
+  // A timer that is due at once fires after the loop has looked for I/O, which evalLater does not
+  // wait for: of the dozen turns that follow one crash, none keeps a call waiting for the next.
+  tasks_.add(io_.provider->getTimer().afterDelay(0 * kj::SECONDS).then([this] { run_local(); }));
 }
 
 void reactor::run_local() {

@@ -3,12 +3,12 @@
 // interpreter and a missing directory alike, and EACCES for five things: the file system is asked
 // afterwards which of them it was. That look comes late (the file may have appeared meanwhile),
 // which can blur the explanation but not the outcome.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 
 #include "actors/posix_spawner.hpp"
@@ -18,13 +18,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The interpreter that a script names in its first line; empty when the file is no script.
-std::string interpreter_of(const std::string& path) {
+/// The first line of the program, as far as the kernel looks.
+std::string first_line(const process_spec& spec) {
   constexpr std::size_t line_bytes_max = 256;  // BINPRM_BUF_SIZE of the kernel
-  std::ifstream file{path, std::ios::binary};
-  std::string line;
-  char byte = 0;
-  while (line.size() < line_bytes_max && file.get(byte) && byte != '\n') line += byte;
+  std::string line(line_bytes_max, '\0');
+  unique_fd by_path;
+  if (!spec.program) by_path = unique_fd{::open(spec.executable.c_str(), O_RDONLY | O_CLOEXEC)};
+  const int fd = spec.program ? spec.program->get() : by_path.get();
+  const auto got = ::pread(fd, line.data(), line.size(), 0);
+  line.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return line.substr(0, line.find('\n'));
+}
+
+/// The interpreter that a script names in its first line; empty when the file is no script.
+std::string interpreter_of(const process_spec& spec) {
+  const auto line = first_line(spec);
   if (line.rfind("#!", 0) != 0) return {};
   const auto begin = line.find_first_not_of(" \t", 2);
   if (begin == std::string::npos) return {};
@@ -40,7 +48,7 @@ struct verdict {
 
 verdict explain_missing(const process_spec& spec) {
   std::error_code ignored;
-  if (!fs::exists(spec.executable, ignored)) {
+  if (!spec.program && !fs::exists(spec.executable, ignored)) {
     return {spawn_failure::not_found, true, "there is no such file",
             "put the program there, or name another"};
   }
@@ -49,7 +57,7 @@ verdict explain_missing(const process_spec& spec) {
             fmt::format("its working directory {} does not exist", spec.working_directory),
             "make the directory, or name another"};
   }
-  const auto interpreter = interpreter_of(spec.executable);
+  const auto interpreter = interpreter_of(spec);
   if (interpreter.empty()) {
     return {spawn_failure::no_interpreter, true, "the dynamic loader that it names does not exist",
             "build it for this system, or link it statically"};
@@ -61,13 +69,19 @@ verdict explain_missing(const process_spec& spec) {
 
 verdict explain_denied(const process_spec& spec) {
   std::error_code ignored;
-  if (fs::exists(spec.executable, ignored) && !fs::is_regular_file(spec.executable, ignored)) {
+  if (!spec.program && fs::exists(spec.executable, ignored) &&
+      !fs::is_regular_file(spec.executable, ignored)) {
     return {spawn_failure::not_executable, true, "it is not a file", "name a program"};
   }
   if (!spec.working_directory.empty() && ::access(spec.working_directory.c_str(), X_OK) != 0) {
     return {spawn_failure::no_working_directory, true,
             fmt::format("its working directory {} cannot be entered", spec.working_directory),
             "permit the broker's user to enter the directory"};
+  }
+  if (spec.program) {
+    return {spawn_failure::not_executable, true,
+            "the kernel does not execute it (its mode, or a rule of the machine's)",
+            "look at vm.memfd_noexec and at the machine's security modules"};
   }
   return {spawn_failure::not_executable, true,
           "the broker's user may not execute it (permissions, or a file system mounted noexec)",

@@ -4,7 +4,8 @@
 // What a started plugin gets is fixed here, once: one end of a socketpair at descriptor 3, the null
 // device as stdin, pipes as stdout and stderr, no other descriptor, an environment that holds what
 // is listed and nothing of the broker's, a session and process group of its own, no blocked and no
-// ignored signal. `posix_spawner` does that with processes; tests use a spawner of their own.
+// ignored signal. A script that is started by descriptor has one more, for its interpreter to read:
+// itself, at 4. `posix_spawner` does that with processes; tests use a spawner of their own.
 //
 // A failure says what, why and what to do, and whether trying again can help: `permanent` failures
 // (no such file, not executable) do not heal by themselves, so supervision does not repeat them.
@@ -24,9 +25,15 @@ namespace bulkhead {
 /// The descriptor at which a plugin finds its link.
 inline constexpr int plugin_link_fd = 3;
 
+/// The descriptor at which the interpreter of a script finds it, when it is started by descriptor.
+inline constexpr int script_fd = 4;
+
 struct process_spec {
   std::string executable;              // a path; PATH is not searched
   std::vector<std::string> arguments;  // without argv[0], which is `executable`
+  // When it is set, this file is executed and `executable` is only argv[0] and the name in texts.
+  // Open for reading; held by whoever may start it again.
+  std::shared_ptr<const unique_fd> program;
   std::vector<std::string> environment = plugin_environment();  // all of it, as in "KEY=value"
   std::string working_directory = "/";
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 
+#include "broker/catalog/registration.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/fair_store.hpp"
 #include "broker/mount_record.hpp"
@@ -68,6 +70,9 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
     : services_(services), ask_(ask), parent_(parent) {
+  registrar_ = std::make_unique<registrar>(services, ask);
+  services_.ask = &ask;
+  services_.catalog->set_usage([this] { return release_usage(); });
   services_.change_record = [this](entry_ptr entry, record_change change) {
     return change_record(std::move(entry), std::move(change));
   };
@@ -129,7 +134,7 @@ void broker_core::check(mount_spec& spec) {
   if (auto problem = group_problem_of(spec); !problem.empty())
     refuse(error_kind::invalid_argument, std::move(problem), "groups come from the configuration",
            "bulkhead tree");
-  check_plugin_file(services_.config.plugin_directory, spec.plugin);
+  check_plugin(services_, spec);
 }
 
 /// Fails with already_exists when another mount than `but_for` is at the path, above or below it,
@@ -225,7 +230,8 @@ kj::Promise<mount_snapshot> broker_core::keep(entry_ptr entry, mount_snapshot st
         const auto& spec = entry->spec;
         require(spec.path).work = mount_work::none;
         services_.events.record(spec.path, status.status.generation, "mounted",
-                                fmt::format("plugin {}", spec.plugin));
+                                fmt::format("plugin {}{}", spec.plugin,
+                                            status.status.unregistered ? ", unregistered" : ""));
         return kj::mv(status);
       },
       [this, entry](kj::Exception&& problem) {
@@ -411,6 +417,7 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
   status.calls_waiting = counters.waiting;
   status.calls_total = counters.total;
   status.calls_failed = counters.failed;
+  show_release(services_, entry, false, nullptr, status);
   result.backoff_left = why.backoff_left;
   if (!entry.crashes.empty()) result.last_crash = entry.crashes.back();
   return result;
@@ -418,6 +425,7 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
 kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset) {
+  entry->take_wanted = true;
   return parent_.revive(entry->spec.path, reset)
       .then([this, entry]() -> kj::Promise<mount_snapshot> {
         auto& route = require(entry->spec.path);

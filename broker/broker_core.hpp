@@ -43,6 +43,7 @@
 #include <vector>
 
 #include "actors/asker.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/mount_messages.hpp"
 #include "broker/mounts_parent.hpp"
 #include "broker/router.hpp"
@@ -64,10 +65,13 @@ struct mount_route {
 /// How many mounts one order reloads at the same time.
 inline constexpr std::size_t reloads_at_once_max = 4;
 
+class registrar;
+
 class broker_core {
  public:
   /// `services` outlives the core. `ask` is an asker of the reactor.
   broker_core(broker_services& services, asker& ask, mounts_parent& parent);
+  ~broker_core() noexcept(false);
 
   /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished
   /// operations left.
@@ -96,6 +100,13 @@ class broker_core {
   std::vector<crash_report> crashes(const std::string& path, std::size_t limit);
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
 
+  // What the catalog and trust cannot say without the mounts; the rest is in broker_services.
+  kj::Promise<release_info> register_release(release_spec spec);
+  /// Answers the mounts whose running release has no good signature left; with `revoke` they have
+  /// been stopped and are quarantined.
+  kj::Promise<std::vector<std::string>> untrust(std::string id, bool revoke, std::string reason);
+  trust_report trust() const;
+
   /// The mount that serves an absolute path. Fails with not_found.
   route_table<mount_route>::match find(std::string_view path);
   /// The mount of exactly this path (with or without the slash). Fails with not_found.
@@ -121,6 +132,12 @@ class broker_core {
     std::vector<std::optional<mount_snapshot>> answers;
     std::size_t next = 0;
   };
+  using paths = std::vector<std::string>;
+
+  // broker_catalog.cpp
+  release_catalog::usage release_usage();
+  bool runs_untrusted(const std::string& path);
+  kj::Promise<void> condemn(const std::string& path);
 
   // broker_core.cpp
   kj::Promise<void> query_next(std::shared_ptr<query_work> work);
@@ -166,6 +183,7 @@ class broker_core {
   void removal_failed(mount_entry& entry, const kj::Exception& problem);
 
   // mount_restore.cpp
+  kj::Promise<void> load_restored();
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep(std::string root, std::string after);
   void restore(const std::string& key, const std::string& bytes);
@@ -175,12 +193,14 @@ class broker_core {
   broker_services& services_;
   asker& ask_;
   mounts_parent& parent_;
+  std::unique_ptr<registrar> registrar_;
   route_table<mount_route> routes_;
   std::set<std::string> promised_;  // paths that a move is about to take
   std::set<std::string> uuids_;     // of the mounts in routes_, and of records without a route
   std::map<std::string, std::vector<kj::Own<kj::PromiseFulfiller<void>>>> removals_;  // by path
-  std::vector<entry_ptr> restored_;  // while load() reads
-  bool views_are_known_ = true;      // false: of some view nobody can say whose it is
+  std::vector<entry_ptr> restored_;      // while load() reads
+  std::uint64_t generations_floor_ = 0;  // after a restore; see state_restore.hpp
+  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

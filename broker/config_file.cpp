@@ -14,6 +14,7 @@
 
 #include "broker/group_rules.hpp"
 #include "schema/wire/error_text.hpp"
+#include "schema/wire/suggest.hpp"
 
 namespace bulkhead {
 namespace {
@@ -49,36 +50,19 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"log_line_bytes_max", &limits::log_line_bytes_max},
       {"log_lines_kept", &limits::log_lines_kept},
       {"log_bytes_per_s_max", &limits::log_bytes_per_s_max},
+      {"releases_max", &limits::releases_max},
+      {"registrations_at_once_max", &limits::registrations_at_once_max},
+      {"plugin_file_bytes_max", &limits::plugin_file_bytes_max},
+      {"image_cache_bytes_max", &limits::image_cache_bytes_max},
   };
   return fields;
 }
 
-/// Letters to insert, drop or change to make one name of the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t corner = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const auto changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-      corner = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-    }
-  }
-  return row[b.size()];
-}
-
 /// "did you mean 'NAME'?", or all the names.
 std::string suggestion(std::string_view typed, const std::vector<std::string>& names) {
-  constexpr std::size_t near_enough = 3;
-  const auto nearest = std::min_element(
-      names.begin(), names.end(),
-      [typed](const auto& a, const auto& b) { return distance(typed, a) < distance(typed, b); });
-  if (nearest != names.end() &&
-      distance(typed, *nearest) <= std::min(near_enough, typed.size() / 2))
-    return fmt::format("did you mean '{}'?", *nearest);
-  return fmt::format("one of: {}", fmt::join(names, ", "));
+  const auto name = wire::nearest(typed, names);
+  return name.empty() ? fmt::format("one of: {}", fmt::join(names, ", "))
+                      : fmt::format("did you mean '{}'?", name);
 }
 
 /// Reads values of a parsed file; every refusal names file and line.
@@ -223,12 +207,14 @@ config_file parse_config(std::string_view text, const std::string& file) {
   config_file config;
   try {
     const toml::table top = toml::parse(text, file);
-    from.each(top, "key",
-              {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
-               {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
-               {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
-               {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
-               {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
+    from.each(
+        top, "key",
+        {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
+         {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
+         {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
+         {"state_key", [&](const auto& node) { config.state_key = from.text(node, "state_key"); }},
+         {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
+         {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
   } catch (const toml::parse_error& problem) {
     from.refuse(problem.source(), wire::escape_line(problem.description()));
   }

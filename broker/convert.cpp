@@ -163,6 +163,8 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   spec.life = read_life(from.getLife());
   spec.calls = read_calls(from.getCalls());
   spec.group = text(from.getGroup());
+  spec.version = text(from.getVersion());
+  spec.kind = text(from.getKind());
   return spec;
 }
 
@@ -213,6 +215,8 @@ void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
   write_life(from.life, to.initLife());
   write_calls(from.calls, to.initCalls());
   to.setGroup(from.group.c_str());
+  to.setVersion(from.version.c_str());
+  to.setKind(from.kind.c_str());
 }
 
 tune_request read_tune(schema::TuneRequest::Reader from) {
@@ -222,6 +226,8 @@ tune_request read_tune(schema::TuneRequest::Reader from) {
   for (const auto field : from.getFields()) {
     if (field == "options") {
       what.options = std::move(spec.options);
+    } else if (field == "version") {
+      what.version = std::move(spec.version);
     } else if (field == "description") {
       what.description = std::move(spec.description);
     } else if (field == "restart") {
@@ -236,7 +242,7 @@ tune_request read_tune(schema::TuneRequest::Reader from) {
       kj::throwFatalException(
           exception(error_kind::invalid_argument,
                     "'" + wire::escape_line(text(field)) + "' is nothing that can be tuned",
-                    "it is options, description, restart, supervision, life or calls"));
+                    "it is options, version, description, restart, supervision, life or calls"));
     }
   }
   for (const auto each : from.getUnset()) what.unset_options.push_back(text(each));

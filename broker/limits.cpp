@@ -3,16 +3,22 @@
 
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
+#include "broker/catalog/registration.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
+#include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
 
 namespace bulkhead {
+
+static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
+static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
   const auto ms = [](std::chrono::milliseconds span) {
@@ -67,9 +73,19 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"crash_reports_kept", crash_reports_kept, "reports per mount",
        "the oldest report is dropped"},
       {"events_kept", events_kept, "events", "the oldest event is dropped"},
+      {"plugin_file_bytes_max", limits.plugin_file_bytes_max, "bytes",
+       "the file is neither registered nor started"},
+      {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
+       "those that nobody runs are dropped, the least recently started first"},
+      {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
+      {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
+       "a backup goes on with its next step, behind who waits"},
+      {"recover_retry_ms", store_limits::recover_retry_ms, "ms",
+       "after the disk failed, writes are refused until the next attempt"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };
+  add_catalog(lines, limits);
   for (const auto& each : wire::limit_table)
     lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;

@@ -10,6 +10,7 @@
 //   log                     appended to by the mount's instances and the actor
 //   face                    replaced by the mount's actor when an instance is ready
 //   crashes, generations    the mount's actor
+//   version_running         the mount's actor; spec.kind too, when nobody had said it
 //
 // Whoever remembers a mount across a turn of the loop keeps the entry, not the path: a mount can
 // be moved.
@@ -56,7 +57,9 @@ struct mount_entry : mount_record {
   bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
-  turns writes;  // of the record: one at a time, so that none undoes another
+  turns writes;                   // of the record: one at a time, so that none undoes another
+  bool ran_unregistered = false;  // what ran last was a file that nobody registered
+  bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
   std::shared_ptr<async_store> storage;  // its share of the store
   std::shared_ptr<mount_log> log;

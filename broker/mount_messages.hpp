@@ -27,6 +27,11 @@ struct mount_query {};
 struct mount_halt {};
 /// Starts a mount that is stopped.
 struct mount_start {};
+/// What the mount runs may not run any more: its instance is stopped, and its next start, which is
+/// tried at once, says why it is refused.
+struct mount_condemn {
+  std::string reason;
+};
 /// Replaces the instance, if there is one, as reload_request says.
 struct mount_reload {
   reload_request how;

@@ -99,22 +99,22 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       [this](const mount_await_start&) { return await_start(); },
       [this](const mount_restart&) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
+        entry_->take_wanted = true;
         abandon_reload("the mount was restarted meanwhile");
         restart("restarted by an operator");
         return await_start();
       },
-      [this](const mount_reset&) -> caf::result<mount_snapshot> {
-        if (!leaving_) step(event::reset_child{instance_id});
-        return await_start();
-      },
+      [this](const mount_reset&) { return reset(); },
       [this](const mount_halt&) { return halt(); },
       [this](const mount_start&) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
+        if (state() == child_state::stopped) entry_->take_wanted = true;
         start_up();
         return await_start();
       },
       [this](const mount_changed&) { changed(); },
       [this](const mount_reload& order) { return reload(order); },
+      [this](const mount_condemn& order) { return condemn(order.reason); },
       [this](const mount_query&) { return query(); },
       [this](const mount_signal& order) { return signal(order.number); },
       [this](const mount_stop& order) { return begin_stop(order); },
@@ -303,7 +303,10 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   const auto& life = entry_->spec.life;
   const auto& limits = services_.limits;
   instance_config settings;
+  const auto choice =
+      choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
+  settings.prepare = beside ? choice.prepare : keeping_to(choice);
   settings.generation = generation;
   settings.broker_version = BULKHEAD_VERSION;
   settings.calls_in_flight_max = limits.calls_in_flight_max;
@@ -318,7 +321,9 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   run_of started;
   started.generation = generation;
   started.ended = false;
+  started.of = choice.of;
   started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation, beside);
+  started.offer->of = choice.of;
   started.actor = spawn<bulkhead::instance, caf::monitored>(
       loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
       entry_->log->sink(generation), started.offer);
@@ -432,6 +437,12 @@ void mount_supervisor::answer_waiters(const std::string& failure) {
   for (auto& waiter : std::exchange(waiters_, {})) waiter(snapshot(failure));
 }
 
+caf::result<mount_snapshot> mount_supervisor::reset() {
+  if (state() == child_state::quarantined) entry_->take_wanted = true;
+  if (!leaving_) step(event::reset_child{instance_id});
+  return await_start();
+}
+
 caf::result<mount_snapshot> mount_supervisor::halt() {
   if (leaving_) return snapshot();
   abandon_reload("the mount was stopped meanwhile");
@@ -511,6 +522,7 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   status.reason = child.reason;
   status.generation = child.generation;
   status.pid = live_.pid;
+  show_release(services_, *entry_, live_.pid != 0, live_.of, status);
   status.restarts = child.restarts;
   const auto counters = entry_->slot->counters();
   status.calls_in_flight = counters.in_flight;

@@ -19,6 +19,10 @@
 
 namespace bulkhead {
 
+class asker;
+class release_catalog;
+class trust_desk;
+
 struct broker_services {
   broker_config config;
   broker_limits limits;
@@ -35,6 +39,11 @@ struct broker_services {
   std::function<kj::Promise<void>(std::shared_ptr<mount_entry> entry,
                                   std::function<void(mount_record&)> change)>
       change_record;
+
+  image_actor images{};
+  trust_desk* trust = nullptr;
+  release_catalog* catalog = nullptr;
+  asker* ask = nullptr;
 };
 
 }  // namespace bulkhead

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "actors/supervision.hpp"
+#include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -44,22 +45,6 @@ bool counts_against_trial(schema::ErrorKind kind) {
     default:
       return false;
   }
-}
-
-const char* word(schema::Operation operation) {
-  switch (operation) {
-    case schema::Operation::READ:
-      return "read";
-    case schema::Operation::WRITE:
-      return "write";
-    case schema::Operation::LIST:
-      return "list";
-    case schema::Operation::DELETE:
-      return "delete";
-    case schema::Operation::HELP:
-      return "help";
-  }
-  return "call";
 }
 
 }  // namespace
@@ -415,9 +400,9 @@ std::vector<slot_call> slot::calls_of(std::uint64_t generation) const {
     if (each->on->generation != generation) continue;
     const auto& subject = each->subject;
     calls.push_back({each->what.interface_id, each->what.method_id, timer_.now() - each->started,
-                     subject.known
-                         ? fmt::format("{} {}{}", word(subject.operation), path_, subject.path)
-                         : std::string()});
+                     subject.known ? fmt::format("{} {}{}", wire::enum_word(subject.operation),
+                                                 path_, subject.path)
+                                   : std::string()});
   }
   return calls;
 }

@@ -81,16 +81,23 @@ class client::core final : public kj::Refcounted, private kj::TaskSet::ErrorHand
     KJ_IF_MAYBE (session, session_) return *session;
     auto request = gateway.loginRequest();
     request.initCredential().setPeer();
-    auto session = request.send().getSession();
+    auto answer = request.send();
+    auto session = answer.getSession();
     session_ = session;
+    forget_if_failed(answer.ignoreResult(), [this]() {
+      session_ = nullptr;
+      admin_ = nullptr;
+    });
     return session;
   }
 
   schema::Admin::Client admin() {
     auto session = this->session();
     KJ_IF_MAYBE (admin, admin_) return *admin;
-    auto admin = session.adminRequest().send().getAdmin();
+    auto answer = session.adminRequest().send();
+    auto admin = answer.getAdmin();
     admin_ = admin;
+    forget_if_failed(answer.ignoreResult(), [this]() { admin_ = nullptr; });
     return admin;
   }
 
@@ -107,10 +114,7 @@ class client::core final : public kj::Refcounted, private kj::TaskSet::ErrorHand
     request.setPath(path.c_str());
     auto answer = request.send();
     auto mount = answer.getMount();
-    const auto made_on = connections_;
-    tasks_.add(answer.ignoreResult().catch_([this, path, made_on](kj::Exception&&) {
-      if (made_on == connections_) mounts_.erase(path);
-    }));
+    forget_if_failed(answer.ignoreResult(), [this, path]() { mounts_.erase(path); });
     return mounts_.emplace(path, known_mount{mount, nullptr, nullptr}).first->second;
   }
 
@@ -136,15 +140,15 @@ class client::core final : public kj::Refcounted, private kj::TaskSet::ErrorHand
     if (wire::parse_error(failure).kind == schema::ErrorKind::UNMOUNTED) mounts_.erase(path);
   }
 
-  /// A login that failed is not remembered.
-  void session_failed(const kj::Exception& failure) {
-    if (wire::parse_error(failure).kind == schema::ErrorKind::PERMISSION_DENIED) {
-      session_ = nullptr;
-      admin_ = nullptr;
-    }
+ private:
+  /// What was looked up and is not there is not remembered, so that the next call asks again.
+  template <typename Forget>
+  void forget_if_failed(kj::Promise<void> answered, Forget forget) {
+    tasks_.add(answered.catch_([this, forget, made_on = connections_](kj::Exception&&) {
+      if (made_on == connections_) forget();
+    }));
   }
 
- private:
   void drop() {
     mounts_.clear();
     admin_ = nullptr;
@@ -254,19 +258,12 @@ schema::Gateway::Client client::gateway() {
 }
 
 schema::Session::Client client::session() {
-  return stable([core = shared_core(*core_)]() { return core->session(); },
-                [core = shared_core(*core_)](const kj::Exception& failure) {
-                  core->session_failed(failure);
-                })
+  return stable([core = shared_core(*core_)]() { return core->session(); })
       .castAs<schema::Session>();
 }
 
 schema::Admin::Client client::admin() {
-  return stable([core = shared_core(*core_)]() { return core->admin(); },
-                [core = shared_core(*core_)](const kj::Exception& failure) {
-                  core->session_failed(failure);
-                })
-      .castAs<schema::Admin>();
+  return stable([core = shared_core(*core_)]() { return core->admin(); }).castAs<schema::Admin>();
 }
 
 schema::Mount::Client client::mount(std::string_view path) {

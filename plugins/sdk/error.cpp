@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/sdk/error.hpp"
 
-#include <algorithm>
-#include <numeric>
 #include <utility>
-#include <vector>
+
+#include "schema/wire/suggest.hpp"
 
 namespace bulkhead::sdk {
 
@@ -31,22 +30,9 @@ error_kind kind_of(const kj::Exception& exception) {
   return wire::parse_error(exception).kind;
 }
 
-std::size_t edit_distance(std::string_view left, std::string_view right) {
-  left = left.substr(0, 256);
-  right = right.substr(0, 256);
-  std::vector<std::size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < right.size(); ++j) {
-      auto above = row[j + 1];
-      auto replace = diagonal + (left[i] == right[j] ? 0 : 1);
-      row[j + 1] = std::min({replace, above + 1, row[j] + 1});
-      diagonal = above;
-    }
-  }
-  return row.back();
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates) {
+  const auto best = wire::nearest(name, candidates);
+  return best.empty() ? "" : " (did you mean '" + best + "'?)";
 }
 
 }  // namespace bulkhead::sdk

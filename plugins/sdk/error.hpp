@@ -19,6 +19,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "schema/error.capnp.h"
 #include "schema/wire/error_text.hpp"
@@ -46,24 +47,6 @@ error_kind kind_of(const kj::Exception& exception);
 
 /// The nearest of `candidates` to a misspelt name, as " (did you mean 'data'?)", or "" when none is
 /// near.
-template <class Range>
-std::string did_you_mean(std::string_view name, const Range& candidates);
-
-/// Number of single-character edits between two names; what did_you_mean() ranks by.
-std::size_t edit_distance(std::string_view left, std::string_view right);
-
-template <class Range>
-std::string did_you_mean(std::string_view name, const Range& candidates) {
-  std::string best;
-  std::size_t best_distance = name.size() / 3 + 2;
-  for (const auto& candidate : candidates) {
-    auto distance = edit_distance(name, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best.empty() ? "" : " (did you mean '" + best + "'?)";
-}
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace bulkhead::sdk

@@ -130,7 +130,8 @@ kj::Promise<response> path_table::dispatch(void* state, schema::Request::Reader 
     if (capture.second.empty() && found->what != operation::LIST) {
       throw error(error_kind::INVALID_ARGUMENT,
                   fmt::format("the path of this {} is not complete", operation_name(found->what)),
-                  fmt::format("'{}' is empty in {}", capture.first, entry->where.text()));
+                  fmt::format("'{}' is empty in {}", capture.first, entry->where.text()),
+                  "say which one; `list` tells what is there");
     }
   }
   auto where = fmt::format("{} {}", operation_name(found->what), entry->where.text());

@@ -2,8 +2,8 @@
 //
 // The request style: which paths a plugin serves, and with what.
 //
-//     sdk::paths<notes> api;                       // notes: the author's class, one object per
-//     mount api.at("note/{name}", "One note.")
+//     sdk::paths<notes> api;  // notes: the author's class, one object per mount
+//     api.at("note/{name}", "One note.")
 //         .read("Returns it.", &notes::read)
 //         .write("Stores it.", &notes::write, {sdk::text("body").required().help("The text.")})
 //         .remove("Forgets it.", &notes::remove);

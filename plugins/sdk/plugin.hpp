@@ -119,10 +119,11 @@ class plugin {
 
   /// The request style: one T per mount, made as T(mount_context). Where T has them, these are
   /// called too:
-  ///   kj::Promise<void> start()                  before the first request; its failure fails the
-  ///   mount kj::Promise<void> unmount()                before the mount is forgotten void
-  ///   invalidate(const std::string& key)    somebody else changed `key` of the view; empty:
-  ///   everything
+  ///
+  /// - kj::Promise<void> start(), before the first request; its failure fails the mount.
+  /// - kj::Promise<void> unmount(), before the mount is forgotten.
+  /// - void invalidate(const std::string& key): somebody else changed `key` of the view, or all of
+  ///   it when that is empty.
   template <class T>
   plugin& serves(const paths<T>& table) {
     return serves(table, [](mount_context mount) { return std::make_shared<T>(std::move(mount)); });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/sdk/plugin_server.hpp"
 
+#include <algorithm>
+
 #include "plugins/sdk/convert.hpp"
 
 namespace bulkhead::sdk {
@@ -114,28 +116,27 @@ kj::Promise<void> plugin_server::mount(MountContext context) {
   });
 }
 
-live_mount& plugin_server::find(capnp::Text::Reader uuid) {
+std::shared_ptr<live_mount> plugin_server::find(capnp::Text::Reader uuid) {
   auto found = mounts_.find(std::string_view(uuid.begin(), uuid.size()));
   if (found == mounts_.end()) {
     throw error(error_kind::NOT_FOUND, "no mount " + to_string(uuid) + " is here");
   }
-  return *found->second;
+  return found->second;
 }
 
 kj::Promise<void> plugin_server::unmount(UnmountContext context) {
   auto uuid = context.getParams().getUuid();
-  auto& live = find(uuid);
-  live.unmounted = true;
-  auto shared = mounts_.find(std::string_view(uuid.begin(), uuid.size()))->second;
+  auto live = find(uuid);
+  live->unmounted = true;
   mounts_.erase(to_string(uuid));
-  if (!shared->made.unmount) return kj::READY_NOW;
-  return shared->made.unmount().attach(kj::cp(shared));
+  if (!live->made.unmount) return kj::READY_NOW;
+  return live->made.unmount().attach(kj::cp(live));
 }
 
 kj::Promise<void> plugin_server::invalidate(InvalidateContext context) {
   auto params = context.getParams();
-  auto& live = find(params.getUuid());
-  if (live.made.invalidate) live.made.invalidate(to_string(params.getKey()));
+  const auto live = find(params.getUuid());
+  if (live->made.invalidate) live->made.invalidate(to_string(params.getKey()));
   return kj::READY_NOW;
 }
 

@@ -42,7 +42,7 @@ class plugin_server final : public schema::Plugin::Server {
   kj::Promise<void> shutdown(ShutdownContext context) override;
 
  private:
-  live_mount& find(capnp::Text::Reader uuid);
+  std::shared_ptr<live_mount> find(capnp::Text::Reader uuid);
 
   std::shared_ptr<const plugin_definition> definition_;
   std::shared_ptr<work_counter> work_;

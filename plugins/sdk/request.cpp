@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/sdk/request.hpp"
 
-#include <array>
-
 #include "plugins/sdk/convert.hpp"
 #include "plugins/sdk/error.hpp"
+#include "schema/wire/enum_word.hpp"
 
 namespace bulkhead::sdk {
 namespace {
@@ -25,9 +24,7 @@ void write_texts(const std::vector<std::string>& from, capnp::List<capnp::Text>:
 }  // namespace
 
 std::string_view operation_name(operation what) {
-  static constexpr std::array<std::string_view, 5> names{"read", "write", "list", "delete", "help"};
-  auto at = static_cast<std::size_t>(what);
-  return at < names.size() ? names.at(at) : "unknown operation";
+  return wire::enum_word(what);
 }
 
 const std::string& request::capture(std::string_view name) const {

@@ -3,13 +3,14 @@
 // The process around a plugin: descriptor 3, signals, log lines, and the ways to end.
 //
 // How a plugin process ends, each with status 0:
-//   end of file on the link   at once, by _exit, also while a handler computes: a watcher thread
-//   waits for the hang-up in poll(2),
-//                             because an event loop that is busy would not see it. The thread runs
-//                             no code of the plugin.
-//   shutdown, SIGTERM         after work under way (calls of the request style, and what holds a
-//   busy_guard) or the grace, whichever is
-//                             first; answers that are queued are written before.
+//
+// - At end of file on the link: at once, by _exit, also while a handler computes. A watcher thread
+//   waits for the hang-up in poll(2), because an event loop that is busy would not see it. The
+//   thread runs no code of the plugin.
+// - At shutdown and SIGTERM: after work under way (calls of the request style, and what holds a
+//   busy_guard) or the grace, whichever is first; answers that are queued are written before. Who
+//   asks again can only shorten the grace.
+//
 // A plugin cannot linger: whoever started it is gone or asked for it.
 //
 // stdout becomes line buffered, so that a log line is a log line at once; the protocol is on
@@ -23,7 +24,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -88,23 +88,25 @@ void watch_for_hang_up(int link) {
 /// Turns a shutdown, however it was asked for, into one promise.
 class ending {
  public:
-  explicit ending(kj::Timer& timer) : timer_(timer) {
-    auto pair = kj::newPromiseAndFulfiller<void>();
-    asked_ = kj::mv(pair.promise);
-    fulfiller_ = kj::mv(pair.fulfiller);
-  }
+  explicit ending(kj::Timer& timer) : timer_(timer) {}
 
   void ask(unsigned grace_ms) {
-    auto by = timer_.now() + grace_ms * kj::MILLISECONDS;
-    // A second request can only shorten the grace.
-    deadline_ = fulfiller_->isWaiting() ? by : std::min(deadline_, by);
-    fulfiller_->fulfill();
+    const auto by = timer_.now() + grace_ms * kj::MILLISECONDS;
+    if (!was_asked_ || by < deadline_) {
+      deadline_ = by;
+      grace_ = timer_.atTime(by)
+                   .then([this] { out_of_grace_.fulfiller->fulfill(); })
+                   .eagerlyEvaluate(nullptr);
+    }
+    was_asked_ = true;
+    asked_.fulfiller->fulfill();
   }
 
   /// Done when it is time to exit.
   kj::Promise<void> when_done(work_counter& work, const wire::connection& link) {
-    return asked_
-        .then([this, &work] { return work.when_idle().exclusiveJoin(timer_.atTime(deadline_)); })
+    return asked_.promise
+        .then(
+            [this, &work] { return work.when_idle().exclusiveJoin(kj::mv(out_of_grace_.promise)); })
         .then([this, &link] { return flushed(link, timer_.now() + flush_time_max); });
   }
 
@@ -119,9 +121,11 @@ class ending {
   }
 
   kj::Timer& timer_;
+  bool was_asked_ = false;
   kj::TimePoint deadline_ = kj::origin<kj::TimePoint>();
-  kj::Promise<void> asked_ = nullptr;
-  kj::Own<kj::PromiseFulfiller<void>> fulfiller_;
+  kj::Promise<void> grace_ = nullptr;
+  kj::PromiseFulfillerPair<void> asked_ = kj::newPromiseAndFulfiller<void>();
+  kj::PromiseFulfillerPair<void> out_of_grace_ = kj::newPromiseAndFulfiller<void>();
 };
 
 void run(const std::shared_ptr<const plugin_definition>& definition, int fd) {

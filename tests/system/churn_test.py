@@ -12,7 +12,6 @@ from harness import settings
 rounds_full = int(os.environ.get("BULKHEAD_CHURN_ROUNDS", "2000"))  # the bar is 10,000
 rounds_small = 300
 warm_up_rounds = 200  # until allocators and rings (events, log lines) have their working size
-growth_kib_max = 4 * 1024
 idle_pss_kib_max = 25 * 1024
 
 
@@ -32,12 +31,6 @@ class Churn(harness.SystemTest):
                     self.assertNotEqual(mount["state"], "quarantined")
                 self.assertLess(time.monotonic(), end, str(now))
 
-    def settled(self):
-        """The counters once nothing dies or starts any more."""
-        harness.until("no zombie", lambda: harness.Counters(self.broker.pid).zombies == 0)
-        time.sleep(0.5)
-        return harness.Counters(self.broker.pid)
-
     def test_kills_and_restarts_leave_nothing_behind_and_the_neighbour_loses_no_call(self):
         neighbour = harness.Neighbour(self.broker)
         self.addCleanup(neighbour.stop)
@@ -46,21 +39,16 @@ class Churn(harness.SystemTest):
         count = harness.scale(rounds_full, rounds_small)
         script = harness.Script(self.broker)
         self.rounds(script, min(warm_up_rounds, count // 3))
-        before = self.settled()
+        before = self.settled(2)
         began = time.monotonic()
         self.rounds(script, count)
         took_s = time.monotonic() - began
-        after = self.settled()
+        after = self.settled(2)
         script.close()
         print(f"{count} rounds in {took_s:.1f} s\n  before: {before}\n  after:  {after}\n"
               f"  neighbour: {neighbour.calls} calls, slowest {neighbour.slowest_s:.3f} s",
               flush=True)
-        self.assertEqual((after.fds, after.threads, after.zombies),
-                         (before.fds, before.threads, 0))
-        if settings.sanitized:
-            print("  memory is not compared: a sanitizer keeps what is freed", flush=True)
-        else:
-            self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
+        self.assert_nothing_grew(before, after)
         self.assertEqual(neighbour.failures, [])
         self.assertEqual(len(harness.processes_of(self.broker.plugins)), 2)
         self.broker.ok("read", "churn/say/hello")
@@ -74,15 +62,12 @@ class Churn(harness.SystemTest):
                 for command in ("mount x/ kv", "write x/app colour=green", "unmount x/"):
                     self.assertIsInstance(answer := script.ask(command), dict, str(answer))
         rounds(max(10, count // 3))
-        before = self.settled()
+        before = self.settled(0)
         rounds(count)
-        after = self.settled()
+        after = self.settled(0)
         script.close()
         print(f"{count} mounts\n  before: {before}\n  after:  {after}", flush=True)
-        self.assertEqual((after.fds, after.threads, after.zombies),
-                         (before.fds, before.threads, 0))
-        if not settings.sanitized:
-            self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
+        self.assert_nothing_grew(before, after)
 
     def test_an_idle_broker_with_two_plugins_weighs_less_than_25_mib(self):
         pids = [self.broker.pid] + [self.broker.ok("mount", f"{name}/", name).json["mount"]["pid"]

@@ -30,5 +30,19 @@ class Stderr(harness.SystemTest):
                            "the pipe was full, or this test proves nothing")
 
 
+class Log(harness.SystemTest):
+    def test_what_happened_before_the_daemon_listened_is_in_its_log_too(self):
+        self.broker.ok("mount", "kv/", "kv")
+        self.assertEqual(self.broker.stop(), 0)
+        kept = len(self.broker.log)
+        (self.broker.plugins / "kv").unlink()
+        self.broker.start()
+        again = self.broker.log[kept:]
+        self.assertIn("starting kv/ first start", again)
+        names = [each["name"] for each in self.broker.ok("events").json["events"]]
+        logged = [line.split(" ")[0] for line in again.splitlines()[1:]]
+        self.assertEqual(logged[:len(names)], names[:len(logged)])
+
+
 if __name__ == "__main__":
     harness.main()

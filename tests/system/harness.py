@@ -28,6 +28,7 @@ import unittest
 settings = argparse.Namespace()
 poll_s = 0.02
 slow_factor_sanitized = 4
+growth_kib_max = 4 * 1024  # of a broker that came back to where it was
 
 
 def seconds(value):
@@ -119,6 +120,13 @@ def pss_kib(pid):
     return kib(pid, "smaps_rollup", "Pss")
 
 
+def cpu_times():
+    """(busy, all) of all processors together since the machine began, in ticks."""
+    first = pathlib.Path("/proc/stat").read_text().splitlines()[0]
+    ticks = [int(word) for word in first.split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
 class Counters:
     """What a broker holds of the system's resources."""
 
@@ -186,10 +194,10 @@ class Script:
 class Load:
     """Clients of a broker that are told when to ask: a `system-load` process (load.cpp)."""
 
-    def __init__(self, broker, mode, *words, clients=1, every_us=0):
+    def __init__(self, broker, mode, *words, clients=1, every_us=0, open_loop=False):
         self.process = subprocess.Popen(
             [settings.load, "--address", broker.address, mode, "--clients", str(clients),
-             "--every-us", str(every_us), *words],
+             "--every-us", str(every_us), *(["--open"] if open_loop else []), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     def order(self, word, limit_s=60):
@@ -227,6 +235,7 @@ class Broker:
         self.plugins = self.directory / "plugins"
         self.address = f"unix:{self.socket}"
         self.process = None
+        self.development = ["--unregistered"]  # any file may be mounted
         self.flags = []
         self.command = None
         if not self.plugins.exists():
@@ -244,7 +253,7 @@ class Broker:
         if self.command:
             return self.command
         words = {"socket": self.socket, "state": self.state, "plugins": self.plugins, **changes}
-        command = [settings.bulkheadd, *self.flags]
+        command = [settings.bulkheadd, *self.development, *self.flags]
         for name, value in words.items():
             command += [f"--{name}", str(value)]
         return command
@@ -365,6 +374,15 @@ class SystemTest(unittest.TestCase):
               len(processes_of(self.broker.plugins)) == instances, 20)
         time.sleep(0.5)
         return Counters(self.broker.pid)
+
+    def assert_nothing_grew(self, before, after):
+        """The counters are where they were; memory is, within `growth_kib_max`."""
+        self.assertEqual((after.fds, after.threads, after.zombies),
+                         (before.fds, before.threads, 0))
+        if settings.sanitized:
+            print("  memory is not compared: a sanitizer keeps what is freed", flush=True)
+        else:
+            self.assertLess(after.rss_kib - before.rss_kib, growth_kib_max)
 
     def setUp(self):
         self.broker = Broker()

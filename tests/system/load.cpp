@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Load for the system tests, and a stopwatch that is fine enough for percentiles: closed-loop
-// clients of a real broker, each with a connection of its own and one question under way; with
-// --every-us each asks at most once in that time.
+// Load for the system tests, and a stopwatch that is fine enough for percentiles: clients of a real
+// broker, each with a connection of its own.
 //
-//     system-load --address unix:PATH MODE [--clients N] [--every-us N] WORD...
+// They are a closed loop by default: each has one question under way, and with --every-us it asks
+// at most once in that time. Such clients wait for a slow broker, fall into step with one another,
+// and so hide the latency that they are to show. With --open each asks when its time has come,
+// whether or not it has its answers: at times that are random (exponential, of mean --every-us),
+// the same after every `go`. What a question took counts from the moment at which it was due, so
+// that a late start of it counts too.
+//
+//     system-load --address unix:PATH MODE [--clients N] [--every-us N] [--open] WORD...
 //
 //     calls PATH...     reads a path of each client's own, in turn
 //     crash PATH        writes mode=exit-7-on-call to a bad plugin, which ends its instance
@@ -16,7 +22,9 @@
 // failure's text, and p50, p99 and the slowest in microseconds. It ends with its stdin.
 #include <fmt/format.h>
 #include <kj/async-io.h>
+#include <kj/async-unix.h>
 #include <kj/debug.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +34,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -78,10 +87,81 @@ using question = std::function<kj::Promise<void>()>;
 /// What one client asks, one after the other, each under the name of its kind.
 using questions = std::vector<std::pair<std::string, question>>;
 
-/// What all clients share: whether they are to ask, and what they found.
-class run {
+/// An alarm at an exact time; KJ's own timers are late by up to a millisecond.
+class alarm_clock {
  public:
-  run(kj::Timer& timer, kj::Duration every) : timer_(timer), every_(every) {}
+  explicit alarm_clock(kj::UnixEventPort& port)
+      : fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
+        observer_(port, fd_, kj::UnixEventPort::FdObserver::OBSERVE_READ) {}
+
+  /// Resolves at `when`, at once when that has passed. One at a time.
+  kj::Promise<void> at(steady::time_point when) {
+    const auto since =
+        std::max<std::chrono::nanoseconds>(when.time_since_epoch(), std::chrono::nanoseconds(1));
+    const auto whole = std::chrono::floor<std::chrono::seconds>(since);
+    itimerspec time{};
+    time.it_value.tv_sec = whole.count();
+    time.it_value.tv_nsec = (since - whole).count();
+    KJ_SYSCALL(::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &time, nullptr));
+    return observer_.whenBecomesReadable().then([this] {
+      std::uint64_t times = 0;
+      KJ_SYSCALL(::read(fd_, &times, sizeof times));
+    });
+  }
+
+ private:
+  kj::AutoCloseFd fd_;
+  kj::UnixEventPort::FdObserver observer_;
+};
+
+/// When each of some clients asks next, each by chance and none by the others' leave.
+class arrivals {
+ public:
+  arrivals(std::size_t clients, unsigned every_us, steady::time_point begin)
+      : wait_us_(1.0 / every_us) {
+    for (std::size_t i = 0; i < clients; ++i) {
+      random_.emplace_back(i + 1);
+      plan(i, begin);
+    }
+  }
+
+  steady::time_point next() const { return due_.begin()->first; }
+
+  /// The client whose time it is, and plans its next question.
+  std::size_t take() {
+    const auto [at, client] = *due_.begin();
+    due_.erase(due_.begin());
+    plan(client, at);
+    return client;
+  }
+
+ private:
+  void plan(std::size_t client, steady::time_point from) {
+    const microseconds wait(wait_us_(random_[client]));
+    due_.emplace(from + std::chrono::duration_cast<steady::duration>(wait), client);
+  }
+
+  std::exponential_distribution<double> wait_us_;
+  std::vector<std::mt19937_64> random_;
+  std::multimap<steady::time_point, std::size_t> due_;
+};
+
+/// What all clients share: whether they are to ask, and what they found.
+class run final : private kj::TaskSet::ErrorHandler {
+ public:
+  run(kj::Timer& timer, kj::Duration every) : timer_(timer), every_(every), open_(*this) {}
+
+  /// Asks the first question of each of `lists` when its time has come, for ever.
+  kj::Promise<void> open_loop(const std::vector<questions>& lists, alarm_clock& alarm) {
+    return allowed(0 * kj::SECONDS)
+        .then([this, &lists, &alarm] {
+          const auto every_us = static_cast<unsigned>(every_ / kj::MICROSECONDS);
+          auto due = kj::heap<arrivals>(lists.size(), every_us, steady::now());
+          auto& times = *due;
+          return ask_in_time(lists, alarm, times).attach(kj::mv(due));
+        })
+        .then([this, &lists, &alarm] { return open_loop(lists, alarm); });
+  }
 
   /// Asks the questions of `list`, from that at `at` on, for ever; after a `go` it begins `late`,
   /// so that clients with a pace of their own do not all ask in the same moment.
@@ -96,6 +176,7 @@ class run {
 
   void go() {
     halted_ = false;
+    ++round_;
     for (auto& each : waiting_) each->fulfill();
     waiting_.clear();
   }
@@ -125,9 +206,27 @@ class run {
     return timer_.afterDelay(1 * kj::MILLISECONDS).then([this] { return quiet(); });
   }
 
-  kj::Promise<void> timed(const std::pair<std::string, question>& asked) {
+  /// Until the next `halt`.
+  kj::Promise<void> ask_in_time(const std::vector<questions>& lists, alarm_clock& alarm,
+                                arrivals& times) {
+    const auto same = [this, round = round_] { return !halted_ && round == round_; };
+    return alarm.at(times.next()).then([this, &lists, &alarm, &times, same]() -> kj::Promise<void> {
+      while (same() && times.next() <= steady::now()) {
+        const auto due = times.next();
+        open_.add(timed(lists[times.take()].front(), due));
+      }
+      if (!same()) return kj::READY_NOW;
+      return ask_in_time(lists, alarm, times);
+    });
+  }
+
+  void taskFailed(kj::Exception&& problem) override {
+    KJ_LOG(FATAL, "a question could not be asked", problem.getDescription());
+  }
+
+  kj::Promise<void> timed(const std::pair<std::string, question>& asked,
+                          steady::time_point began = steady::now()) {
     ++under_way_;
-    const auto began = steady::now();
     return kj::evalNow(asked.second)
         .then(
             [this, began, kind = asked.first] {
@@ -143,9 +242,11 @@ class run {
   kj::Timer& timer_;
   kj::Duration every_;
   bool halted_ = true;
+  unsigned round_ = 0;  // how often `go` was said
   unsigned under_way_ = 0;
   std::map<std::string, tally> tallies_;
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+  kj::TaskSet open_;
 };
 
 struct settings {
@@ -153,6 +254,7 @@ struct settings {
   std::string mode;
   unsigned clients = 1;
   unsigned every_us = 0;
+  bool open = false;
   std::vector<std::string> words;
 };
 
@@ -170,12 +272,15 @@ settings parse(int argc, char** argv) {
       found.clients = static_cast<unsigned>(std::stoul(value()));
     else if (word == "--every-us")
       found.every_us = static_cast<unsigned>(std::stoul(value()));
+    else if (word == "--open")
+      found.open = true;
     else if (found.mode.empty())
       found.mode = word;
     else
       found.words.push_back(word);
   }
   KJ_REQUIRE(!found.words.empty(), "what is to be asked?");
+  KJ_REQUIRE(!found.open || found.every_us > 0, "--open needs the time between two questions");
   return found;
 }
 
@@ -258,22 +363,27 @@ void obey(run& load, kj::AsyncIoContext& io) {
 int main(int argc, char** argv) {
   const auto how = parse(argc, argv);
   auto io = kj::setupAsyncIo();
-  run load(io.provider->getTimer(), how.every_us * kj::MICROSECONDS);
-  std::vector<std::unique_ptr<remote::client>> brokers;
+  std::vector<std::unique_ptr<remote::client>> brokers;  // go last: questions are asked over them
   std::vector<questions> asked(how.clients);
+  alarm_clock alarm(io.unixEventPort);
+  run load(io.provider->getTimer(), how.every_us * kj::MICROSECONDS);
   std::vector<kj::Promise<void>> clients;
+  const auto begin = [&clients](kj::Promise<void> asking) {
+    clients.push_back(asking.eagerlyEvaluate([](kj::Exception&& problem) {
+      std::fprintf(stderr, "system-load: %s\n", problem.getDescription().cStr());
+      std::exit(1);
+    }));
+  };
   for (unsigned i = 0; i < how.clients; ++i) {
     brokers.push_back(std::make_unique<remote::client>(
         remote::unix_connector(*io.lowLevelProvider, how.address)));
     brokers.back()->connect();
     asked[i] = questions_of(how, *brokers.back(), i);
     const auto late = how.every_us * kj::MICROSECONDS * i / how.clients;
-    clients.push_back(load.client(asked[i], late).eagerlyEvaluate([](kj::Exception&& problem) {
-      std::fprintf(stderr, "system-load: %s\n", problem.getDescription().cStr());
-      std::exit(1);
-    }));
+    if (!how.open) begin(load.client(asked[i], late));
   }
+  if (how.open) begin(load.open_loop(asked, alarm));
   obey(load, io);
-  clients.clear();  // before the connections that they ask over
+  clients.clear();  // before what they run on
   return 0;
 }

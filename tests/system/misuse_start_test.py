@@ -61,6 +61,8 @@ class NeverReady(harness.NeighbourTest):
                       lambda: len(harness.processes_of(self.broker.plugins)) == 1)
         self.broker.ok("mount", "bad/", "bad_plugin")
         self.broker.ok("unmount", "bad/")
+        self.assertEqual([byte for byte in self.broker.log if byte < " " and byte != "\n"], [],
+                         "the daemon's log is escaped")
 
     def test_the_neighbour_answered_all_the_while(self):
         self.assertEqual(self.neighbour.failures, [])

@@ -21,6 +21,17 @@ storage_words = ["full", "try: free space on the disk of the state directory"]
 
 
 class Stop(harness.SystemTest):
+    def stops_within_the_limits_and_tells(self, client):
+        """The broker ends, and `client`, which waits for an answer, gets an error."""
+        began = time.monotonic()
+        self.assertEqual(self.broker.stop(), 0)
+        self.assertLess(time.monotonic() - began, harness.seconds(drain_and_stop_s + 4))
+        out, err = client.communicate(timeout=harness.seconds(10))
+        self.assertEqual(out, b"")
+        self.assertIn(b"error: ", err)
+        self.assertNotEqual(client.returncode, 0)
+        self.assert_nothing_is_left()
+
     def test_sigterm_stops_all_in_good_order(self):
         self.broker.ok("mount", "kv/", "kv")
         self.broker.ok("mount", "calc/", "calc")
@@ -50,25 +61,12 @@ class Stop(harness.SystemTest):
     def test_sigterm_while_a_mount_hangs_ends_within_the_limits(self):
         client = self.broker.begin("mount", "x/", "bad_plugin-never-hello")
         harness.until("the plugin runs", lambda: harness.processes_of(self.broker.plugins))
-        began = time.monotonic()
-        self.assertEqual(self.broker.stop(), 0)
-        self.assertLess(time.monotonic() - began, harness.seconds(drain_and_stop_s + 4))
-        out, err = client.communicate(timeout=harness.seconds(10))
-        self.assertEqual(out, b"")
-        self.assertIn(b"error: ", err)
-        self.assertNotEqual(client.returncode, 0)
-        self.assert_nothing_is_left()
+        self.stops_within_the_limits_and_tells(client)
 
     def test_sigterm_with_a_call_in_flight_ends_within_the_limits_and_tells_the_caller(self):
         self.broker.ok("mount", "x/", "bad_plugin-ignores-sigterm")
         client = self.broker.begin_endless_call("x/")
-        began = time.monotonic()
-        self.assertEqual(self.broker.stop(), 0)
-        self.assertLess(time.monotonic() - began, harness.seconds(drain_and_stop_s + 4))
-        out, err = client.communicate(timeout=harness.seconds(10))
-        self.assertEqual(out, b"")
-        self.assertIn(b"error: ", err)
-        self.assert_nothing_is_left()
+        self.stops_within_the_limits_and_tells(client)
 
     def test_a_second_sigterm_ends_at_once_and_no_plugin_outlives_it(self):
         # A plugin that is deaf to the end of its link outlives this until plugins are confined; any

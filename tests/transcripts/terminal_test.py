@@ -5,17 +5,26 @@
 import argparse
 import os
 import pathlib
+import re
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import run
 
 places = argparse.Namespace()
 interrupt = "\x03"
+
+
+def takes_interrupts(process):
+    """The event loop takes them: they are blocked outside of it."""
+    status = pathlib.Path(f"/proc/{process}/status").read_text()
+    blocked = int(re.search(r"SigBlk:\s*([0-9a-f]+)", status)[1], 16)
+    return blocked >> (signal.SIGINT - 1) & 1
 
 
 class on_a_terminal(unittest.TestCase):
@@ -75,6 +84,25 @@ class on_a_terminal(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(history.stat().st_mode), 0o600)
         self.seen_after("\x1b[A", "tree")
 
+    def test_a_history_that_has_grown_long_is_cut_to_its_newest_lines(self):
+        history = self.directory / ".local/state/bulkhead/history"
+        history.parent.mkdir(parents=True)
+        history.write_text("".join(f"help {number}\n" for number in range(2500)))
+        history.chmod(0o600)
+        again = run.terminal(self.daemon, self.directory)
+        again.run("mounts")
+        again.kill()
+        lines = history.read_text().splitlines()
+        self.assertEqual((lines[0], lines[-2:], len(lines)),
+                         ("help 1500", ["help 2499", "mounts"], 1001))
+        self.assertEqual(stat.S_IMODE(history.stat().st_mode), 0o600)
+        self.assertEqual(list(history.parent.iterdir()), [history])
+
+    def test_a_command_goes_on_behind_a_backslash_and_is_one_line_of_history(self):
+        self.screen.run("mounts \\\n-o json")
+        history = self.directory / ".local/state/bulkhead/history"
+        self.assertEqual(history.read_text(), "mounts -o json\n")
+
     def test_the_prompt_tells_how_the_mounts_are(self):
         self.screen.type("mount two/ kv\n")
         run.read_until_quiet(self.screen.descriptor,
@@ -105,6 +133,41 @@ class on_a_terminal(unittest.TestCase):
         os.close(writable)
         self.assertEqual(command.returncode, 0)
         self.assertEqual(command.stderr, b"")
+
+    def bulkhead(self, *words, **more):
+        """One command, not in the session."""
+        return subprocess.run([self.daemon.bulkhead, *words], env=self.daemon.environment,
+                              stderr=subprocess.PIPE, text=True, timeout=run.step_seconds_max,
+                              **more)
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            command = self.bulkhead("mounts", stdout=full)
+        self.assertEqual(command.returncode, 1)
+        self.assertIn("error: cannot write to standard output\n  why: No space left",
+                      command.stderr)
+
+    def test_a_value_that_cannot_be_read_is_wrong_usage(self):
+        for value, text in ((self.directory, "cannot read"), ("/dev/zero", "more than 16 MiB"),
+                            ("/no/such/file", "cannot read")):
+            command = self.bulkhead("write", "kv/app", f"x=@{value}")
+            self.assertEqual((command.returncode, text in command.stderr), (2, True),
+                             command.stderr)
+
+    def test_a_value_is_read_from_standard_input_and_ctrl_c_stops_waiting_for_it(self):
+        done = self.bulkhead("write", "kv/app", "x=-", input="a value", stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("a value", self.screen.run("read kv/app"))
+        waiting = subprocess.Popen([self.daemon.bulkhead, "write", "kv/app", "x=-"],
+                                   env=self.daemon.environment, stdin=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        give_up = time.monotonic() + run.step_seconds_max
+        while not takes_interrupts(waiting.pid):
+            self.assertLess(time.monotonic(), give_up)
+            time.sleep(0.01)
+        waiting.send_signal(signal.SIGINT)
+        _, errors = waiting.communicate(timeout=run.step_seconds_max)
+        self.assertEqual((waiting.returncode, errors), (130, b"error: interrupted\n"))
 
 
 if __name__ == "__main__":

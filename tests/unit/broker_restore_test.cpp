@@ -16,19 +16,6 @@ constexpr const char* good_uuid = "00000000-0000-4000-8000-000000000001";
 constexpr const char* bad_uuid = "00000000-0000-4000-8000-000000000002";
 constexpr const char* nobodys_uuid = "00000000-0000-4000-8000-000000000003";
 
-sdk::plugin quiet() {
-  struct nothing {
-    explicit nothing(sdk::mount_context) {}
-    sdk::fields read(const sdk::request&) { return {{"found", true}}; }
-  };
-  static const auto api = [] {
-    sdk::paths<nothing> paths;
-    paths.at("x", "Something.").read("Is there.", &nothing::read);
-    return paths;
-  }();
-  return sdk::plugin("quiet", "1.0.0").serves(api);
-}
-
 std::string record_of(const std::string& path, const std::string& uuid,
                       std::uint32_t intensity = 3) {
   mount_record record;

@@ -12,13 +12,13 @@
 #include "broker/broker_thread.hpp"
 #include "broker/observer_gate.hpp"
 #include "broker/typed.hpp"
-#include "tests/unit/temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-broker_config config_in(const test::temporary_directory& where) {
+broker_config config_in(const temporary_directory& where) {
   std::filesystem::create_directories(where / "plugins");
   return {where / "state", where / "plugins", ""};
 }
@@ -43,7 +43,7 @@ kj::Promise<void> kill_all(broker_thread::parts& with) {
 }  // namespace
 
 TEST_CASE("a future that waits when the broker stops ends as broker_stopping") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   std::promise<void> begun;
   auto waiting = with_session(subject.connect(), [&begun](schema::Session::Client) {
@@ -56,7 +56,7 @@ TEST_CASE("a future that waits when the broker stops ends as broker_stopping") {
 }
 
 TEST_CASE("a blocking call that waits when the broker stops ends as broker_stopping") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker_thread subject(config_in(where));
   std::promise<void> begun;
   std::promise<error_kind> ended;
@@ -75,7 +75,7 @@ TEST_CASE("a blocking call that waits when the broker stops ends as broker_stopp
 }
 
 TEST_CASE("calls that race with the stop all end, whether they came before or after it") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   const auto caller = subject.connect();
   std::atomic<int> ended = 0;
@@ -94,7 +94,7 @@ TEST_CASE("calls that race with the stop all end, whether they came before or af
 }
 
 TEST_CASE("a broker whose root supervisor is lost ends, as an event and with its reason") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker_thread subject(config_in(where));
   std::promise<broker_event> failed;
   subject.wait<void>([&failed](broker_thread::parts& with) -> kj::Promise<void> {
@@ -114,7 +114,7 @@ TEST_CASE("a broker whose root supervisor is lost ends, as an event and with its
 }
 
 TEST_CASE("a blocking call on the broker's own thread is refused instead of waiting for itself") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   error_kind kind = error_kind::unknown;
   with_session(subject.connect(), [&](schema::Session::Client) -> kj::Promise<void> {
@@ -125,7 +125,7 @@ TEST_CASE("a blocking call on the broker's own thread is refused instead of wait
 }
 
 TEST_CASE("what work throws, of any type, is its own failure and not the broker's") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   const auto failed = failure_of([&] {
     with_session(subject.connect(), [](schema::Session::Client) -> kj::Promise<void> {

@@ -125,7 +125,7 @@ TEST_CASE("values are written typed and read back, and a plugin's errors are its
   CHECK(f.text("read kv/data/app") == "FIELD  VALUE\nvalue  from stdin\n");
   CHECK(f.text("read kv/data/app -o json") ==
         "{\"schema_version\":1,\"fields\":{\"value\":\"from stdin\"},\"warnings\":[]}\n");
-  CHECK(f.text("list kv/data/") == "app\nteam/\n");
+  CHECK(f.text("list kv/data/") == "app\nteam/\ntwo words\n\\x1b[2Jclears\n");
   CHECK(f.text("delete kv/data/app") == "deleted\n");
   CHECK(f.run("read kv/data/app") == exit_code::no_target);
   CHECK(f.notes == "error: the plugin says: there is no secret\n");
@@ -257,6 +257,21 @@ TEST_CASE("a command goes on over lines while a bracket is open") {
   CHECK(f.notes.find("stdin:4: ") == 0);
   CHECK(f.script("tree (\n") == exit_code::usage);
   CHECK(f.notes.find("stdin:1: error: the script ends inside quotes") == 0);
+}
+
+TEST_CASE("a command that never closes its bracket is refused at the limit") {
+  fixture f;
+  std::string lines = "call host/ log (\n";
+  while (lines.size() <= input_bytes_max) lines += std::string(input_bytes_max / 4, 'x') + "\n";
+  CHECK(f.script(lines + "mounts\n") == exit_code::usage);
+  CHECK(f.notes == "stdin:1: error: a command has more than 16 MiB\n");
+}
+
+TEST_CASE("a line may begin with the program's name, as error texts and the README write it") {
+  fixture f;
+  CHECK(f.text("bulkhead mounts") == f.text("mounts"));
+  CHECK(f.run("bulkhead") == exit_code::done);
+  CHECK(f.run("bulkhead bulkhead mounts") == exit_code::usage);
 }
 
 TEST_CASE("exit ends a session, and flags alone set it") {

@@ -20,6 +20,9 @@ struct fake_source final : completion_source {
     return {"(" + method + " = "};
   }
   texts capabilities() override { return {"$1"}; }
+  texts releases() override {
+    return {"secrets/kv@1.0.0", "secrets/kv@1.1.0", "generic/calc@2.0.0"};
+  }
 };
 
 texts completed(std::string_view line) {
@@ -30,8 +33,25 @@ texts completed(std::string_view line) {
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
   CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
-  CHECK(completed("").size() == 23);
+  CHECK(completed("").size() == 27);  // "key" and "plugin" begin several
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
+}
+
+TEST_CASE("plugins and releases are those of the catalog") {
+  CHECK(completed("mount a/ k") == texts{"kv"});
+  CHECK(completed("mount a/ s") == texts{"secrets/kv"});
+  CHECK(completed("plugin pin secrets/kv@1.1") == texts{"secrets/kv@1.1.0"});
+  CHECK(completed("plugin unpin ca") == texts{"calc"});
+  CHECK(completed("key policy s") == texts{"secrets"});
+}
+
+TEST_CASE("the second word of a command of two is known") {
+  CHECK(completed("ke") == texts{"key"});
+  CHECK(completed("key ") ==
+        texts{"generate", "list", "policy", "sign", "trust", "untrust", "verify"});
+  CHECK(completed("key sign --a") == texts{"--add", "--address"});
+  CHECK(completed("help key v") == texts{"verify"});
+  CHECK(completed("nothing ").empty());
 }
 
 TEST_CASE("flags and their few values are known") {
@@ -71,6 +91,12 @@ TEST_CASE("the completed word's begin is told") {
   fake_source source;
   CHECK(complete("read kv/ap", source).begin == 5);
   CHECK(complete("read ", source).begin == 5);
+}
+
+TEST_CASE("a word in quotes is not completed: what is missing cannot be told by its length") {
+  CHECK(completed("read \"kv/ap").empty());
+  CHECK(completed("read 'kv/ap'").empty());
+  CHECK(completed("read kv\\/ap").empty());
 }
 
 TEST_CASE("what several words begin with") {

@@ -59,6 +59,17 @@ TEST_CASE("depth has a limit") {
   CHECK_THROWS_AS(parse_datum(std::string(100'000, '[')), failure);
 }
 
+TEST_CASE("nothing that is written as Cap'n Proto text can take hold of a terminal") {
+  datum hostile = datum::of_record();
+  hostile.add("a\x1b[2Jb", datum::of_word("w\x1b]0;owned\x07"));
+  hostile.add("text", datum::of_text("c1 \xc2\x9b, turned \xe2\x80\xae, broken \xff"));
+  CHECK(to_capnp_text(hostile) ==
+        "(a\\x1b[2Jb = w\\x1b]0;owned\\x07, "
+        "text = \"c1 \\xc2\\x9b, turned \\xe2\\x80\\xae, broken \\xff\")");
+  const datum text = hostile.items[1];
+  CHECK(parse_datum(to_capnp_text(text)).text == text.text);
+}
+
 TEST_CASE("JSON is only JSON") {
   CHECK(to_json(datum::of_text("a\"b\\c\n\x01\xff")) == "\"a\\\"b\\\\c\\n\\u0001\xEF\xBF\xBD\"");
   CHECK(to_json(datum::of_data("\x01\x02\x03\x04")) == "\"AQIDBA==\"");

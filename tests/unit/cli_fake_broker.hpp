@@ -40,7 +40,8 @@ struct fake_state {
   std::uint64_t first_event = 1;                                  ///< older ones are forgotten
   std::uint64_t last_event = 1;
   bool denies_login = false;
-  bool hangs = false;  ///< status never answers
+  bool denies_mounts = false;  ///< the list of them
+  bool hangs = false;          ///< status never answers
   std::uint64_t logins = 0;
   std::uint64_t lookups = 0;
 };
@@ -139,9 +140,11 @@ class fake_backend final : public schema::Backend::Server {
         response.initWarnings(1).set(0, "the disk is nearly full");
         break;
       case schema::Operation::LIST: {
-        auto keys = response.initKeys(2);
+        auto keys = response.initKeys(4);
         keys.set(0, "app");
         keys.set(1, "team/");
+        keys.set(2, "two words");
+        keys.set(3, "\x1b[2Jclears");
         break;
       }
       case schema::Operation::DELETE:
@@ -259,6 +262,9 @@ class fake_admin final : public schema::Admin::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> mounts(MountsContext context) override {
+    if (state_.denies_mounts) {
+      return error_of(schema::ErrorKind::PERMISSION_DENIED, "you may not see the mounts");
+    }
     auto list = context.getResults().initMounts(static_cast<capnp::uint>(state_.mounts.size()));
     capnp::uint i = 0;
     for (const auto& [path, mount_state] : state_.mounts) fill(list[i++], path);

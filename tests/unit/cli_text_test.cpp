@@ -10,6 +10,7 @@ namespace {
 
 using namespace bulkhead::cli;
 using bulkhead::schema::ErrorKind;
+using bulkhead::wire::edit_distance;
 using texts = std::vector<std::string>;
 
 TEST_CASE("words are cut as a shell cuts them") {
@@ -40,6 +41,14 @@ TEST_CASE("an unfinished line is open, a wrong one is not") {
   CHECK(wrong.error == "']' where ')' was expected");
 }
 
+TEST_CASE("a backslash at the end of a line joins the next one to it, as in a shell") {
+  CHECK(tokenize("write kv/a x=1 \\\n  y=2").texts() == texts{"write", "kv/a", "x=1", "y=2"});
+  CHECK(tokenize("write kv/a x=1 \\\ny=2").texts() == texts{"write", "kv/a", "x=1", "y=2"});
+  CHECK(tokenize("write kv/a x=1\\\n2").texts() == texts{"write", "kv/a", "x=12"});
+  CHECK(tokenize("mounts \\\n").texts() == texts{"mounts"});
+  CHECK(tokenize("mounts \\\n# and no more").texts() == texts{"mounts"});
+}
+
 TEST_CASE("a quoted text is one word again") {
   for (const char* text : {"plain", "two words", "it's", "(x", "#", "", "a\\b", "k:=[1]"}) {
     CHECK(tokenize(quote(text)).texts() == texts{text});
@@ -58,6 +67,9 @@ TEST_CASE("a suggestion is at most two slips away, and not another word") {
   CHECK(nearest("stauts", {"mount", "status"}) == "status");
   CHECK(nearest("frobnicate", {"mount", "status"}).empty());
   CHECK(nearest("ab", {"xy"}).empty());
+  const std::string longest(bulkhead::wire::suggest_bytes_max, 'a');
+  CHECK(nearest(longest, {longest}) == longest);
+  CHECK(nearest(longest + "a", {longest}).empty());
   CHECK(did_you_mean("lst", {"list", "logs"}) == "did you mean 'list'?");
   CHECK(did_you_mean("zzz", {"list"}).empty());
   CHECK(join_names({"a", "b", "c"}, 2) == "a, b, and 1 more");

@@ -123,6 +123,25 @@ TEST_CASE("a refused login is not remembered") {
   CHECK(admin.mountsRequest().send().wait(f.io.waitScope).getMounts().size() == 2);
 }
 
+TEST_CASE("a login refused to a call to a mount is not remembered either") {
+  fixture f;
+  f.broker.state.denies_login = true;
+  auto host = f.client.typed<schema::Host>("host/");
+  CHECK(f.failure_of(host.nowRequest().send()) == ErrorKind::PERMISSION_DENIED);
+  f.broker.state.denies_login = false;
+  CHECK(f.now(host) == 1'234'567'890'123);
+}
+
+TEST_CASE("a call that is not permitted costs no new login") {
+  fixture f;
+  f.broker.state.denies_mounts = true;
+  auto admin = f.client.admin();
+  CHECK(f.failure_of(admin.mountsRequest().send()) == ErrorKind::PERMISSION_DENIED);
+  f.broker.state.denies_mounts = false;
+  admin.mountsRequest().send().wait(f.io.waitScope);
+  CHECK(f.broker.state.logins == 1);
+}
+
 TEST_CASE("what a closed client handed out fails by name") {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   fake_broker broker{io};

@@ -11,16 +11,18 @@
 
 #include "broker/broker.hpp"
 #include "broker/typed.hpp"
-#include "tests/unit/temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-broker_config config_in(const test::temporary_directory& where) {
+broker_config config_in(const temporary_directory& where) {
   const char* plugins = std::getenv("BULKHEAD_TEST_PLUGINS");
   REQUIRE(plugins != nullptr);
-  return {where / "state", plugins, ""};
+  broker_config config{where / "state", plugins, ""};
+  config.allow_unregistered = true;
+  return config;
 }
 
 error_kind kind_of(const std::function<void()>& work) {
@@ -43,7 +45,7 @@ mount_spec kv_mount() {
 
 TEST_CASE(
     "a broker in the process mounts, serves, survives a kill, and a later one finds the data") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   {
     broker first(config_in(where));
     std::promise<broker_event> crash;
@@ -71,14 +73,27 @@ TEST_CASE(
   CHECK(kind_of([&] { second.connect().read("kv/app").get(); }) == error_kind::not_found);
 }
 
+TEST_CASE("an observer can have what happened before it, from the broker's start on") {
+  const temporary_directory where;
+  broker subject(config_in(where));
+  subject.mount(kv_mount());
+  std::vector<std::string> past;
+  std::vector<std::string> present;
+  auto with_past = subject.observe([&past](const auto& each) { past.push_back(each.name); },
+                                   observe_from::start);
+  auto from_now = subject.observe([&present](const auto& each) { present.push_back(each.name); });
+  CHECK(past == std::vector<std::string>{"started", "starting", "ready", "mounted"});
+  CHECK(present.empty());
+}
+
 TEST_CASE("two brokers cannot share a state directory") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker first(config_in(where));
   CHECK(kind_of([&] { broker second(config_in(where)); }) == error_kind::storage);
 }
 
 TEST_CASE("bad configurations are refused by name") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   auto no_plugins = config_in(where);
   no_plugins.plugin_directory = where / "nowhere";
   CHECK(kind_of([&] { broker refused(no_plugins); }) == error_kind::invalid_argument);
@@ -88,7 +103,7 @@ TEST_CASE("bad configurations are refused by name") {
 }
 
 TEST_CASE("many threads use one client, with futures and callbacks, while the plugin is killed") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   auto spec = kv_mount();
   spec.supervision.intensity = 1000;
@@ -127,7 +142,7 @@ TEST_CASE("many threads use one client, with futures and callbacks, while the pl
 }
 
 TEST_CASE("typed work runs on the broker's thread, and its failure arrives as an error") {
-  const test::temporary_directory where;
+  const temporary_directory where;
   broker subject(config_in(where));
   subject.mount(kv_mount());
   auto client = subject.connect();

@@ -12,19 +12,6 @@ using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-sdk::plugin quiet() {
-  struct nothing {
-    explicit nothing(sdk::mount_context) {}
-    sdk::fields read(const sdk::request&) { return {{"found", true}}; }
-  };
-  static const auto api = [] {
-    sdk::paths<nothing> paths;
-    paths.at("x", "Something.").read("Is there.", &nothing::read);
-    return paths;
-  }();
-  return sdk::plugin("quiet", "1.0.0").serves(api);
-}
-
 group_spec group(std::string name, group_strategy strategy, std::string parent = {}) {
   group_spec result;
   result.name = std::move(name);

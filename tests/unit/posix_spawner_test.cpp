@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // With real processes: /bin/sh and what coreutils holds. Waits for descriptors, never for time;
-// every wait has a bound.
+// every wait has a bound. What a process is promised is tested for both ways of starting it.
 #include "actors/posix_spawner.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <thread>
+
+#include "tools/temporary_directory.hpp"
 
 using bulkhead::exit_status;
 using bulkhead::posix_spawner;
@@ -25,17 +30,37 @@ using bulkhead::process_spec;
 using bulkhead::spawn_error;
 using bulkhead::spawn_failure;
 using bulkhead::spawned_process;
+using bulkhead::temporary_directory;
 using bulkhead::unique_fd;
 
 namespace {
 
 constexpr int patience_ms = 20'000;
 
-process_spec shell(const std::string& script) {
+enum class by { path, descriptor };
+
+/// Runs the rest of its test case once for each way.
+by either_way() {
+  const auto way = GENERATE(by::path, by::descriptor);
+  CAPTURE(way == by::descriptor);
+  return way;
+}
+
+process_spec program(by way, const std::string& path, std::vector<std::string> arguments = {}) {
   process_spec spec;
-  spec.executable = "/bin/sh";
-  spec.arguments = {"-c", script};
+  spec.executable = path;
+  spec.arguments = std::move(arguments);
+  if (way == by::descriptor)
+    spec.program = std::make_shared<const unique_fd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return spec;
+}
+
+process_spec shell(by way, const std::string& script) {
+  return program(way, "/bin/sh", {"-c", script});
+}
+
+process_spec shell(const std::string& script) {
+  return shell(by::path, script);
 }
 
 spawned_process start(const process_spec& spec) {
@@ -103,31 +128,51 @@ std::size_t open_descriptors() {
   return count;
 }
 
-std::string temporary_directory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "bulkhead-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  return pattern;
+std::string new_file(const temporary_directory& where, const std::string& name,
+                     const std::string& content, mode_t mode) {
+  auto path = where / name;
+  std::ofstream{path} << content;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+  return path;
 }
 
-struct scratch {
-  std::string path = temporary_directory();
-  ~scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
+pid_t handled_by = 0;  // the last process in which the handler ran, when that was a wrong one
+
+/// In a process of its own: starts children while its whole group is signalled without pause.
+/// Answers what it exits with: 0 when the handler only ever ran in this process.
+int handlers_under_rain() {
+  static pid_t self = 0;
+  self = ::getpid();
+  if (::setpgid(0, 0) != 0) return 2;
+  struct sigaction action {};
+  // A raw system call: glibc's getpid may not ask, and the child shares its memory.
+  action.sa_handler = [](int) {
+    const auto here = static_cast<pid_t>(::syscall(SYS_getpid));
+    if (here != self) handled_by = here;
+  };
+  action.sa_flags = SA_RESTART;
+  if (::sigaction(SIGUSR1, &action, nullptr) != 0) return 3;
+  std::atomic<bool> done{false};
+  std::thread rain{[&done] {
+    while (!done) ::kill(0, SIGUSR1);
+  }};
+  const auto spec = program(by::descriptor, "/bin/true");
+  int failed = 0;
+  for (int i = 0; i < 100; ++i) {
+    auto result = posix_spawner{}.spawn(spec);
+    failed += std::holds_alternative<spawn_error>(result) ? 1 : 0;
   }
-  std::string file(const std::string& name, const std::string& content, mode_t mode) const {
-    auto whole = path + "/" + name;
-    std::ofstream{whole} << content;
-    REQUIRE(::chmod(whole.c_str(), mode) == 0);
-    return whole;
-  }
-};
+  done = true;
+  rain.join();
+  if (handled_by != 0) return 4;
+  return failed == 0 ? 0 : 5;
+}
 
 }  // namespace
 
 TEST_CASE("a process that ends well is seen, then reaped, with its code") {
-  process_spec spec;
-  spec.executable = "/bin/true";
+  const auto way = either_way();
+  auto spec = program(way, "/bin/true");
   auto child = start(spec);
   CHECK(child.process->pid() > 0);
   REQUIRE(readable(child.process->exit_fd()));
@@ -139,16 +184,18 @@ TEST_CASE("a process that ends well is seen, then reaped, with its code") {
 }
 
 TEST_CASE("an exit code and a signal reach the parent as they were") {
-  auto seven = start(shell("exit 7"));
+  const auto way = either_way();
+  auto seven = start(shell(way, "exit 7"));
   CHECK(end_of(seven) == exit_status::exited(7));
-  auto killed = start(shell("kill -KILL $$"));
+  auto killed = start(shell(way, "kill -KILL $$"));
   CHECK(end_of(killed) == exit_status::signaled(SIGKILL, false));
-  auto terminated = start(shell("kill -TERM $$"));
+  auto terminated = start(shell(way, "kill -TERM $$"));
   CHECK(end_of(terminated) == exit_status::signaled(SIGTERM, false));
 }
 
 TEST_CASE("a running process has no status, and dies by a signal to its handle") {
-  auto child = start(shell("echo up; read line <&3"));
+  const auto way = either_way();
+  auto child = start(shell(way, "echo up; read line <&3"));
   CHECK(line_of(child.standard_output) == "up");
   CHECK(child.process->peek() == std::nullopt);
   CHECK(child.process->reap() == std::nullopt);
@@ -159,7 +206,8 @@ TEST_CASE("a running process has no status, and dies by a signal to its handle")
 }
 
 TEST_CASE("the link is a socket at descriptor 3 and carries bytes both ways") {
-  auto child = start(shell("read line <&3; echo \"got $line\" >&3"));
+  const auto way = either_way();
+  auto child = start(shell(way, "read line <&3; echo \"got $line\" >&3"));
   CHECK((::fcntl(child.link.get(), F_GETFL) & O_NONBLOCK) != 0);
   CHECK((::fcntl(child.link.get(), F_GETFD) & FD_CLOEXEC) != 0);
   REQUIRE(::write(child.link.get(), "hello\n", 6) == 6);
@@ -168,18 +216,18 @@ TEST_CASE("the link is a socket at descriptor 3 and carries bytes both ways") {
 }
 
 TEST_CASE("closing the link is end of file for the child") {
-  auto child = start(shell("cat <&3; exit 5"));
+  const auto way = either_way();
+  auto child = start(shell(way, "cat <&3; exit 5"));
   child.link.reset();
   CHECK(end_of(child) == exit_status::exited(5));
 }
 
 TEST_CASE("the child has descriptors 0 to 3 and no others, whatever the parent left inheritable") {
+  const auto way = either_way();
   const unique_fd leaked{::open("/dev/zero", O_RDONLY)};  // without O_CLOEXEC
   const unique_fd leaked_high{::fcntl(leaked.get(), F_DUPFD, 200)};
   REQUIRE(leaked_high.get() >= 200);
-  process_spec spec;
-  spec.executable = "/bin/ls";
-  spec.arguments = {"-l", "/proc/self/fd"};
+  auto spec = program(way, "/bin/ls", {"-l", "/proc/self/fd"});
   std::istringstream lines{output_of(spec)};
   std::set<std::string> kinds;
   for (std::string line; std::getline(lines, line);) {
@@ -197,13 +245,14 @@ TEST_CASE("the child has descriptors 0 to 3 and no others, whatever the parent l
 }
 
 TEST_CASE("the link lands on 3 also when the parent's own descriptors 0 to 3 are free") {
+  const auto way = either_way();
   // In a process of its own, as it closes the descriptors that the test program writes to.
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
     for (int fd = 0; fd < 10; ++fd) ::close(fd);
     auto result =
-        posix_spawner{}.spawn(shell("read l <&3; echo \"<$l\" >&3; echo out; echo err >&2"));
+        posix_spawner{}.spawn(shell(way, "read l <&3; echo \"<$l\" >&3; echo out; echo err >&2"));
     auto* child = std::get_if<spawned_process>(&result);
     if (child == nullptr) ::_exit(1);
     if (::write(child->link.get(), "x\n", 2) != 2) ::_exit(2);
@@ -219,44 +268,48 @@ TEST_CASE("the link lands on 3 also when the parent's own descriptors 0 to 3 are
 }
 
 TEST_CASE("the environment holds what is listed and nothing of the parent's") {
+  const auto way = either_way();
   ::setenv("BULKHEAD_TEST_SECRET", "leak", 1);
-  process_spec spec;
-  spec.executable = "/usr/bin/env";
+  auto spec = program(way, "/usr/bin/env");
   CHECK(output_of(spec) == "BULKHEAD_FD=3\nBULKHEAD_PROTOCOL=1\nLANG=C.UTF-8\n");
   spec.environment.emplace_back("EXTRA=1 2");
   CHECK(output_of(spec) == "BULKHEAD_FD=3\nBULKHEAD_PROTOCOL=1\nLANG=C.UTF-8\nEXTRA=1 2\n");
 }
 
 TEST_CASE("arguments arrive unchanged, with the path as argument zero") {
-  process_spec spec = shell("printf '%s|' \"$0\" \"$@\"");
+  const auto way = either_way();
+  process_spec spec = shell(way, "printf '%s|' \"$0\" \"$@\"");
   spec.arguments.insert(spec.arguments.end(), {"zero", "", "a b", "$(date)", "\xc3\xa9"});
   CHECK(output_of(spec) == "zero||a b|$(date)|\xc3\xa9|");
-  CHECK(output_of(shell("tr '\\0' ' ' < /proc/$$/cmdline | cut -c1-7")) == "/bin/sh\n");
+  CHECK(output_of(shell(way, "tr '\\0' ' ' < /proc/$$/cmdline | cut -c1-7")) == "/bin/sh\n");
 }
 
 TEST_CASE("stdin is at end of file") {
-  CHECK(output_of(shell("cat; echo end")) == "end\n");
+  const auto way = either_way();
+  CHECK(output_of(shell(way, "cat; echo end")) == "end\n");
 }
 
 TEST_CASE("stdout and stderr are two pipes") {
-  auto child = start(shell("echo one; echo two >&2"));
+  const auto way = either_way();
+  auto child = start(shell(way, "echo one; echo two >&2"));
   CHECK(text_of(child.standard_output) == "one\n");
   CHECK(text_of(child.standard_error) == "two\n");
   CHECK(end_of(child).success());
 }
 
 TEST_CASE("the child runs in the working directory that is asked for") {
-  CHECK(output_of(shell("pwd")) == "/\n");
-  auto spec = shell("pwd");
+  const auto way = either_way();
+  CHECK(output_of(shell(way, "pwd")) == "/\n");
+  auto spec = shell(way, "pwd");
   spec.working_directory = "/usr";
   CHECK(output_of(spec) == "/usr\n");
 }
 
 TEST_CASE("a relative path is one from the parent's directory, not from the child's") {
-  const scratch directory;
-  directory.file("program", "#!/bin/sh\npwd\n", 0755);
+  const temporary_directory directory;
+  new_file(directory, "program", "#!/bin/sh\npwd\n", 0755);
   const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(directory.path);
+  std::filesystem::current_path(directory.path());
   process_spec spec;
   spec.executable = "./program";
   CHECK(output_of(spec) == "/\n");
@@ -264,15 +317,17 @@ TEST_CASE("a relative path is one from the parent's directory, not from the chil
 }
 
 TEST_CASE("M09 the child leads a session and process group of its own") {
-  auto child =
-      start(shell("read pid comm state ppid pgrp session rest < /proc/$$/stat; "
-                  "echo $pid $pgrp $session; kill -KILL -$$"));
+  const auto way = either_way();
+  auto child = start(shell(way,
+                           "read pid comm state ppid pgrp session rest < /proc/$$/stat; "
+                           "echo $pid $pgrp $session; kill -KILL -$$"));
   const auto pid = std::to_string(child.process->pid());
   CHECK(line_of(child.standard_output) == pid + " " + pid + " " + pid);
   CHECK(end_of(child) == exit_status::signaled(SIGKILL, false));  // and this test lives on
 }
 
 TEST_CASE("no signal is blocked or ignored in the child, whatever the parent does") {
+  const auto way = either_way();
   sigset_t blocked;
   sigset_t before;
   sigemptyset(&blocked);
@@ -280,24 +335,20 @@ TEST_CASE("no signal is blocked or ignored in the child, whatever the parent doe
   sigaddset(&blocked, SIGINT);
   REQUIRE(::pthread_sigmask(SIG_BLOCK, &blocked, &before) == 0);
   auto* old_handler = std::signal(SIGPIPE, SIG_IGN);
-  process_spec spec;
-  spec.executable = "/bin/grep";
-  spec.arguments = {"-E", "^Sig(Blk|Ign)", "/proc/self/status"};
-  // 32 and 33 belong to glibc: its posix_spawn ignores them, and the child's glibc sets them up
-  // anew.
+  auto spec = program(way, "/bin/grep", {"-E", "^Sig(Blk|Ign)", "/proc/self/status"});
   const auto masks = output_of(spec);
   CHECK(masks.find("SigBlk:\t0000000000000000\n") != std::string::npos);
-  CHECK((masks.find("SigIgn:\t0000000180000000\n") != std::string::npos ||
-         masks.find("SigIgn:\t0000000000000000\n") != std::string::npos));
+  CHECK(masks.find("SigIgn:\t0000000000000000\n") != std::string::npos);
   std::signal(SIGPIPE, old_handler);
   REQUIRE(::pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
 }
 
 TEST_CASE("F11 reaping kills a forked grandchild that ignores SIGTERM") {
+  const auto way = either_way();
   // The grandchild holds stdout: its end of file says that the grandchild is gone.
-  auto child =
-      start(shell("(trap '' TERM; echo up; while :; do read l <&3 || :; done) & "
-                  "read l <&3; exit 3"));
+  auto child = start(shell(way,
+                           "(trap '' TERM; echo up; while :; do read l <&3 || :; done) & "
+                           "read l <&3; exit 3"));
   CHECK(line_of(child.standard_output) == "up");
   CHECK(child.process->signal(SIGTERM));
   REQUIRE(readable(child.process->exit_fd()));
@@ -313,9 +364,11 @@ TEST_CASE("F11 reaping kills a forked grandchild that ignores SIGTERM") {
 }
 
 TEST_CASE("a handle that goes takes its process and the whole group along") {
+  const auto way = either_way();
   unique_fd output;
   {
-    auto child = start(shell("trap '' TERM; (trap '' TERM; read l <&3) & echo up; read l <&3"));
+    auto child =
+        start(shell(way, "trap '' TERM; (trap '' TERM; read l <&3) & echo up; read l <&3"));
     CHECK(line_of(child.standard_output) == "up");
     output = std::move(child.standard_output);
     const unique_fd held = std::move(child.link);  // so that end of file does not end them
@@ -368,28 +421,28 @@ TEST_CASE("a missing program is a permanent failure that names the file") {
 }
 
 TEST_CASE("what is no program is told apart from what is not there") {
-  const scratch directory;
+  const temporary_directory directory;
   process_spec spec;
   const auto failure_of = [&](const std::string& path) {
     spec.executable = path;
     return start_fails(spec);
   };
-  CHECK(failure_of(directory.path).failure == spawn_failure::not_executable);
-  CHECK(failure_of(directory.path).why == "it is not a file");
-  const auto plain = failure_of(directory.file("plain", "#!/bin/sh\n", 0644));
+  CHECK(failure_of(directory.path()).failure == spawn_failure::not_executable);
+  CHECK(failure_of(directory.path()).why == "it is not a file");
+  const auto plain = failure_of(new_file(directory, "plain", "#!/bin/sh\n", 0644));
   CHECK(plain.failure == spawn_failure::not_executable);
   CHECK(plain.remedy.find("chmod +x") == 0);
-  const auto script = failure_of(directory.file("script", "#! /no/such/shell -x\n", 0755));
+  const auto script = failure_of(new_file(directory, "script", "#! /no/such/shell -x\n", 0755));
   CHECK(script.failure == spawn_failure::no_interpreter);
   CHECK(script.why.find("/no/such/shell,") != std::string::npos);
-  CHECK(failure_of(directory.file("text", "no program\n", 0755)).failure ==
+  CHECK(failure_of(new_file(directory, "text", "no program\n", 0755)).failure ==
         spawn_failure::bad_format);
-  CHECK(failure_of(directory.path + "/text/below").failure == spawn_failure::not_found);
+  CHECK(failure_of(directory / "text/below").failure == spawn_failure::not_found);
 }
 
 TEST_CASE("a missing working directory is not taken for a missing program") {
-  process_spec spec;
-  spec.executable = "/bin/true";
+  const auto way = either_way();
+  auto spec = program(way, "/bin/true");
   spec.working_directory = "/no/such/directory";
   const auto error = start_fails(spec);
   CHECK(error.failure == spawn_failure::no_working_directory);
@@ -397,23 +450,21 @@ TEST_CASE("a missing working directory is not taken for a missing program") {
 }
 
 TEST_CASE("arguments above the kernel's limit are a permanent failure") {
-  process_spec spec;
-  spec.executable = "/bin/true";
-  spec.arguments = {std::string(1U << 20U, 'x')};
+  const auto way = either_way();
+  auto spec = program(way, "/bin/true", {std::string(1U << 20U, 'x')});
   const auto error = start_fails(spec);
   CHECK(error.failure == spawn_failure::arguments_too_long);
   CHECK(error.permanent);
 }
 
 TEST_CASE("M10 running out of descriptors is a passing failure that leaks none") {
+  const auto spec = program(either_way(), "/bin/true");
   const auto before = open_descriptors();
   rlimit limit{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
   for (std::size_t room = 0; room < 9; ++room) {
     rlimit tight{before - 1 + room, limit.rlim_max};  // one of those counted was the directory
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
-    process_spec spec;
-    spec.executable = "/bin/true";
     auto result = posix_spawner{}.spawn(spec);
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
     const auto* error = std::get_if<spawn_error>(&result);
@@ -424,6 +475,82 @@ TEST_CASE("M10 running out of descriptors is a passing failure that leaks none")
     CHECK(open_descriptors() == before);
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a program by descriptor is what was opened, whatever lies at its path by now") {
+  const temporary_directory directory;
+  const auto path = directory / "program";
+  std::filesystem::copy_file("/bin/true", path);
+  const auto spec = program(by::descriptor, path);
+  std::filesystem::rename(new_file(directory, "other", "#!/bin/sh\nexit 9\n", 0755), path);
+  auto by_path = start(program(by::path, path));
+  CHECK(end_of(by_path) == exit_status::exited(9));
+  auto by_descriptor = start(spec);
+  CHECK(end_of(by_descriptor) == exit_status::exited(0));
+}
+
+TEST_CASE(
+    "a script by descriptor is read by its interpreter through descriptor 4, and only there") {
+  const temporary_directory directory;
+  const auto path =
+      new_file(directory, "script", "#!/bin/sh -e\necho $0 $*; ls /proc/$$/fd; exit 6\n", 0755);
+  auto spec = program(by::descriptor, path, {"one", "two"});
+  std::filesystem::remove(path);
+  auto child = start(spec);
+  // The shell keeps the script open at 10, by its own choice.
+  CHECK(text_of(child.standard_output) == "/dev/fd/4 one two\n0\n1\n10\n2\n3\n4\n");
+  CHECK(end_of(child) == exit_status::exited(6));
+  // Its own position: the parent's descriptor has not moved, and another start reads it whole.
+  CHECK(::lseek(spec.program->get(), 0, SEEK_CUR) == 0);
+  auto second = start(spec);
+  CHECK(end_of(second) == exit_status::exited(6));
+}
+
+TEST_CASE("what is no program is told apart by descriptor as by path") {
+  const temporary_directory directory;
+  const auto failure_of = [&](const std::string& content) {
+    return start_fails(program(by::descriptor, new_file(directory, "program", content, 0755)));
+  };
+  const auto script = failure_of("#!/no/such/shell -x\n");
+  CHECK(script.failure == spawn_failure::no_interpreter);
+  CHECK(script.why.find("/no/such/shell,") != std::string::npos);
+  CHECK(failure_of("no program\n").failure == spawn_failure::bad_format);
+  const auto plain =
+      start_fails(program(by::descriptor, new_file(directory, "plain", "#!/bin/sh\n", 0644)));
+  CHECK(plain.failure == spawn_failure::not_executable);
+  CHECK(plain.permanent);
+  CHECK(start_fails(program(by::descriptor, directory.path())).failure ==
+        spawn_failure::not_executable);
+  auto nothing = program(by::path, "/bin/true");
+  nothing.program = std::make_shared<const unique_fd>();
+  CHECK(start_fails(nothing).failure == spawn_failure::other);
+}
+
+TEST_CASE("a failed start leaves no process, no descriptor, and the signal mask as it was") {
+  const auto way = either_way();
+  await_no_child();
+  auto spec = program(way, "/bin/true");
+  spec.working_directory = "/no/such/directory";
+  const auto before = open_descriptors();
+  sigset_t mask{};  // wider than what the kernel knows
+  sigset_t after{};
+  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &mask) == 0);
+  CHECK(start_fails(spec).failure == spawn_failure::no_working_directory);
+  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &after) == 0);
+  CHECK(std::memcmp(&mask, &after, sizeof mask) == 0);
+  CHECK(open_descriptors() == before);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
+TEST_CASE("a handler of the parent never runs in a child") {
+  // Signals rain on this process group, and so on each child until it has a session of its own.
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) ::_exit(handlers_under_rain());
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("failures that pass are told from failures that stay") {
@@ -439,15 +566,15 @@ TEST_CASE("failures that pass are told from failures that stay") {
 }
 
 TEST_CASE("two hundred processes, four threads at once, leave nothing behind") {
+  const auto way = either_way();
   await_no_child();  // those of the tests before
   const auto before = open_descriptors();
   std::array<int, 4> good{};
   std::array<std::thread, 4> threads;
   for (std::size_t t = 0; t < threads.size(); ++t) {
-    threads[t] = std::thread{[&good, t] {
+    threads[t] = std::thread{[&good, way, t] {
       for (int i = 0; i < 50; ++i) {
-        process_spec spec;
-        spec.executable = i % 2 == 0 ? "/bin/true" : "/bin/false";
+        auto spec = program(way, i % 2 == 0 ? "/bin/true" : "/bin/false");
         auto result = posix_spawner{}.spawn(spec);
         auto* child = std::get_if<spawned_process>(&result);
         if (child == nullptr || !readable(child->process->exit_fd())) continue;

@@ -107,6 +107,18 @@ TEST_CASE("shutdown without grace ends the process though a call is under way") 
   CHECK(live.process.wait(at_once_ms) == ended{false, 0});
 }
 
+TEST_CASE("SIGTERM shortens a longer grace that has begun, and nothing lengthens it") {
+  session live;
+  auto never = live.read("never");
+  never.poll(live.io.waitScope);
+  CHECK(live.process.log_line() == "never");
+  auto end = live.plugin.shutdownRequest();
+  end.setGraceMs(60'000);
+  end.send().wait(live.io.waitScope);
+  live.process.signal(SIGTERM);
+  CHECK(live.process.wait(sdk::sigterm_grace_ms + at_once_ms) == ended{false, 0});
+}
+
 TEST_CASE("a stray printf is a log line and breaks nothing") {
   session live;
   CHECK(live.read("print").wait(live.io.waitScope).has("ok"));

@@ -14,7 +14,6 @@
 #include "schema/wire/connection.hpp"
 #include "schema/wire/error_text.hpp"
 #include "store_faults.hpp"
-#include "temporary_directory.hpp"
 
 using namespace bulkhead;        // NOLINT(google-build-using-namespace)
 using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)

@@ -2,7 +2,6 @@
 #include "tools/bench/broker_process.hpp"
 
 #include <kj/debug.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,12 +22,6 @@ constexpr unsigned start_ms_max = 60'000;
 constexpr unsigned restart_ms_max = 60'000;
 constexpr unsigned stop_ms_max = 10'000;
 constexpr std::uint32_t restarts_max = 10'000;  // the most that a broker takes
-
-std::string new_directory() {
-  std::string name = (fs::temp_directory_path() / "bulkhead-bench-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-  return name;
-}
 
 // A connected socket, or nothing while nobody listens.
 kj::AutoCloseFd try_connect(const std::string& path) {
@@ -54,18 +47,18 @@ std::string contents(const std::string& file) {
 
 broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon,
                                const std::vector<std::string>& plugin_files)
-    : io_(io), daemon_file_(daemon), directory_(new_directory()) {
-  const auto plugins = directory_ + "/plugins";
+    : io_(io), daemon_file_(daemon) {
+  const auto plugins = directory_ / "plugins";
   fs::create_directory(plugins);
   for (const auto& file : plugin_files) fs::copy(file, plugins);
   start();
 }
 
 void broker_process::start() {
-  const auto socket = directory_ + "/socket";
-  daemon_ = child({daemon_file_, "--socket", socket, "--state", directory_ + "/state", "--plugins",
-                   directory_ + "/plugins"},
-                  {}, directory_ + "/log");
+  const auto socket = directory_ / "socket";
+  daemon_ = child({daemon_file_, "--socket", socket, "--state", directory_ / "state", "--plugins",
+                   directory_ / "plugins", "--unregistered"},
+                  {}, directory_ / "log");
   connect(socket);
 }
 
@@ -82,7 +75,7 @@ void broker_process::connect(const std::string& socket) {
   for (unsigned waited = 0; fd == nullptr; waited += 5) {
     if (waited >= start_ms_max) {
       throw std::runtime_error("the broker does not answer; it says:\n" +
-                               contents(directory_ + "/log"));
+                               contents(directory_ / "log"));
     }
     ::usleep(5000);
     fd = try_connect(socket);
@@ -103,8 +96,6 @@ void broker_process::connect(const std::string& socket) {
 broker_process::~broker_process() {
   connection_ = nullptr;
   daemon_.stop(stop_ms_max);
-  std::error_code ignored;
-  fs::remove_all(directory_, ignored);
 }
 
 void broker_process::mount(const std::string& path, const std::string& plugin) {

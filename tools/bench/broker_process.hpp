@@ -14,6 +14,7 @@
 #include "schema/wire/connection.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/subject.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace bulkhead::bench {
 
@@ -48,7 +49,7 @@ class broker_process {
 
   kj::AsyncIoContext& io_;
   std::string daemon_file_;
-  std::string directory_;
+  temporary_directory directory_{"bulkhead-bench"};
   child daemon_;
   kj::Own<wire::connection> connection_;
   schema::Session::Client session_ = nullptr;

@@ -32,7 +32,7 @@ class child {
 
   pid_t pid() const { return pid_; }
 
-  /// SIGTERM, some patience, SIGKILL. True when it obeyed.
+  /// SIGTERM, and some patience. True when it obeyed; else the destructor ends it.
   bool stop(unsigned patience_ms);
 
  private:

@@ -5,6 +5,7 @@
 
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/status_text.hpp"
+#include "tools/bulkhead/tokenizer.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -40,6 +41,13 @@ bool attempt(environment& in, Ask ask) {
   }
 }
 
+/// No blank, no quote, and nothing that could take hold of a terminal: keys are a plugin's to
+/// choose.
+bool is_typed_plainly(const std::string& word) {
+  const bool is_arguments = word.substr(0, 1) == "(";
+  return (is_arguments ? word : quote(word)) == wire::escape_line(word);
+}
+
 /// The literal start of a pattern: "data/" of "data/{path*}".
 std::string literal_start(std::string pattern) {
   const auto brace = pattern.find('{');
@@ -51,13 +59,15 @@ std::string literal_start(std::string pattern) {
 
 template <typename Ask>
 std::vector<std::string> broker_words::remembered(const std::string& question, Ask ask) {
-  const auto now = in_.timer.now();
-  const auto found = answers_.find(question);
-  if (found != answers_.end() && now - found->second.at < remember_ms * kj::MILLISECONDS) {
+  std::erase_if(answers_, [now = in_.timer.now()](const auto& each) {
+    return now - each.second.at >= remember_ms * kj::MILLISECONDS;
+  });
+  if (const auto found = answers_.find(question); found != answers_.end()) {
     return found->second.words;
   }
   std::vector<std::string> words;
   attempt(in_, [&]() { ask(words); });
+  std::erase_if(words, [](const std::string& word) { return !is_typed_plainly(word); });
   answers_.insert_or_assign(question, answer{in_.timer.now(), words});
   return words;
 }
@@ -66,6 +76,13 @@ std::vector<std::string> broker_words::mounts() {
   return remembered("mounts", [&](std::vector<std::string>& words) {
     const auto answer = in_.wait(in_.broker.admin().mountsRequest().send().dropPipeline());
     for (auto mount : answer.getMounts()) words.emplace_back(mount.getPath().cStr());
+  });
+}
+
+std::vector<std::string> broker_words::releases() {
+  return remembered("releases", [&](std::vector<std::string>& words) {
+    const auto answer = in_.wait(in_.broker.admin().releasesRequest().send().dropPipeline());
+    for (auto each : answer.getReleases()) words.push_back(release_title(each));
   });
 }
 

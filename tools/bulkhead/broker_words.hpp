@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Completion's source: asks the broker, within `completion_ms_max` in all for one question, and
-// remembers answers for `remember_ms`. What cannot be had in time is left out; typing never waits
-// longer than that.
+// Completion's source: asks the broker, and remembers answers for `remember_ms`. No wait takes
+// longer than `completion_ms_max`, and no question more than two of them; what cannot be had in
+// time is left out. So are keys that would have to be quoted: a completed word is one that was
+// typed plainly.
 #pragma once
 
 #include <kj/timer.h>
@@ -27,6 +28,7 @@ class broker_words final : public completion_source {
   std::vector<std::string> parameters(const std::string& target,
                                       const std::string& method) override;
   std::vector<std::string> capabilities() override;
+  std::vector<std::string> releases() override;
 
   /// The prompt's health: "2 up 1 backoff", or "no broker". Not remembered.
   std::string health();

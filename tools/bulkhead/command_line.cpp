@@ -42,17 +42,31 @@ class reader {
         result_.arguments.push_back(word);
       }
     }
+    if (result_.command == nullptr && !group_.empty() && !result_.has("help")) {
+      incomplete_command();
+    }
     if (result_.command != nullptr && !result_.has("help")) check_arguments();
     return std::move(result_);
   }
 
  private:
   void read_command(const std::string& word) {
-    result_.command = find_command(word);
+    const std::string name = group_.empty() ? word : group_ + " " + word;
+    result_.command = find_command(name);
     if (result_.command != nullptr) return;
-    std::string remedy = did_you_mean(word, command_names());
-    throw usage(fmt::format("unknown command '{}'", wire::escape_line(word)),
-                remedy.empty() ? "bulkhead help" : remedy);
+    if (group_.empty() && !command_words(word).empty()) {
+      group_ = word;
+      return;
+    }
+    std::string remedy = did_you_mean(name, command_names());
+    if (remedy.empty()) remedy = group_.empty() ? "bulkhead help" : "bulkhead help " + group_;
+    throw usage(fmt::format("unknown command '{}'", wire::escape_line(name)), remedy);
+  }
+
+  [[noreturn]] void incomplete_command() const {
+    throw usage(fmt::format("'{}' is half a command", group_),
+                fmt::format("one of: {} {}", group_,
+                            fmt::join(command_words(group_), fmt::format(", {} ", group_))));
   }
 
   void read_flag(const std::string& word) {
@@ -122,6 +136,7 @@ class reader {
   const std::vector<std::string>& words_;
   std::size_t at_ = 0;
   bool flags_ended_ = false;
+  std::string group_;  // the first word of a command of two, until the second is there
   invocation result_;
 };
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bulkhead/command_table.hpp"
 
+#include <algorithm>
+
 #include "tools/bulkhead/mount_flags.hpp"
+#include "tools/bulkhead/plugin_commands.hpp"
+#include "tools/bulkhead/trust_commands.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -12,13 +16,14 @@ std::vector<command_spec> mount_commands() {
       {command_id::mount,
        "mount",
        "Mounts",
-       {{"PATH"}, {"PLUGIN"}},
+       {{"PATH"}, {"PLUGIN", false, false, word_kind::plugin}},
        mount_flags(),
        "Mount a plugin at a path and start it",
-       "PLUGIN is the name of a file in the broker's plugin directory. A count or time that is "
-       "left\n"
-       "out is the one in brackets, or the broker's limit (`limits`), or none.\n",
-       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient",
+       "PLUGIN is [KIND/]NAME[@VERSION], of the catalog (`plugin list`); in development mode also\n"
+       "a file in the broker's plugin directory. A count or time that is left out is the one in\n"
+       "brackets, or the broker's limit (`limits`), or none.\n",
+       {"mount kv/ kv", "mount kv/ secrets/kv@1.4.2",
+        "mount calc/ calc --option precision=6 --restart transient",
         "mount report/ report --lazy --idle-stop 10m"}},
       {command_id::unmount,
        "unmount",
@@ -35,8 +40,8 @@ std::vector<command_spec> mount_commands() {
        tune_flags(),
        "Change the rules of a mount",
        "Only what is given changes, all of it or nothing. Rules of calls, life and restarts count\n"
-       "at once; options with the next process, or now with --reload: when that process does not\n"
-       "come up, nothing has changed.\n",
+       "at once; options and version with the next process, or now with --reload: when that one\n"
+       "does not come up, nothing has changed.\n",
        {"tune kv/ --option max_versions=20 --reload", "tune kv/ --idle-stop 10m --in-flight 64"}},
       {command_id::move,
        "move",
@@ -116,6 +121,32 @@ std::vector<command_spec> order_commands() {
        "calls. When the new one fails, the old one serves on. One line for each mount; exits\n"
        "with 1 when any failed. --timeout does not count the time of a canary.\n",
        {"reload kv/", "reload --plugin kv --version 1.1.0", "reload kv/ --canary 10"}},
+  };
+}
+
+/// What concerns the broker's state as a whole.
+std::vector<command_spec> state_commands() {
+  return {
+      {command_id::backup,
+       "backup",
+       "State",
+       {{"FILE"}},
+       {},
+       "Copy the broker's state into a new file, while everything goes on",
+       "FILE is made by the broker, on its machine, and never replaces one that is there. What\n"
+       "is encrypted stays so: keep the key file too, elsewhere. `bulkheadd --restore FILE` puts\n"
+       "a copy back; `bulkheadd --check-state` judges one. Waits for the end without --timeout.\n",
+       {"backup /var/backups/bulkhead.db"}},
+      {command_id::rotate_state_key,
+       "rotate-state-key",
+       "State",
+       {},
+       {},
+       "Encrypt what plugins store with the newest key of the key file",
+       "Append a key first, with `bulkheadd --new-state-key FILE`. The broker reads the file\n"
+       "anew; when this has ended, older keys may be taken out of it, but backups made before\n"
+       "need them. Waits for the end without --timeout.\n",
+       {"rotate-state-key"}},
   };
 }
 
@@ -230,7 +261,7 @@ std::vector<command_spec> watching_commands() {
       {command_id::help,
        "help",
        "Watching",
-       {{"COMMAND", true, false, word_kind::command}},
+       {{"COMMAND", true, true, word_kind::command}},
        {},
        "Explain a command, or list all",
        "",
@@ -244,8 +275,12 @@ const std::vector<command_spec>& command_table() {
   static const std::vector<command_spec> table = []() {
     std::vector<command_spec> all = mount_commands();
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
+    for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
+    for (auto& spec : plugin_commands()) all.push_back(std::move(spec));
+    for (auto& spec : trust_commands()) all.push_back(std::move(spec));
+    for (auto& spec : trust_store_commands()) all.push_back(std::move(spec));
     return all;
   }();
   return table;
@@ -300,6 +335,19 @@ std::vector<std::string> command_names() {
   std::vector<std::string> names;
   for (const auto& command : command_table()) names.emplace_back(command.name);
   return names;
+}
+
+std::vector<std::string> command_words(std::string_view group) {
+  std::vector<std::string> words;
+  for (const auto& command : command_table()) {
+    const auto blank = std::min(command.name.find(' '), command.name.size());
+    if (group.empty()) {
+      words.emplace_back(command.name.substr(0, blank));
+    } else if (blank < command.name.size() && command.name.substr(0, blank) == group) {
+      words.emplace_back(command.name.substr(blank + 1));
+    }
+  }
+  return words;
 }
 
 }  // namespace bulkhead::cli

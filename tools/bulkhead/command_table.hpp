@@ -21,6 +21,9 @@ enum class word_kind {
   method,       // of the target before it
   method_args,  // fields of the method before it
   signal,
+  plugin,   // of the catalog
+  release,  // one version of it
+  kind,     // of plugins
 };
 
 struct argument_spec {
@@ -53,6 +56,8 @@ enum class command_id {
   stop,
   start,
   reload,
+  backup,
+  rotate_state_key,
   read,
   write,
   list,
@@ -65,11 +70,25 @@ enum class command_id {
   limits,
   version,
   help,
+  key_generate,
+  key_sign,
+  key_verify,
+  plugin_manifest,
+  plugin_register,
+  plugin_list,
+  plugin_info,
+  plugin_deregister,
+  plugin_pin,
+  plugin_unpin,
+  key_trust,
+  key_untrust,
+  key_list,
+  key_policy,
 };
 
 struct command_spec {
   command_id id;
-  std::string_view name;
+  std::string_view name;  ///< one word, or two: a group and a word of it, "key generate"
   std::string_view group;
   std::vector<argument_spec> arguments;
   std::vector<flag_spec> flags;
@@ -90,11 +109,18 @@ const flag_spec* find_flag(const command_spec* command, char letter);
 
 std::vector<std::string> command_names();
 
+/// The words that may follow `group`, "key"; with an empty group, those that a command may begin
+/// with. None when there is no such group.
+std::vector<std::string> command_words(std::string_view group);
+
 /// "mount PATH PLUGIN [--option K=V]...".
 std::string synopsis(const command_spec& command);
 
 /// The page of one command, and the overview of all.
 std::string command_help(const command_spec& command);
+
+/// The commands of a group, "key", one a line.
+std::string group_help(std::string_view group);
 std::string program_help();
 
 }  // namespace bulkhead::cli

@@ -25,6 +25,10 @@ exit_code run_stop(environment& in, const invocation& command);
 exit_code run_start(environment& in, const invocation& command);
 exit_code run_reload(environment& in, const invocation& command);
 
+// commands_state.cpp
+exit_code run_backup(environment& in, const invocation& command);
+exit_code run_rotate_state_key(environment& in, const invocation& command);
+
 // commands_data.cpp: read, write, list, delete
 exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
 
@@ -42,6 +46,26 @@ exit_code run_version(environment& in, const invocation& command);
 
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);
+
+// commands_plugin.cpp
+exit_code run_plugin_register(environment& in, const invocation& command);
+exit_code run_plugin_list(environment& in, const invocation& command);
+exit_code run_plugin_info(environment& in, const invocation& command);
+exit_code run_plugin_deregister(environment& in, const invocation& command);
+exit_code run_plugin_pin(environment& in, const invocation& command);
+exit_code run_plugin_unpin(environment& in, const invocation& command);
+
+// commands_trust.cpp
+exit_code run_key_trust(environment& in, const invocation& command);
+exit_code run_key_untrust(environment& in, const invocation& command);
+exit_code run_key_list(environment& in, const invocation& command);
+exit_code run_key_policy(environment& in, const invocation& command);
+
+// commands_key.cpp and commands_manifest.cpp: about files, without the broker
+exit_code run_key_generate(environment& in, const invocation& command);
+exit_code run_key_sign(environment& in, const invocation& command);
+exit_code run_key_verify(environment& in, const invocation& command);
+exit_code run_plugin_manifest(environment& in, const invocation& command);
 
 /// The mount's status: the whole answer of commands that change its state.
 void show_mount(environment& in, schema::MountStatus::Reader mount);

@@ -28,8 +28,9 @@ class printer final : public DynamicCapability::Server {
 
   kj::Promise<void> call(capnp::InterfaceSchema::Method method,
                          capnp::CallContext<DynamicStruct, DynamicStruct> context) override {
-    const std::string line = fmt::format("$print.{} {}", method.getProto().getName().cStr(),
-                                         to_capnp_text(read_struct(context.getParams())));
+    const std::string line =
+        fmt::format("$print.{} {}", wire::escape_line(method.getProto().getName().cStr()),
+                    to_capnp_text(read_struct(context.getParams())));
     if (out_.json()) {
       out_.note(line);
     } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "schema/wire/enum_word.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/table.hpp"
@@ -13,43 +14,7 @@ std::string plain(capnp::Text::Reader text) {
 }
 
 std::string_view field_type_text(schema::FieldType type) {
-  switch (type) {
-    case schema::FieldType::TEXT:
-      return "text";
-    case schema::FieldType::BOOL:
-      return "bool";
-    case schema::FieldType::INT:
-      return "int";
-    case schema::FieldType::FLOAT:
-      return "float";
-    case schema::FieldType::DATA:
-      return "data";
-    case schema::FieldType::LIST:
-      return "list";
-    case schema::FieldType::MAP:
-      return "map";
-    case schema::FieldType::DURATION_MS:
-      return "milliseconds";
-    case schema::FieldType::ANY:
-      return "any";
-  }
-  return "unknown";
-}
-
-std::string_view operation_text(schema::Operation operation) {
-  switch (operation) {
-    case schema::Operation::READ:
-      return "read";
-    case schema::Operation::WRITE:
-      return "write";
-    case schema::Operation::LIST:
-      return "list";
-    case schema::Operation::DELETE:
-      return "delete";
-    case schema::Operation::HELP:
-      return "help";
-  }
-  return "unknown";
+  return type == schema::FieldType::DURATION_MS ? "milliseconds" : wire::enum_word(type);
 }
 
 std::string field_text(schema::FieldSpec::Reader field, std::string_view margin = "      ") {
@@ -76,7 +41,7 @@ std::string paths_text(capnp::List<schema::PathSpec>::Reader paths) {
   for (auto path : paths) {
     text += fmt::format("\n{}\n  {}\n", plain(path.getPattern()), plain(path.getSummary()));
     for (auto operation : path.getOperations()) {
-      text += fmt::format("    {:<8}  {}\n", operation_text(operation.getOperation()),
+      text += fmt::format("    {:<8}  {}\n", wire::enum_word(operation.getOperation()),
                           plain(operation.getSummary()));
       for (auto field : operation.getFields()) text += field_text(field);
     }

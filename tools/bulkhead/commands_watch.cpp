@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "schema/wire/enum_word.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/status_text.hpp"
@@ -21,40 +22,10 @@ constexpr std::uint64_t follow_pause_ms = 200;
 constexpr std::uint64_t log_lines_default = 100;
 constexpr std::uint64_t page_max = 1000;  // of the contract
 
-std::string_view source_text(schema::LogSource source) {
-  switch (source) {
-    case schema::LogSource::STDOUT:
-      return "stdout";
-    case schema::LogSource::STDERR:
-      return "stderr";
-    case schema::LogSource::PLUGIN:
-      return "plugin";
-    case schema::LogSource::BROKER:
-      return "broker";
-  }
-  return "unknown";
-}
-
-std::string_view level_text(schema::LogLevel level) {
-  switch (level) {
-    case schema::LogLevel::TRACE:
-      return "trace";
-    case schema::LogLevel::DEBUG:
-      return "debug";
-    case schema::LogLevel::INFO:
-      return "info";
-    case schema::LogLevel::WARN:
-      return "warn";
-    case schema::LogLevel::ERROR:
-      return "error";
-  }
-  return "unknown";
-}
-
 std::string log_text(schema::LogLine::Reader line) {
   return fmt::format("{}  {:<3} {:<6}  {:<5}  {}\n", utc_time(line.getUnixMs()),
-                     line.getGeneration(), source_text(line.getSource()),
-                     level_text(line.getLevel()), wire::escape_line(line.getText().cStr()));
+                     line.getGeneration(), wire::enum_word(line.getSource()),
+                     wire::enum_word(line.getLevel()), wire::escape_line(line.getText().cStr()));
 }
 
 std::string event_text(schema::Event::Reader event) {

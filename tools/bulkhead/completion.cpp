@@ -2,6 +2,7 @@
 #include "tools/bulkhead/completion.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "tools/bulkhead/command_line.hpp"
 #include "tools/bulkhead/tokenizer.hpp"
@@ -32,7 +33,9 @@ position find_position(const std::vector<word>& words) {
       const bool attached = !is_long && each.text.size() > 2;
       if (flag != nullptr && !flag->value.empty() && !attached) found.flag = flag;
     } else if (found.command == nullptr) {
-      found.command = find_command(each.text);
+      const bool second = found.arguments.size() == 1;
+      found.command = find_command(second ? found.arguments[0] + " " + each.text : each.text);
+      if (found.command != nullptr) found.arguments.clear();
       if (found.command == nullptr) found.arguments.push_back(each.text);
     } else {
       found.arguments.push_back(each.text);
@@ -63,6 +66,17 @@ std::vector<std::string> path_words(const std::string& typed, completion_source&
   return words;
 }
 
+/// Each plugin of the catalog, by its name and with its kind.
+std::vector<std::string> plugin_words(completion_source& source) {
+  std::set<std::string> words;
+  for (const auto& release : source.releases()) {
+    const auto plugin = release.substr(0, release.rfind('@'));
+    words.insert(plugin);
+    words.insert(plugin.substr(plugin.find('/') + 1));
+  }
+  return {words.begin(), words.end()};
+}
+
 std::vector<std::string> argument_words(const position& at, const std::string& typed,
                                         completion_source& source) {
   const auto& specs = at.command->arguments;
@@ -73,7 +87,7 @@ std::vector<std::string> argument_words(const position& at, const std::string& t
     case word_kind::any:
       return {};
     case word_kind::command:
-      return command_names();
+      return at.arguments.empty() ? command_words({}) : command_words(at.arguments[0]);
     case word_kind::mount:
       return source.mounts();
     case word_kind::path:
@@ -90,6 +104,12 @@ std::vector<std::string> argument_words(const position& at, const std::string& t
                                       : std::vector<std::string>();
     case word_kind::signal:
       return signal_names();
+    case word_kind::plugin:
+      return plugin_words(source);
+    case word_kind::release:
+      return source.releases();
+    case word_kind::kind:
+      return {"auth", "database", "generic", "secrets"};
   }
   return {};
 }
@@ -106,8 +126,8 @@ completions complete(std::string_view line, completion_source& source) {
     typed = found.list.back().text;
     result.begin = found.list.back().begin;
     found.list.pop_back();
+    if (line.substr(result.begin) != typed) return result;  // quotes, or a backslash
   }
-  if (found.open && !in_word) return result;
   const position at = find_position(found.list);
   if (at.flag != nullptr) {
     for (const auto choice : at.flag->choices) result.list.emplace_back(choice);
@@ -116,7 +136,9 @@ completions complete(std::string_view line, completion_source& source) {
   } else if (at.command != nullptr) {
     result.list = argument_words(at, typed, source);
   } else if (at.arguments.empty()) {
-    result.list = command_names();
+    result.list = command_words({});
+  } else if (at.arguments.size() == 1) {
+    result.list = command_words(at.arguments[0]);
   }
   std::erase_if(result.list,
                 [&](const std::string& word) { return word.compare(0, typed.size(), typed) != 0; });

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The writer of Cap'n Proto text. What it writes, `parse_datum` reads.
+// The writer of Cap'n Proto text. What it writes, `parse_datum` reads; names too come from plugins
+// and are escaped, though of an honest schema they need none.
 #include <fmt/format.h>
 
+#include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/datum.hpp"
 #include "tools/bulkhead/table.hpp"
 
@@ -21,13 +23,11 @@ std::string quoted(std::string_view text) {
       result += "\\n";
     } else if (c == '\t') {
       result += "\\t";
-    } else if (static_cast<unsigned char>(c) < 0x20U || c == '\x7f') {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
     } else {
       result += c;
     }
   }
-  return result + "\"";
+  return wire::escape_line(result) + "\"";
 }
 
 std::string hex_bytes(std::string_view bytes) {
@@ -50,7 +50,7 @@ std::string on_one_line(const datum& value) {
     case datum::kind::number:
     case datum::kind::word:
     case datum::kind::capability:
-      return value.text;
+      return wire::escape_line(value.text);
     case datum::kind::list:
     case datum::kind::record:
       break;
@@ -59,7 +59,7 @@ std::string on_one_line(const datum& value) {
   std::string text(1, is_list ? '[' : '(');
   for (std::size_t i = 0; i < value.items.size(); ++i) {
     if (i > 0) text += ", ";
-    if (!is_list) text += value.names[i] + " = ";
+    if (!is_list) text += wire::escape_line(value.names[i]) + " = ";
     text += on_one_line(value.items[i]);
   }
   return text + (is_list ? "]" : ")");
@@ -73,7 +73,7 @@ std::string broken(const datum& value, std::size_t indent, std::size_t used, std
   const std::string margin(indent + indent_step, ' ');
   std::string text(1, is_record ? '(' : '[');
   for (std::size_t i = 0; i < value.items.size(); ++i) {
-    const std::string name = is_record ? value.names[i] + " = " : std::string();
+    const std::string name = is_record ? wire::escape_line(value.names[i]) + " = " : std::string();
     text.append("\n").append(margin).append(name);
     text += broken(value.items[i], indent + indent_step, margin.size() + name.size(), columns);
     if (i + 1 < value.items.size()) text += ",";

@@ -27,7 +27,13 @@
 namespace bulkhead::cli {
 
 inline constexpr std::uint64_t command_ms_default = 30'000;
+/// Of a command over all its lines, and of a value from a file or from standard input; a frame
+/// takes twice as much.
+inline constexpr std::size_t input_bytes_max = 16U << 20U;
 inline constexpr std::size_t held_capabilities_max = 10'000;  ///< per session; then `call` refuses
+
+/// What the clock of this machine says.
+std::int64_t system_unix_ms();
 
 /// A capability that a result held, kept under "$1", "$2", ...
 struct held_capability {
@@ -55,6 +61,7 @@ class environment {
   std::function<kj::Promise<void>()> interrupted;  ///< done at the next Ctrl-C
   std::uint64_t timeout_ms = command_ms_default;   ///< of each wait; 0: none
   std::string address;                             ///< for texts
+  std::function<std::int64_t()> unix_ms = system_unix_ms;
   std::vector<held_capability> held;
 
   template <typename T>

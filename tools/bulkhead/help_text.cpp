@@ -70,16 +70,30 @@ std::string command_help(const command_spec& command) {
   return text + "\nFor every command:\n" + flag_lines(global_flags());
 }
 
+std::string group_help(std::string_view group) {
+  std::string text = "Usage:\n";
+  const std::string begin = std::string(group) + " ";
+  for (const auto& command : command_table()) {
+    if (command.name.substr(0, begin.size()) != begin) continue;
+    text += fmt::format("  bulkhead {}\n      {}\n", synopsis(command), command.summary);
+  }
+  return text + fmt::format("\n`help {} WORD` says more.\n", group);
+}
+
 std::string program_help() {
   std::string text =
       "Talk to a Bulkhead broker: mount plugins, call them, see how they are.\n\n"
       "Usage: bulkhead [FLAGS] COMMAND [ARGS]    one command\n"
-      "       bulkhead [FLAGS]                   a session; from a pipe, a script\n";
+      "       bulkhead [FLAGS]                   a session; from a pipe, a script\n"
+      "In a session `exit` or Ctrl-D ends it, Tab completes, flags alone hold for all that "
+      "follows.\n";
+  std::size_t width = 0;
+  for (const auto& command : command_table()) width = std::max(width, command.name.size());
   std::string_view group;
   for (const auto& command : command_table()) {
     if (command.group != group) text += fmt::format("\n{}:\n", command.group);
     group = command.group;
-    text += fmt::format("  {:<10}  {}\n", command.name, command.summary);
+    text += fmt::format("  {:<{}}  {}\n", command.name, width, command.summary);
   }
   text += "\nFlags:\n" + flag_lines(global_flags());
   return text + "\n" + std::string(exit_codes) + "\n`help COMMAND` says more.\n";

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -116,6 +117,37 @@ unsigned char complete_function(EditLine* editor, int) {
   return el_insertstr(editor, insertion.c_str()) == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
 }
 
+/// Appends to a file that only its owner can read.
+bool append(const std::filesystem::path& path, const std::string& text) {
+  constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, owner_only);
+  if (file < 0) return false;
+  const auto written = ::write(file, text.data(), text.size());
+  ::close(file);
+  return written == static_cast<ssize_t>(text.size());
+}
+
+/// The newest lines. A file that has grown far beyond them is replaced by one that holds only them.
+std::deque<std::string> read_history(const std::filesystem::path& path) {
+  std::deque<std::string> lines;
+  std::size_t seen = 0;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) continue;
+    lines.push_back(std::move(line));
+    if (lines.size() > history_lines_max) lines.pop_front();
+    ++seen;
+  }
+  if (seen < std::size_t{2} * history_lines_max) return lines;
+  std::string newest;
+  for (const auto& line : lines) newest += line + "\n";
+  auto shorter = path;
+  shorter += "." + std::to_string(::getpid());
+  std::error_code ignored;  // the long one is as good
+  if (append(shorter, newest)) std::filesystem::rename(shorter, path, ignored);
+  return lines;
+}
+
 void choose_utf8() {
   std::setlocale(LC_CTYPE, "");
   if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -142,10 +174,7 @@ line_editor::line_editor(terminal_input& input, completion_source& source,
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_set(editor, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
   if (!state_->history_file) return;
-  std::ifstream file(*state_->history_file);
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.empty()) continue;
+  for (const auto& line : read_history(*state_->history_file)) {
     history(state_->history, &state_->event, H_ENTER, line.c_str());
     state_->last = line;
   }
@@ -184,12 +213,7 @@ void line_editor::remember(const std::string& line) {
   const std::filesystem::path path(*state_->history_file);
   std::error_code ignored;  // no history is no reason to fail
   std::filesystem::create_directories(path.parent_path(), ignored);
-  constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, owner_only);
-  if (file < 0) return;
-  const std::string record = line + "\n";
-  if (::write(file, record.data(), record.size()) < 0) state_->history_file.reset();
-  ::close(file);
+  if (!append(path, line + "\n")) state_->history_file.reset();
 }
 
 }  // namespace bulkhead::cli

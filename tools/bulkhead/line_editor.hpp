@@ -3,8 +3,9 @@
 // A line of a terminal, edited: libedit with history, search (Ctrl-R) and completion. Only made
 // when standard input is a terminal: libedit echoes its prompt into a pipe.
 //
-// History is a plain file, one line each, at most `history_lines_max`, readable by its owner alone;
-// lines that begin with a blank, and repetitions of the last, are not kept. Ctrl-C drops the line.
+// History is a plain file, one line each, readable by its owner alone; lines that begin with a
+// blank, and repetitions of the last, are not kept. A session begins with the newest
+// `history_lines_max`, and cuts a file of twice as many down to them. Ctrl-C drops the line.
 #pragma once
 
 #include <functional>

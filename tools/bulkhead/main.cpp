@@ -5,12 +5,12 @@
 #include <kj/async-unix.h>
 #include <unistd.h>
 
-#include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
+#include <system_error>
 
 #include "tools/bulkhead/repl.hpp"
 #include "tools/bulkhead/session.hpp"
@@ -26,37 +26,40 @@ output::sink stream_sink(std::FILE* stream) {
   return [stream](std::string_view text) {
     const bool written =
         std::fwrite(text.data(), 1, text.size(), stream) == text.size() && std::fflush(stream) == 0;
-    if (!written && stream == stdout) throw output_closed{};
+    if (written || stream != stdout) return;
+    if (errno == EPIPE) throw output_closed{};
+    throw failure(exit_code::failed, "cannot write to standard output",
+                  std::generic_category().message(errno));
   };
 }
 
 class process_values final : public value_reader {
  public:
-  explicit process_values(bool stdin_is_script) : stdin_is_script_(stdin_is_script) {}
+  process_values(terminal_input& input, bool holds_commands)
+      : input_(input), holds_commands_(holds_commands) {}
 
   std::string file(const std::string& path) override {
     std::ifstream file(path, std::ios::binary);
-    std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file.good() && !file.eof()) {
+    std::string content(input_bytes_max + 1, '\0');
+    file.read(content.data(), static_cast<std::streamsize>(content.size()));
+    content.resize(static_cast<std::size_t>(file.gcount()));
+    if (content.size() > input_bytes_max) throw usage("'" + path + "' has more than 16 MiB");
+    if (!file.eof()) {
       throw failure(exit_code::usage, "cannot read '" + path + "'", {}, "is the file there?");
     }
     return content;
   }
 
   std::string standard_input() override {
-    if (stdin_is_script_) {
-      throw usage("standard input is the script, so K=- cannot read it", "use K=@FILE");
+    if (holds_commands_) {
+      throw usage("standard input holds the commands, so K=- cannot read it", "use K=@FILE");
     }
-    std::string content;
-    std::array<char, 4096> bytes{};
-    while (const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), stdin)) {
-      content.append(bytes.data(), count);
-    }
-    return content;
+    return input_.read_all();
   }
 
  private:
-  bool stdin_is_script_;
+  terminal_input& input_;
+  bool holds_commands_;
 };
 
 std::optional<std::string> read_variable(const std::string& name) {
@@ -104,12 +107,12 @@ exit_code run(const std::vector<std::string>& words, output& out) {
   const auto interrupted = [&]() { return io.unixEventPort.onSignal(SIGINT).ignoreResult(); };
   remote::client broker(remote::unix_connector(*io.lowLevelProvider, chosen.address));
   const bool is_script = command.command == nullptr && ::isatty(STDIN_FILENO) == 0;
-  process_values values(command.command == nullptr);
+  terminal_input input(io.unixEventPort, io.waitScope, STDIN_FILENO, interrupted);
+  process_values values(input, command.command == nullptr);
   environment in(broker, io.waitScope, io.provider->getTimer(), out, values, interrupted);
   in.timeout_ms = chosen.timeout_ms;
   in.address = chosen.address;
   if (command.command != nullptr) return run_one(in, command);
-  terminal_input input(io.unixEventPort, io.waitScope, STDIN_FILENO, interrupted);
   if (is_script) return run_script_from(in, input, chosen.keep_going);
   return run_repl(in, input, history_path(read_variable));
 }
@@ -126,6 +129,10 @@ int run_program(const std::vector<std::string>& words) {
     return static_cast<int>(exit_code::done);
   } catch (const kj::Exception& exception) {
     const failure error(exception);
+    out.raw_note(error.text());
+    return static_cast<int>(error.code);
+  } catch (const std::exception& exception) {
+    const failure error(exit_code::failed, wire::escape_line(exception.what()));
     out.raw_note(error.text());
     return static_cast<int>(error.code);
   }

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tools/bulkhead/failure.hpp"
+#include "tools/bulkhead/release_name.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -189,13 +190,17 @@ std::vector<flag_spec> tune_flags() {
   };
   after("option", {"unset-option", '\0', "K", "This option is set no more", true});
   after("lazy", {"eager", '\0', "", "Start with the mount again"});
+  all.push_back({"version", '\0', "V", "The release to take with the next reload; \"\": any"});
   all.push_back({"reload", '\0', "", "Replace the process now, so that it has the options too"});
   return all;
 }
 
 void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command) {
   spec.setPath(command.arguments[0].c_str());
-  spec.setPlugin(command.arguments[1].c_str());
+  const auto plugin = parse_release_name(command.arguments[1]);
+  spec.setKind(plugin.kind.c_str());
+  spec.setPlugin(plugin.name.c_str());
+  spec.setVersion(plugin.version.c_str());
   spec.setDescription(command.value("description").c_str());
   spec.setRestart(restart_type(command.value("restart")));
   spec.setGroup(command.value("group").c_str());
@@ -215,6 +220,10 @@ void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
   if (command.has("option")) {
     set_options(spec, command.values("option"));
     fields.push_back("options");
+  }
+  if (command.has("version")) {
+    spec.setVersion(command.value("version").c_str());
+    fields.push_back("version");
   }
   if (command.has("description")) {
     spec.setDescription(command.value("description").c_str());

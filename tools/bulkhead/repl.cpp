@@ -9,6 +9,19 @@
 
 namespace bulkhead::cli {
 
+namespace {
+
+/// The same command, for the history.
+std::string on_one_line(std::string command) {
+  for (auto at = command.find("\\\n"); at != std::string::npos; at = command.find("\\\n", at)) {
+    command.erase(at, 2);
+  }
+  std::replace(command.begin(), command.end(), '\n', ' ');
+  return command;
+}
+
+}  // namespace
+
 exit_code run_repl(environment& in, terminal_input& input,
                    std::optional<std::string> history_file) {
   broker_words words(in);
@@ -35,9 +48,7 @@ exit_code run_repl(environment& in, terminal_input& input,
       continue;
     }
     if (result.open) in.out.note("the command is incomplete; dropped");
-    std::string remembered = command;
-    std::replace(remembered.begin(), remembered.end(), '\n', ' ');
-    editor.remember(remembered);
+    editor.remember(on_one_line(command));
     pending.clear();
     if (result.ends_session) return exit_code::done;
   }

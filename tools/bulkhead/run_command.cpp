@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <chrono>
+
+#include "broker/trust/refusal.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/environment.hpp"
 #include "tools/bulkhead/suggest.hpp"
@@ -15,14 +18,46 @@ exit_code run_help(environment& in, const invocation& command) {
     in.out.text(program_help());
     return exit_code::done;
   }
-  const command_spec* about = find_command(command.arguments[0]);
+  const std::string name = fmt::format("{}", fmt::join(command.arguments, " "));
+  if (!command_words(name).empty()) {
+    in.out.text(group_help(name));
+    return exit_code::done;
+  }
+  const command_spec* about = find_command(name);
   if (about == nullptr) {
-    const std::string remedy = did_you_mean(command.arguments[0], command_names());
-    throw usage(fmt::format("unknown command '{}'", wire::escape_line(command.arguments[0])),
+    const std::string remedy = did_you_mean(name, command_names());
+    throw usage(fmt::format("unknown command '{}'", wire::escape_line(name)),
                 remedy.empty() ? "bulkhead help" : remedy);
   }
   in.out.text(command_help(*about));
   return exit_code::done;
+}
+
+exit_code dispatch_catalog(environment& in, const invocation& command) {
+  switch (command.command->id) {
+    case command_id::plugin_register:
+      return run_plugin_register(in, command);
+    case command_id::plugin_list:
+      return run_plugin_list(in, command);
+    case command_id::plugin_info:
+      return run_plugin_info(in, command);
+    case command_id::plugin_deregister:
+      return run_plugin_deregister(in, command);
+    case command_id::plugin_pin:
+      return run_plugin_pin(in, command);
+    case command_id::plugin_unpin:
+      return run_plugin_unpin(in, command);
+    case command_id::key_trust:
+      return run_key_trust(in, command);
+    case command_id::key_untrust:
+      return run_key_untrust(in, command);
+    case command_id::key_list:
+      return run_key_list(in, command);
+    case command_id::key_policy:
+      return run_key_policy(in, command);
+    default:
+      return exit_code::usage;
+  }
 }
 
 exit_code dispatch(environment& in, const invocation& command) {
@@ -53,6 +88,10 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_start(in, command);
     case command_id::reload:
       return run_reload(in, command);
+    case command_id::backup:
+      return run_backup(in, command);
+    case command_id::rotate_state_key:
+      return run_rotate_state_key(in, command);
     case command_id::read:
       return run_request(in, command, schema::Operation::READ);
     case command_id::write:
@@ -77,6 +116,16 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_version(in, command);
     case command_id::help:
       return run_help(in, command);
+    case command_id::key_generate:
+      return run_key_generate(in, command);
+    case command_id::key_sign:
+      return run_key_sign(in, command);
+    case command_id::key_verify:
+      return run_key_verify(in, command);
+    case command_id::plugin_manifest:
+      return run_plugin_manifest(in, command);
+    default:
+      return dispatch_catalog(in, command);
   }
   return exit_code::usage;
 }
@@ -112,6 +161,11 @@ bool names_a_mount(const command_spec& command) {
 
 }  // namespace
 
+std::int64_t system_unix_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 void environment::pause(std::uint64_t ms) {
   wait_for(timer.afterDelay(ms * kj::MILLISECONDS), 0);
 }
@@ -126,6 +180,8 @@ exit_code run_command(environment& in, const invocation& command) {
     return dispatch(in, command);
   } catch (const kj::Exception& exception) {
     throw failure(exception);  // from building a request, or from connecting
+  } catch (const trust::refusal& refused) {
+    throw failure(exit_code::failed, refused.what(), refused.why(), refused.remedy());
   }
 }
 

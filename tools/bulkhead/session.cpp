@@ -27,12 +27,14 @@ line_result run_line(environment& in, const std::string& line, const std::string
     const words found = tokenize(line);
     result.open = found.open;
     if (!found.error.empty()) throw usage(found.error);
-    if (found.list.empty()) return result;
-    if (found.list.size() == 1 && (found.list[0].text == "exit" || found.list[0].text == "quit")) {
+    auto texts = found.texts();
+    if (!texts.empty() && texts.front() == "bulkhead") texts.erase(texts.begin());
+    if (texts.empty()) return result;
+    if (texts.size() == 1 && (texts.front() == "exit" || texts.front() == "quit")) {
       result.ends_session = true;
       return result;
     }
-    command = parse_words(found.texts());
+    command = parse_words(texts);
     if (command.has("address")) {
       throw usage("--address cannot change inside a session", "start another `bulkhead`");
     }
@@ -65,6 +67,10 @@ exit_code run_script(environment& in, const next_line& next, bool keep_going) {
       line += "\n" + *more;
     }
     const std::string prefix = fmt::format("stdin:{}: ", begun_at);
+    if (line.size() > input_bytes_max) {
+      report(in, usage("a command has more than 16 MiB"), prefix);
+      return first == exit_code::done ? exit_code::usage : first;
+    }
     const line_result result = run_line(in, line, prefix);
     if (result.open) continue;
     line.clear();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Lines of a REPL or of a script, one command each. A line that ends inside quotes or brackets goes
-// on in the next one. `exit` and `quit` end the session; a line of flags alone (`-o json`) sets
-// them for the rest of it.
+// on in the next one. It may begin with the word `bulkhead`, as the "try:" of error texts does.
+// `exit` and `quit` end the session; a line of flags alone (`-o json`) sets them for the rest of
+// it.
 //
 // A script stops at its first error, which includes a command that ends well with a code other than
 // 0 (`status` of a mount that is down), and exits with that error's code. With `keep_going` it runs

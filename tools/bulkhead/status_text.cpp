@@ -5,8 +5,10 @@
 
 #include <map>
 
+#include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
+#include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/rules_text.hpp"
 
 namespace bulkhead::cli {
@@ -25,18 +27,6 @@ std::string plugin_text(schema::MountStatus::Reader mount) {
   return text + " " + plain(mount.getPluginVersion());
 }
 
-std::string_view restart_text(schema::RestartType type) {
-  switch (type) {
-    case schema::RestartType::PERMANENT:
-      return "permanent";
-    case schema::RestartType::TRANSIENT:
-      return "transient";
-    case schema::RestartType::TEMPORARY:
-      return "temporary";
-  }
-  return "unknown";
-}
-
 std::string window_text(schema::MountStatus::Reader mount) {
   return fmt::format("{} in all, {} of {} allowed in {}", mount.getRestarts(),
                      mount.getRestartsInWindow(), mount.getIntensity(),
@@ -51,6 +41,23 @@ std::string calls_text(schema::MountStatus::Reader mount) {
     text += fmt::format(", the oldest for {}", short_duration(mount.getOldestCallMs()));
   }
   return text;
+}
+
+/// What the catalog and trust have to say of the mount.
+std::string release_lines(schema::MountStatus::Reader mount) {
+  if (mount.getUnregistered())
+    return detail_line("release", "unregistered: nobody has vouched for this file");
+  const auto wanted = plain(mount.getVersionWanted());
+  std::string release = plain(mount.getKind()) + "/" + plain(mount.getPlugin());
+  if (mount.getVersion().size() > 0) release += "@" + plain(mount.getVersion());
+  if (!wanted.empty() && wanted != mount.getPluginVersion().cStr())
+    release += fmt::format(", {} with the next reload", wanted);
+  std::string text = detail_line("release", release);
+  if (mount.getSha256().size() == 0) return text;
+  text += detail_line("sha256", plain(mount.getSha256()));
+  return text + detail_line("signed by", mount.getSignedBy().size() == 0
+                                             ? "nobody"
+                                             : key_ids_text(mount.getSignedBy()));
 }
 
 std::string options_text(capnp::List<schema::Option>::Reader options) {
@@ -82,21 +89,7 @@ std::string detail_line(std::string_view name, const std::string& value) {
 }
 
 std::string_view state_text(MountState state) {
-  switch (state) {
-    case MountState::STARTING:
-      return "starting";
-    case MountState::READY:
-      return "ready";
-    case MountState::DRAINING:
-      return "draining";
-    case MountState::STOPPED:
-      return "stopped";
-    case MountState::BACKOFF:
-      return "backoff";
-    case MountState::QUARANTINED:
-      return "quarantined";
-  }
-  return "unknown";
+  return wire::enum_word(state);
 }
 
 tint state_tint(MountState state) {
@@ -153,6 +146,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
     text += ": " + plain(mount.getReason());
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
+  text += release_lines(mount);
   text += detail_line("description", plain(mount.getDescription()));
   text += detail_line("options", options_text(mount.getOptions()));
   if (mount.getOptionsPending()) {
@@ -171,7 +165,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   text += detail_line("reload", plain(mount.getReload()));
   text += detail_line("life", life_text(mount.getLife()));
   text += detail_line("group", plain(mount.getGroup()));
-  text += detail_line("restart", std::string(restart_text(mount.getRestart())));
+  text += detail_line("restart", std::string(wire::enum_word(mount.getRestart())));
   text += detail_line("restarts", window_text(mount));
   if (mount.getBackoffMs() > 0) {
     text += detail_line("next start", "in " + short_duration(mount.getBackoffMs()));

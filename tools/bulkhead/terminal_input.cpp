@@ -7,7 +7,7 @@
 #include <array>
 #include <cerrno>
 
-#include "tools/bulkhead/failure.hpp"
+#include "tools/bulkhead/environment.hpp"
 
 namespace bulkhead::cli {
 
@@ -53,22 +53,39 @@ terminal_input::result terminal_input::read_byte(char& byte) {
   return result::byte;
 }
 
+/// False at the end.
+bool terminal_input::append_byte(std::string& text) {
+  char byte = 0;
+  switch (read_byte(byte)) {
+    case result::interrupted:
+      throw failure(exit_code::interrupted, "interrupted");
+    case result::end:
+      return false;
+    case result::byte:
+      break;
+  }
+  if (text.size() == input_bytes_max)
+    throw usage("a line, or a value, of standard input has more than 16 MiB");
+  text += byte;
+  return true;
+}
+
 std::optional<std::string> terminal_input::read_line() {
   std::string line;
-  char byte = 0;
-  while (true) {
-    switch (read_byte(byte)) {
-      case result::interrupted:
-        throw failure(exit_code::interrupted, "interrupted");
-      case result::end:
-        if (line.empty()) return std::nullopt;
-        return line;
-      case result::byte:
-        if (byte == '\n') return line;
-        if (line.size() == line_bytes_max) throw usage("a line has more than 16 MiB");
-        line += byte;
-    }
+  while (append_byte(line)) {
+    if (line.back() != '\n') continue;
+    line.pop_back();
+    return line;
   }
+  if (line.empty()) return std::nullopt;
+  return line;
+}
+
+std::string terminal_input::read_all() {
+  std::string all;
+  while (append_byte(all)) {
+  }
+  return all;
 }
 
 }  // namespace bulkhead::cli

@@ -23,12 +23,16 @@ class terminal_input {
   /// Waits for a byte.
   result read_byte(char& byte);
 
-  /// A line without its newline; nothing at the end. Throws `failure` at Ctrl-C, and for a line
-  /// above `line_bytes_max`.
+  /// A line without its newline; nothing at the end. Throws `failure` at Ctrl-C, and above
+  /// `input_bytes_max`.
   std::optional<std::string> read_line();
+
+  /// All that is left, on the same terms.
+  std::string read_all();
 
  private:
   bool fill();
+  bool append_byte(std::string& text);
 
   kj::WaitScope& scope_;
   int descriptor_;
@@ -37,7 +41,5 @@ class terminal_input {
   std::string buffer_;
   std::size_t at_ = 0;
 };
-
-inline constexpr std::size_t line_bytes_max = 16U << 20U;
 
 }  // namespace bulkhead::cli

@@ -33,9 +33,13 @@ class reader {
 
  private:
   bool skip_blanks() {
-    while (at_ < line_.size() && is_blank(line_[at_])) ++at_;
+    while (at_ < line_.size() && (is_blank(line_[at_]) || joins_lines())) {
+      at_ += joins_lines() ? 2 : 1;
+    }
     return at_ < line_.size() && line_[at_] != '#';
   }
+
+  bool joins_lines() const { return line_.substr(at_, 2) == "\\\n"; }
 
   void read_word() {
     word_ = word{{}, at_, at_};
@@ -46,6 +50,8 @@ class reader {
         read_brackets();
       } else if (c == '\'' || c == '"') {
         read_quotes(c);
+      } else if (joins_lines()) {
+        at_ += 2;
       } else if (c == '\\') {
         read_escape();
       } else {

@@ -2,8 +2,8 @@
 //
 // A line of the REPL or of a script, cut into words as a shell would: words are separated by
 // blanks; 'single quotes' keep everything; "double quotes" keep everything but \" and \\; a
-// backslash keeps the next character; # at the start of a word begins a comment. There are no
-// variables and no substitution.
+// backslash keeps the next character, and at the end of a line joins the next one to it; # at the
+// start of a word begins a comment. There are no variables and no substitution.
 //
 // One thing a shell does not do: a word that begins with ( or { or [, and what follows `:=`, goes
 // on to the matching bracket and is kept as it is, quotes and blanks included. So arguments of

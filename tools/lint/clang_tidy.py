@@ -11,6 +11,12 @@ compile command, .clang-tidy, and clang-tidy itself. The SHA-256 of all that nam
 the cache; a source whose file is there is not run again. Only clean results are kept. Removing the
 cache is always safe.
 
+Most of the time goes into headers that all sources share, so sources that are compiled alike are
+looked at together: a file that includes up to batch_max of them, which takes a quarter of the time
+that they take one by one. A batch with findings, or whose sources do not go together (the same name
+in two anonymous namespaces), is halved until each source that is at fault stands alone; only what a
+source alone has is a finding.
+
 Prints one line per tenth of the work, the findings of each source as they come, and exits 1 when
 there were any."""
 
@@ -20,15 +26,22 @@ import hashlib
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
-import time
+import tempfile
 
 root = pathlib.Path(__file__).resolve().parents[2]
 tidy_program = "clang-tidy-14"
 include_line = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # g++ options that clang 14 does not know, and warnings that g++ gives already.
 extra_arguments = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-everything"]
+batch_max = 8
+# In a batch the sources are included, so they must pass the filter of headers; see
+# HeaderFilterRegex.
+batch_arguments = [
+    "--checks=-bugprone-suspicious-include",
+    r"--header-filter=/(schema/wire|actors|broker|plugins|tools|tests)/[^.]*\.[ch]pp$"]
 
 
 def read(path):
@@ -88,16 +101,52 @@ def project_sources(build):
     return sources
 
 
-def run(source, build):
-    """Runs clang-tidy on one source; returns (clean, text, seconds)."""
-    start = time.monotonic()
-    command = [tidy_program, "-p", str(build), "--quiet", *extra_arguments, str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          check=False)
+def flags_of(command):
+    """The arguments of a compile command without the compiler, the source and the output."""
+    words = iter(shlex.split(command)[1:])
+    return tuple(word for word in words
+                 if word not in ("-c",) and not word.endswith(".cpp")
+                 and not (word == "-o" and next(words)))
+
+
+def batches_of(sources):
+    """Lists of sources that are compiled with the same flags, each in order of path."""
+    alike = {}
+    for path in sorted(sources):
+        alike.setdefault(flags_of(sources[path]), []).append(path)
+    for flags, paths in alike.items():
+        # Even sizes: 9 sources are 5 and 4.
+        count = -(-len(paths) // batch_max)
+        size = -(-len(paths) // count)
+        for first in range(0, len(paths), size):
+            yield flags, paths[first:first + size]
+
+
+def run_tidy(arguments):
+    """Returns what clang-tidy has to say; empty when it is content."""
+    done = subprocess.run([tidy_program, "--quiet", *extra_arguments, *arguments],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     text = done.stdout.strip()
     if done.returncode != 0 and not text:
-        text = done.stderr.strip()
-    return done.returncode == 0 and not text, text, time.monotonic() - start
+        text = done.stderr.strip() or "clang-tidy failed"
+    return text
+
+
+def run(flags, paths, build):
+    """Yields (source, findings) for each of `paths`; no findings: an empty text."""
+    if len(paths) == 1:
+        yield paths[0], run_tidy(["-p", str(build), str(paths[0])])
+        return
+    # Inside the project, for its .clang-tidy.
+    with tempfile.NamedTemporaryFile("w", suffix=".cpp", dir=build, prefix="tidy-") as batch:
+        batch.writelines(f'#include "{path}"\n' for path in paths)
+        batch.flush()
+        if not run_tidy([*batch_arguments, batch.name, "--", *flags]):
+            yield from ((path, "") for path in paths)
+            return
+    middle = len(paths) // 2
+    yield from run(flags, paths[:middle], build)
+    yield from run(flags, paths[middle:], build)
 
 
 def main():
@@ -122,16 +171,18 @@ def main():
     known = len(sources) - len(waiting)
     print(f"    clang-tidy: {len(sources)} sources, {known} known to be clean", flush=True)
 
-    dirty, tenth = 0, 0
+    dirty, tenth, number = 0, 0, 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = {pool.submit(run, path, build): path for path in waiting}
-        for number, job in enumerate(concurrent.futures.as_completed(jobs), 1):
-            clean, text, _ = job.result()
-            if clean:
-                (options.cache / keys[jobs[job]]).touch()
-            else:
-                dirty += 1
-                print(text or f"{jobs[job]}: clang-tidy failed", flush=True)
+        work = batches_of({path: sources[path] for path in waiting})
+        jobs = [pool.submit(lambda batch=batch: list(run(*batch, build))) for batch in work]
+        for job in concurrent.futures.as_completed(jobs):
+            for path, findings in job.result():
+                number += 1
+                if findings:
+                    dirty += 1
+                    print(findings, flush=True)
+                else:
+                    (options.cache / keys[path]).touch()
             if number * 10 // len(waiting) != tenth:
                 tenth = number * 10 // len(waiting)
                 print(f"    checked {number} of {len(waiting)}", flush=True)

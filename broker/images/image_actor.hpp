@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The vault behind an actor, so that no loop waits for a disk or a hash.
+//
+// What the vault has is answered at once. What must be read is read on threads of its own, up to
+// `images_at_once` at a time, so that a large file on a slow disk does not hold up a small one; the
+// rest waits in the order of arrival. A request whose asker has gone is worked off all the same:
+// the image is then in the vault.
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <memory>
+
+#include "actors/protocols.hpp"
+#include "broker/images/image_messages.hpp"
+
+// The messages never leave the process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::image_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::image_answer)
+
+namespace bulkhead {
+
+/// Files that are read and hashed at the same time.
+inline constexpr unsigned images_at_once = 2;
+
+/// Starts the actor. It ends with an exit message, once the files that are being read are read.
+image_actor spawn_images(caf::actor_system& system, std::shared_ptr<image_vault> vault);
+
+}  // namespace bulkhead

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Moments as people and manifests write them: 2026-11-01T00:00:00Z, whole seconds in UTC.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::trust {
+
+/// Nothing unless it is exactly of that form, with a date that exists, from 1970-01-01T00:00:01Z to
+/// the end of 9999.
+std::optional<std::int64_t> unix_ms_from_utc(std::string_view text);
+
+/// The reverse; parts of a second are cut off.
+std::string utc_from_unix_ms(std::int64_t unix_ms);
+
+}  // namespace bulkhead::trust
