@@ -129,6 +129,7 @@ struct tune_request {
   std::optional<restart_limits> supervision{};
   std::optional<life_rules> life{};
   std::optional<call_rules> calls{};
+  std::optional<std::string> version{};  // of the release; an empty one: the highest
   bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 

@@ -226,6 +226,8 @@ tune_request read_tune(schema::TuneRequest::Reader from) {
   for (const auto field : from.getFields()) {
     if (field == "options") {
       what.options = std::move(spec.options);
+    } else if (field == "version") {
+      what.version = std::move(spec.version);
     } else if (field == "description") {
       what.description = std::move(spec.description);
     } else if (field == "restart") {
@@ -240,7 +242,7 @@ tune_request read_tune(schema::TuneRequest::Reader from) {
       kj::throwFatalException(
           exception(error_kind::invalid_argument,
                     "'" + wire::escape_line(text(field)) + "' is nothing that can be tuned",
-                    "it is options, description, restart, supervision, life or calls"));
+                    "it is options, version, description, restart, supervision, life or calls"));
     }
   }
   for (const auto each : from.getUnset()) what.unset_options.push_back(text(each));

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/refusal.hpp"
@@ -43,6 +44,7 @@ void set_options(std::vector<option>& options, const tune_request& what) {
 
 mount_spec tuned(mount_spec spec, const tune_request& what) {
   set_options(spec.options, what);
+  if (what.version) spec.version = *what.version;
   if (what.description) spec.description = *what.description;
   if (what.restart) spec.restart = *what.restart;
   if (what.supervision) spec.supervision = *what.supervision;
@@ -58,6 +60,7 @@ std::string names_of(const tune_request& what) {
     if (is_set) names += (names.empty() ? "" : ", ") + std::string(name);
   };
   add(!what.options.empty() || !what.unset_options.empty(), "options");
+  add(what.version.has_value(), "version");
   add(what.description.has_value(), "description");
   add(what.restart.has_value(), "restart");
   add(what.supervision.has_value(), "supervision");
@@ -85,7 +88,10 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
     auto entry = route.entry;
     auto spec = tuned(entry->spec, what);
     check_mount_spec(spec, services_.limits);
-    if (entry->face != nullptr) check_options(entry->face->reader(), spec.options);
+    if (what.version)
+      check_plugin(services_, spec);  // which knows the options of that version
+    else if (entry->face != nullptr)
+      check_options(entry->face->reader(), spec.options);
     auto before = entry->spec;
     auto work =
         change_record(entry, [spec = std::move(spec)](mount_record& record) { record.spec = spec; })

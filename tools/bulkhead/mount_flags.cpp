@@ -189,6 +189,8 @@ std::vector<flag_spec> tune_flags() {
     all.insert(found + 1, std::move(flag));
   };
   after("option", {"unset-option", '\0', "K", "This option is set no more", true});
+  after("unset-option",
+        {"version", '\0', "V", "Of the release to run from the next reload on; '': the highest"});
   after("lazy", {"eager", '\0', "", "Start with the mount again"});
   all.push_back({"reload", '\0', "", "Replace the process now, so that it has the options too"});
   return all;
@@ -219,6 +221,10 @@ void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
   if (command.has("option")) {
     set_options(spec, command.values("option"));
     fields.push_back("options");
+  }
+  if (command.has("version")) {
+    spec.setVersion(command.value("version").c_str());
+    fields.push_back("version");
   }
   if (command.has("description")) {
     spec.setDescription(command.value("description").c_str());
