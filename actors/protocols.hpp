@@ -21,6 +21,7 @@ namespace bulkhead {
 
 struct changes_request;
 struct changes_result;
+struct backup_result;
 struct lease_info;
 struct range_request;
 struct range_result;
@@ -35,9 +36,11 @@ struct store_keep_alive;
 template <class T>
 struct store_outcome;
 struct store_query;
+struct store_rotate;
 struct store_revoke;
 struct store_status;
 struct store_tick;
+struct store_work;
 struct txn_request;
 struct txn_result;
 
@@ -188,12 +191,14 @@ using store_actor = caf::typed_actor<
     caf::replies_to<store_await>::with<store_outcome<changes_result>>, caf::reacts_to<store_cancel>,
     // Forgets history.
     caf::replies_to<store_compact>::with<store_outcome<store_done>>,
-    // A copy of the state in a new file. Everybody else waits meanwhile.
-    caf::replies_to<store_backup>::with<store_outcome<store_done>>,
+    // A copy of the state in a new file, step by step between other requests.
+    caf::replies_to<store_backup>::with<store_outcome<backup_result>>,
+    // Encrypts with the newest key what older ones encrypted; answered at the end with how many.
+    caf::replies_to<store_rotate>::with<store_outcome<std::uint64_t>>,
     // Revision, size, and whether it takes writes; or why it could not be opened.
     caf::replies_to<store_query>::with<store_outcome<store_status>>,
     // INTERNAL
-    caf::reacts_to<store_flush>, caf::reacts_to<store_tick>>;
+    caf::reacts_to<store_flush>, caf::reacts_to<store_work>, caf::reacts_to<store_tick>>;
 
 }  // namespace bulkhead
 

@@ -273,6 +273,22 @@ class admin_server final : public schema::Admin::Server {
     });
   }
 
+  // -- State.
+
+  kj::Promise<void> backup(BackupContext context) override {
+    return core_.services()
+        .store.backup(text(context.getParams().getFile()))
+        .then([context](backup_result&& made) mutable {
+          context.getResults().setBytes(made.bytes);
+          context.getResults().setRevision(made.revision);
+        });
+  }
+
+  kj::Promise<void> rotateStateKey(RotateStateKeyContext context) override {
+    return core_.services().store.rotate_key().then(
+        [context](std::uint64_t count) mutable { context.getResults().setRewritten(count); });
+  }
+
   // -- the catalog and trust ---------------------------------------------------------------------
 
   kj::Promise<void> registerRelease(RegisterReleaseContext context) override {

@@ -211,6 +211,17 @@ mount_status broker::start_mount(const std::string& path) {
       .status;
 }
 
+state_backup broker::backup(const std::string& file) const {
+  const auto made = thread_->wait<backup_result>(
+      [&](broker_thread::parts& with) { return with.core.services().store.backup(file); });
+  return {made.bytes, made.revision};
+}
+
+std::uint64_t broker::rotate_state_key() const {
+  return thread_->wait<std::uint64_t>(
+      [](broker_thread::parts& with) { return with.core.services().store.rotate_key(); });
+}
+
 void broker::kill(const std::string& path, int signal) {
   thread_->wait<mount_signalled>(
       [&](broker_thread::parts& with) { return with.core.signal(path, signal); });

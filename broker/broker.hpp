@@ -193,6 +193,11 @@ struct broker_event {
   std::string reason;
 };
 
+struct state_backup {
+  std::uint64_t bytes = 0;
+  std::uint64_t revision = 0;  // of the store: everything up to it is in the backup
+};
+
 enum class operation : std::uint8_t { read, write, list, remove, help };
 
 struct request {
@@ -241,6 +246,8 @@ struct broker_config {
   std::string socket_path{};  // empty: no socket, callers are in this process only
   broker_limits limits{};
   std::vector<group_spec> groups{};  // checked as check_groups() in broker/group_rules.hpp says
+  std::string state_key_file{};      // keys that encrypt what plugins store (`bulkheadd
+                                     // --new-state-key` makes one); empty: it is stored as it is
   /// Development mode: a name that the catalog does not hold is a file of the plugin directory, and
   /// runs unchecked.
   bool allow_unregistered = false;
@@ -340,6 +347,14 @@ class broker {
   mount_status start_mount(const std::string& path);
   /// Sends a signal to the mount's process.
   void kill(const std::string& path, int signal);
+
+  /// Writes a consistent copy of the state into a new file, whose path is absolute, while
+  /// everything goes on. `bulkheadd --restore` puts it back. Throws `error`: already_exists,
+  /// invalid_argument, storage.
+  state_backup backup(const std::string& file) const;
+  /// Reads the key file anew and encrypts with its newest key all that older ones encrypted.
+  /// Returns the number of values. Throws `error` invalid_argument when the state is not encrypted.
+  std::uint64_t rotate_state_key() const;
 
   /// The catalog: what may run. Errors as in schema/admin.capnp, registerRelease and those after
   /// it.

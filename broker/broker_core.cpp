@@ -285,12 +285,13 @@ kj::Promise<void> broker_core::save_new(const entry_ptr& entry) {
                    "another broker on this state has mounted it");
           entry->acknowledged = true;
         })
-        .attach(kj::mv(turn));
+        .attach(kj::mv(turn))
+        .attach(entry);
   });
 }
 
-/// Changes the record in the store, then the entry. A change of the path moves the record; the
-/// routes are the caller's to switch.
+/// Changes the record in the store, then, by doing the same again, the entry. A change of the path
+/// moves the record; the routes are the caller's to switch.
 kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change change) {
   auto turn = entry->writes.take();
   return turn.then([this, entry = std::move(entry),
@@ -298,7 +299,7 @@ kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change chan
     mount_record next = *entry;
     change(next);
     if (!entry->acknowledged) {  // written as a whole when it is
-      static_cast<mount_record&>(*entry) = std::move(next);
+      change(*entry);
       return kj::READY_NOW;
     }
     const auto before = mount_key(entry->spec.path);
@@ -311,14 +312,15 @@ kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change chan
     }
     request.then.push_back(txn_op::put(key, encode_record(next)));
     return services_.store.txn(std::move(request))
-        .then([entry, next = std::move(next)](txn_result&& result) mutable {
+        .then([entry, change](txn_result&& result) {
           if (!result.succeeded)
             refuse(error_kind::not_found,
                    fmt::format("the record of '{}' is not as it was", entry->spec.path),
                    "another broker on this state has changed it");
-          static_cast<mount_record&>(*entry) = std::move(next);
+          change(*entry);
         })
-        .attach(kj::mv(pass));
+        .attach(kj::mv(pass))
+        .attach(entry);  // which the pass refers to
   });
 }
 

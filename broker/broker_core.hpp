@@ -176,6 +176,7 @@ class broker_core {
   void removal_failed(mount_entry& entry, const kj::Exception& problem);
 
   // mount_restore.cpp
+  kj::Promise<void> load_restored();
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep(std::string root, std::string after);
   void restore(const std::string& key, const std::string& bytes);
@@ -190,8 +191,9 @@ class broker_core {
   std::set<std::string> promised_;  // paths that a move is about to take
   std::set<std::string> uuids_;     // of the mounts in routes_, and of records without a route
   std::map<std::string, std::vector<kj::Own<kj::PromiseFulfiller<void>>>> removals_;  // by path
-  std::vector<entry_ptr> restored_;  // while load() reads
-  bool views_are_known_ = true;      // false: of some view nobody can say whose it is
+  std::vector<entry_ptr> restored_;      // while load() reads
+  std::uint64_t generations_floor_ = 0;  // after a restore; see state_restore.hpp
+  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

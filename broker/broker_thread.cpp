@@ -19,6 +19,7 @@
 #include "broker/group_rules.hpp"
 #include "broker/images/image_actor.hpp"
 #include "broker/listener.hpp"
+#include "broker/store/encrypted_store.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"
 #include "broker/supervision_tree.hpp"
@@ -115,8 +116,11 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
 
   std::vector<tree_worker> workers(caf::actor_system& system) {
     auto make_store = [this, &system] {
-      auto handle = spawn_store(system, [file = services.config.state_directory + "/bulkhead.db"] {
-        return sqlite_store::open(file, monotonic_ms);
+      auto handle = spawn_store(system, [file = services.config.state_directory + "/bulkhead.db",
+                                         keys = services.config.state_key_file] {
+        encryption how;
+        if (!keys.empty()) how.load_keys = [keys] { return state_keys::load(keys); };
+        return with_encryption(sqlite_store::open(file, monotonic_ms), std::move(how));
       });
       store.replace(handle);
       return caf::actor_cast<caf::actor>(handle);

@@ -207,12 +207,14 @@ config_file parse_config(std::string_view text, const std::string& file) {
   config_file config;
   try {
     const toml::table top = toml::parse(text, file);
-    from.each(top, "key",
-              {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
-               {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
-               {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
-               {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
-               {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
+    from.each(
+        top, "key",
+        {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
+         {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
+         {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
+         {"state_key", [&](const auto& node) { config.state_key = from.text(node, "state_key"); }},
+         {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
+         {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
   } catch (const toml::parse_error& problem) {
     from.refuse(problem.source(), wire::escape_line(problem.description()));
   }

@@ -11,6 +11,7 @@
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
 
@@ -76,6 +77,11 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are dropped, the least recently started first"},
+      {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
+      {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
+       "a backup goes on with its next step, behind who waits"},
+      {"recover_retry_ms", store_limits::recover_retry_ms, "ms",
+       "after the disk failed, writes are refused until the next attempt"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };

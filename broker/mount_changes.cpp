@@ -120,8 +120,7 @@ kj::Promise<mount_snapshot> broker_core::reload_tuned(entry_ptr entry, mount_spe
       .then([this, entry, before = std::move(before)](
                 reload_result&& result) mutable -> kj::Promise<mount_snapshot> {
         if (result.outcome != reload_outcome::failed) return query(require(entry->spec.path));
-        return change_record(entry,
-                             [before](mount_record& record) { record.spec = std::move(before); })
+        return change_record(entry, [before](mount_record& record) { record.spec = before; })
             .then([this, entry, why = result.reason]() -> mount_snapshot {
               services_.events.record(entry->spec.path, entry->generations_used, "tune_undone",
                                       why);

@@ -98,7 +98,10 @@ kj::Promise<void> broker_core::erase_record(const entry_ptr& entry) {
   return entry->writes.take().then([this, entry](kj::Own<turns::pass>&& turn) {
     txn_request request;
     request.then.push_back(txn_op::erase(mount_key(entry->spec.path)));
-    return services_.store.txn(std::move(request)).ignoreResult().attach(kj::mv(turn));
+    return services_.store.txn(std::move(request))
+        .ignoreResult()
+        .attach(kj::mv(turn))
+        .attach(entry);
   });
 }
 

@@ -15,6 +15,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/refusal.hpp"
+#include "broker/state_restore.hpp"
 #include "broker/view.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -31,6 +32,7 @@ kj::Promise<void> broker_core::load() {
   // What may run is known before anything does.
   return services_.trust->load()
       .then([this] { return services_.catalog->load(); })
+      .then([this] { return load_restored(); })
       .then([this] { return load_page({}); })
       .then([this]() -> kj::Promise<void> {
         // In a group the order of mounting counts.
@@ -51,6 +53,15 @@ kj::Promise<void> broker_core::load() {
       });
 }
 
+/// A state that was put back from a backup does not know which generations were used after it.
+kj::Promise<void> broker_core::load_restored() {
+  range_request request;
+  request.keys = key_range::one(restored_key);
+  return services_.store.range(std::move(request)).then([this](range_result&& found) {
+    if (!found.rows.empty()) generations_floor_ = restored_generation(found.rows.front().value);
+  });
+}
+
 kj::Promise<void> broker_core::load_page(std::string after) {
   range_request request;
   request.keys = key_range::prefix(mounts_prefix);
@@ -69,6 +80,7 @@ void broker_core::restore(const std::string& key, const std::string& bytes) {
   const bool readable = decode_record(bytes, stored);
   auto problem = readable ? problem_of(stored, path) : "its record in the store makes no sense";
   if (!problem.empty()) return shelve(path, stored, problem);
+  stored.generations_reserved = std::max(stored.generations_reserved, generations_floor_);
   mount_route route;
   route.entry = make_entry(std::move(stored));
   if (route.entry->removing) {

@@ -33,9 +33,9 @@ struct broker_services {
   event_log events;
   spawner_actor spawner;
 
-  /// Changes the mount's record in the store, and then the entry. Changes of one mount happen one
-  /// after another. Fails, with nothing changed, with kind `storage`; with `not_found` when the
-  /// record is gone.
+  /// Changes the mount's record in the store, and then the entry; `change` is called for both.
+  /// Changes of one mount happen one after another. Fails, with nothing changed, with kind
+  /// `storage`; with `not_found` when the record is gone.
   std::function<kj::Promise<void>(std::shared_ptr<mount_entry> entry,
                                   std::function<void(mount_record&)> change)>
       change_record;

@@ -220,7 +220,8 @@ class held_store final : public async_store {
   kj::Promise<changes_result> await_changes(changes_request) override { return changes_result{}; }
   kj::Promise<void> compact(std::uint64_t) override { return kj::READY_NOW; }
   kj::Promise<store_status> status() override { return store_status{}; }
-  kj::Promise<void> backup(std::string) override { return kj::READY_NOW; }
+  kj::Promise<backup_result> backup(std::string) override { return backup_result{}; }
+  kj::Promise<std::uint64_t> rotate_key() override { return std::uint64_t{0}; }
 
   std::vector<std::string> asked;
   std::vector<kj::Own<kj::PromiseFulfiller<range_result>>> answers;

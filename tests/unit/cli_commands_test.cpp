@@ -192,6 +192,7 @@ TEST_CASE("describe shows methods, paths and fields") {
   const std::string host = f.text("describe host/");
   CHECK(host.find("  now () -> (unixMs :Int64)\n") != std::string::npos);
   const std::string kv = f.text("describe kv/");
+  CHECK(kv.find("\noptions\n  max_versions    int     How many are kept.\n") != std::string::npos);
   CHECK(kv.find("data/{path*}\n  Secrets with versions.\n") != std::string::npos);
   CHECK(kv.find("version         int     The newest when left out.\n") != std::string::npos);
   CHECK(f.text("describe kv/data/x") == "help for kv/data/x\n");

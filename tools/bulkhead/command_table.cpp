@@ -124,6 +124,32 @@ std::vector<command_spec> order_commands() {
   };
 }
 
+/// What concerns the broker's state as a whole.
+std::vector<command_spec> state_commands() {
+  return {
+      {command_id::backup,
+       "backup",
+       "State",
+       {{"FILE"}},
+       {},
+       "Copy the broker's state into a new file, while everything goes on",
+       "FILE is made by the broker, on its machine, and never replaces one that is there. What\n"
+       "is encrypted stays so: keep the key file too, elsewhere. `bulkheadd --restore FILE` puts\n"
+       "a copy back; `bulkheadd --check-state` judges one. Waits for the end without --timeout.\n",
+       {"backup /var/backups/bulkhead.db"}},
+      {command_id::rotate_state_key,
+       "rotate-state-key",
+       "State",
+       {},
+       {},
+       "Encrypt what plugins store with the newest key of the key file",
+       "Append a key first, with `bulkheadd --new-state-key FILE`. The broker reads the file\n"
+       "anew; when this has ended, older keys may be taken out of it, but backups made before\n"
+       "need them. Waits for the end without --timeout.\n",
+       {"rotate-state-key"}},
+  };
+}
+
 std::vector<command_spec> data_commands() {
   const argument_spec path{"PATH", false, false, word_kind::path};
   const argument_spec fields{"K=V", true, true};
@@ -249,6 +275,7 @@ const std::vector<command_spec>& command_table() {
   static const std::vector<command_spec> table = []() {
     std::vector<command_spec> all = mount_commands();
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
+    for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
     for (auto& spec : plugin_commands()) all.push_back(std::move(spec));

@@ -56,6 +56,8 @@ enum class command_id {
   stop,
   start,
   reload,
+  backup,
+  rotate_state_key,
   read,
   write,
   list,

@@ -25,6 +25,10 @@ exit_code run_stop(environment& in, const invocation& command);
 exit_code run_start(environment& in, const invocation& command);
 exit_code run_reload(environment& in, const invocation& command);
 
+// commands_state.cpp
+exit_code run_backup(environment& in, const invocation& command);
+exit_code run_rotate_state_key(environment& in, const invocation& command);
+
 // commands_data.cpp: read, write, list, delete
 exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
 

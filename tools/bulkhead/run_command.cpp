@@ -88,6 +88,10 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_start(in, command);
     case command_id::reload:
       return run_reload(in, command);
+    case command_id::backup:
+      return run_backup(in, command);
+    case command_id::rotate_state_key:
+      return run_rotate_state_key(in, command);
     case command_id::read:
       return run_request(in, command, schema::Operation::READ);
     case command_id::write:
