@@ -124,12 +124,12 @@ struct tune_request {
   std::string path;
   std::vector<option> options{};
   std::vector<std::string> unset_options{};  // these are set no more
-  std::optional<std::string> version{};      // from the next reload on; empty: the preferred one
   std::optional<std::string> description{};
   std::optional<restart_rule> restart{};
   std::optional<restart_limits> supervision{};
   std::optional<life_rules> life{};
   std::optional<call_rules> calls{};
+  std::optional<std::string> version{};  // of the release; an empty one: the highest
   bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 
@@ -326,8 +326,8 @@ class broker {
   /// Removes a mount and its data. After it no call succeeds on anything that came from the mount.
   void unmount(const std::string& path);
   /// Changes the rules of a mount, all or nothing. What concerns calls, supervision and life counts
-  /// at once, options and version from the next instance on. With `reload` that one is started now,
-  /// and when it does not come up nothing has changed.
+  /// at once, options from the next instance on. With `reload` that one is started now, and when it
+  /// does not come up nothing has changed.
   mount_status tune(tune_request what);
   /// Gives a mount another path. Its data, its instance and the calls in flight stay; requests by
   /// the old path find nothing from then on.

@@ -20,6 +20,25 @@ namespace bulkhead {
 static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
 static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
 
+namespace {
+
+void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const std::vector<limit_line> own{
+      {"releases_max", limits.releases_max, "releases", "registering fails as overloaded"},
+      {"registrations_at_once_max", limits.registrations_at_once_max, "registrations under way",
+       "one more fails as overloaded"},
+      {"release_words_max", release_words_max, "arguments, and variables, of a release",
+       "registering fails as invalid_argument"},
+      {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
+       "registering fails as invalid_argument"},
+      {"trusted_keys_max", trust::trusted_keys_max, "keys",
+       "trusting one more fails as overloaded"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
+}  // namespace
+
 std::vector<limit_line> list_limits(const broker_limits& limits) {
   const auto ms = [](std::chrono::milliseconds span) {
     return static_cast<std::uint64_t>(span.count());

@@ -111,6 +111,7 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
     refused_beside = true;
     refuse("must be alone", "another instance serves the mount");
   }
+  check_options(info, options);
   face = make_face(info);
 
   auto request = plugin.mountRequest();

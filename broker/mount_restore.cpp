@@ -32,6 +32,7 @@ kj::Promise<void> broker_core::load() {
   // What may run is known before anything does.
   return services_.trust->load()
       .then([this] { return services_.catalog->load(); })
+      .then([this] { return load_restored(); })
       .then([this] { return load_page({}); })
       .then([this]() -> kj::Promise<void> {
         // In a group the order of mounting counts.

@@ -169,6 +169,18 @@ class Catalog(CatalogTest):
         self.broker.wait_state("m/", "ready")
         self.assertEqual(self.versions("m/"), ("1.1.0", "1.1.0"))
 
+    def test_a_mount_is_tuned_to_another_version(self):
+        self.register("1.0.0")
+        self.register("1.1.0")
+        self.broker.ok("mount", "m/", "bad")
+        self.assertEqual(self.versions("m/"), ("1.1.0", "1.1.0"))
+        self.assertEqual(self.broker.cli("tune", "m/", "--version", "3.0.0").code, 4)
+        self.broker.ok("tune", "m/", "--version", "1.0.0")
+        self.assertEqual(self.versions("m/"), ("1.1.0", "1.0.0"))
+        self.broker.ok("reload", "m/")
+        self.broker.ok("tune", "m/", "--version", "", "--reload")
+        self.assertEqual(self.versions("m/"), ("1.1.0", "1.1.0"))
+
     def test_a_reload_names_no_version_but_the_one_that_it_takes(self):
         self.register("1.0.0")
         self.broker.ok("mount", "m/", "bad")

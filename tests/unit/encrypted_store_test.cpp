@@ -16,7 +16,7 @@
 #include "broker/store/sqlite_store.hpp"
 #include "store_faults.hpp"
 #include "store_suite.hpp"
-#include "temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;        // NOLINT(google-build-using-namespace)
 using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)

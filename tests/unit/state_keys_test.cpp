@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "temporary_directory.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;        // NOLINT(google-build-using-namespace)
 using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)

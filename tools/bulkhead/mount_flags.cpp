@@ -189,8 +189,9 @@ std::vector<flag_spec> tune_flags() {
     all.insert(found + 1, std::move(flag));
   };
   after("option", {"unset-option", '\0', "K", "This option is set no more", true});
+  after("unset-option",
+        {"version", '\0', "V", "Of the release to run from the next reload on; '': the highest"});
   after("lazy", {"eager", '\0', "", "Start with the mount again"});
-  all.push_back({"version", '\0', "V", "The release to take with the next reload; \"\": any"});
   all.push_back({"reload", '\0', "", "Replace the process now, so that it has the options too"});
   return all;
 }
