@@ -41,6 +41,12 @@ class asker final : public hosted<caf::event_based_actor> {
   template <class Answer, class Handle, class Message>
   kj::Promise<Answer> ask(const Handle& whom, Message message);
 
+  /// Tells an actor, in the order of what it is asked. No answer.
+  template <class Handle, class Message>
+  void tell(const Handle& whom, Message message) {
+    this->send(whom, std::move(message));
+  }
+
   /// Resolves when the actor has ended, also when it has already. One promise per actor at a time.
   kj::Promise<void> ended(const caf::actor& whom);
 

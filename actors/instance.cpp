@@ -35,6 +35,13 @@ std::uint64_t ms_between(std::chrono::steady_clock::time_point from,
       std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
 }
 
+/// Whether what failed in this way can go well the next time, with nobody having done anything.
+bool may_heal(schema::ErrorKind kind) {
+  return kind == schema::ErrorKind::STORAGE || kind == schema::ErrorKind::OVERLOADED ||
+         kind == schema::ErrorKind::DEADLINE_EXCEEDED || kind == schema::ErrorKind::INTERNAL ||
+         kind == schema::ErrorKind::BROKER_STOPPING;
+}
+
 kj::Exception refusal(schema::ErrorKind kind, std::string what, std::string why) {
   return wire::make_exception({kind, std::move(what), std::move(why), {}, {}});
 }
@@ -66,11 +73,17 @@ instance::instance(caf::actor_config& config, bulkhead::reactor& loop, instance_
 instance::~instance() noexcept = default;
 
 instance_actor::behavior_type instance::make_behavior() {
-  spawn();
+  limit_start();
+  prepare();
   return {
       [this](const instance_stop& order) { stop_in_order(order); },
       [this](const instance_hung& order) {
         if (phase_ == phase::ready) begin_end(end_cause::unresponsive, order.why);
+      },
+      [this](const instance_rules& rules) {
+        settings_.limits.ping_every = rules.ping_every;
+        settings_.limits.ping_wait = rules.ping_wait;
+        begin_health_checks();
       },
       [this](const instance_signal& order) -> caf::result<bool> {
         return process_ != nullptr && process_->signal(order.number);
@@ -91,17 +104,44 @@ instance_actor::behavior_type instance::make_behavior() {
 
 // -- start ---------------------------------------------------------------------------------------
 
-void instance::spawn() {
-  // An exec from a dead disk may never come back. The process, should it come to be, dies with the
-  // answer.
+void instance::limit_start() {
+  // A read or an exec from a dead disk may never come back. The process, should it come to be, dies
+  // with the answer.
   run(loop().timer().afterDelay(duration(settings_.limits.start_max)).then([this] {
-    if (phase_ != phase::spawning) return;
+    if (phase_ != phase::preparing && phase_ != phase::spawning) return;
     end_.cause = end_cause::start_failed;
     end_.during_start = true;
     end_.why = fmt::format("could not be started within {} ms (start_ms_max)",
                            settings_.limits.start_max.count());
     finish();
   }));
+}
+
+void instance::prepare() {
+  if (!settings_.prepare) return spawn();
+  run(kj::evalNow([this] { return settings_.prepare(); })
+          .then(
+              [this](process_spec&& ready) {
+                if (phase_ != phase::preparing) return;
+                settings_.process = std::move(ready);
+                spawn();
+              },
+              [this](kj::Exception&& error) { not_prepared(error); }));
+}
+
+void instance::not_prepared(const kj::Exception& error) {
+  if (phase_ != phase::preparing) return;
+  const auto said = wire::parse_error(error, wire::plugin_hops_at_broker);
+  end_.cause = end_cause::start_failed;
+  end_.during_start = true;
+  end_.permanent = !may_heal(said.kind);
+  end_.why = fmt::format("was not started: {}", said.what);
+  if (!said.why.empty()) end_.why += fmt::format(" ({})", said.why);
+  finish();
+}
+
+void instance::spawn() {
+  phase_ = phase::spawning;
   this->request(spawner_, caf::infinite, spawn_request{settings_.process})
       .then([this](const spawn_answer& answer) { spawned(answer); },
             [this](const caf::error&) {
@@ -170,9 +210,17 @@ kj::Promise<void> instance::introduce() {
             ready_at_ = std::chrono::steady_clock::now();
             this->send(parent_, instance_ready{settings_.generation,
                                                static_cast<std::uint32_t>(process_->pid())});
-            if (settings_.limits.ping_every.count() > 0) run(watch_health());
+            begin_health_checks();
           },
           [this](kj::Exception&& error) { start_failed(error); });
+}
+
+/// In place of those under way, if there are any.
+void instance::begin_health_checks() {
+  health_ = nullptr;
+  if (phase_ != phase::ready || settings_.limits.ping_every.count() == 0) return;
+  health_ = watch_health().eagerlyEvaluate(
+      [this](kj::Exception&& problem) { on_task_failed(kj::mv(problem)); });
 }
 
 kj::Promise<void> instance::watch_health() {
@@ -385,6 +433,11 @@ void instance::stop_in_order(const instance_stop& order) {
   }
   if (asked_before) return;
   switch (phase_) {
+    case phase::preparing:
+      end_.cause = end_cause::stopped;
+      end_.during_start = true;
+      finish();
+      return;
     case phase::spawning:  // spawned() sees to it
     case phase::ending:
     case phase::ended:
@@ -427,12 +480,14 @@ void instance::on_task_failed(kj::Exception&& error) {
 }
 
 void instance::on_loop_exit() {
+  health_ = nullptr;
   plugin_ = nullptr;
   link_ = nullptr;
   stdout_ = nullptr;
   stderr_ = nullptr;
   exit_observer_ = nullptr;
   protocol_ = nullptr;
+  settings_.prepare = nullptr;
   process_ = nullptr;  // kills what still runs
   // The parent holds this actor and this actor its parent: one of them has to let go.
   closing_ = nullptr;

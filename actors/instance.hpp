@@ -27,6 +27,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,8 +69,8 @@ class bring_up {
 };
 
 struct instance_limits {
-  std::chrono::milliseconds start_max{5'000};  // for the spawner to start it, and again from there
-                                               // to ready; then the start has failed
+  std::chrono::milliseconds start_max{5'000};  // to prepare and spawn it, and again from there to
+                                               // ready; then the start has failed
   std::chrono::milliseconds status_wait{
       250};  // from the end of the link to the exit status; then the process is killed
   std::chrono::milliseconds kill_wait{
@@ -82,6 +83,10 @@ struct instance_limits {
 
 struct instance_config {
   process_spec process;
+  /// When there is one, it says what to start, in place of `process`: called once, on the reactor,
+  /// before anything is started, and given up when the instance is stopped or `start_max` is over.
+  /// Its failure is that of the start; whether that can heal is told by the kind.
+  std::function<kj::Promise<process_spec>()> prepare{};
   std::uint64_t generation = 0;
   std::string broker_version;
   std::uint32_t calls_in_flight_max = 0;
@@ -104,17 +109,21 @@ class instance final : public hosted<instance_actor::base> {
   instance_actor::behavior_type make_behavior() override;
 
  private:
-  enum class phase : std::uint8_t { spawning, introducing, ready, ending, ended };
+  enum class phase : std::uint8_t { preparing, spawning, introducing, ready, ending, ended };
   struct pipe_reader;
 
   void on_loop_exit() override;
   void on_task_failed(kj::Exception&& error) override;
 
+  void limit_start();
+  void prepare();
+  void not_prepared(const kj::Exception& error);
   void spawn();
   void spawned(const spawn_answer& answer);
   void open_link(unique_fd link);
   kj::Promise<void> introduce();
   kj::Promise<void> hello();
+  void begin_health_checks();
   kj::Promise<void> watch_health();
   kj::Promise<void> ping();
   void start_failed(const kj::Exception& error);
@@ -140,7 +149,7 @@ class instance final : public hosted<instance_actor::base> {
   std::shared_ptr<log_sink> sink_;
   std::shared_ptr<bring_up> protocol_;
 
-  phase phase_ = phase::spawning;
+  phase phase_ = phase::preparing;
   std::string step_ = "being started";  // what a start is at, for its failure
   bool stop_asked_ = false;
   bool killed_by_us_ = false;
@@ -155,6 +164,7 @@ class instance final : public hosted<instance_actor::base> {
   kj::Own<pipe_reader> stderr_;
   kj::Own<wire::connection> link_;
   kj::Maybe<schema::Plugin::Client> plugin_;
+  kj::Promise<void> health_ = nullptr;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<kj::Exception>>> closing_;
 };
 

@@ -61,6 +61,12 @@ struct instance_hung {
   std::string why;
 };
 
+/// Other rules for its health check, from now on.
+struct instance_rules {
+  std::chrono::milliseconds ping_every{0};  // 0: none
+  std::chrono::milliseconds ping_wait{0};
+};
+
 struct instance_signal {
   int number = 0;
 };

@@ -21,6 +21,7 @@ namespace bulkhead {
 
 struct changes_request;
 struct changes_result;
+struct backup_result;
 struct lease_info;
 struct range_request;
 struct range_result;
@@ -35,9 +36,11 @@ struct store_keep_alive;
 template <class T>
 struct store_outcome;
 struct store_query;
+struct store_rotate;
 struct store_revoke;
 struct store_status;
 struct store_tick;
+struct store_work;
 struct txn_request;
 struct txn_result;
 
@@ -46,7 +49,9 @@ struct image_request;
 
 struct mount_await_start;
 struct mount_breaker;
+struct mount_changed;
 struct mount_check;
+struct mount_condemn;
 struct mount_drained;
 struct mount_halt;
 struct mount_handover;
@@ -84,6 +89,8 @@ using instance_actor = caf::typed_actor<
     caf::reacts_to<instance_stop>,
     // Kills the process, which hangs. Answered by instance_ended to the parent.
     caf::reacts_to<instance_hung>,
+    // Other rules for its health check, from now on.
+    caf::reacts_to<instance_rules>,
     // Sends a signal to the process; false when none runs.
     caf::replies_to<instance_signal>::with<bool>,
     // Figures of this moment.
@@ -144,9 +151,14 @@ using mount_actor = instance_parent::extend<
     caf::replies_to<mount_halt>::with<mount_snapshot>,
     // Starts a mount that is stopped, answers as above. Elsewhere it changes nothing.
     caf::replies_to<mount_start>::with<mount_snapshot>,
+    // What it runs may not run any more: stops it, and leaves the next start, with the same
+    // release, to be refused. Answers when that is done; at once when nothing runs.
+    caf::replies_to<mount_condemn>::with<mount_snapshot>,
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.
     caf::replies_to<mount_reload>::with<reload_result>,
+    // Its rules or its path have changed: it goes by them from now on.
+    caf::reacts_to<mount_changed>,
     // The state of this moment.
     caf::replies_to<mount_query>::with<mount_snapshot>,
     // Sends a signal to the process.
@@ -179,12 +191,14 @@ using store_actor = caf::typed_actor<
     caf::replies_to<store_await>::with<store_outcome<changes_result>>, caf::reacts_to<store_cancel>,
     // Forgets history.
     caf::replies_to<store_compact>::with<store_outcome<store_done>>,
-    // A copy of the state in a new file. Everybody else waits meanwhile.
-    caf::replies_to<store_backup>::with<store_outcome<store_done>>,
+    // A copy of the state in a new file, step by step between other requests.
+    caf::replies_to<store_backup>::with<store_outcome<backup_result>>,
+    // Encrypts with the newest key what older ones encrypted; answered at the end with how many.
+    caf::replies_to<store_rotate>::with<store_outcome<std::uint64_t>>,
     // Revision, size, and whether it takes writes; or why it could not be opened.
     caf::replies_to<store_query>::with<store_outcome<store_status>>,
     // INTERNAL
-    caf::reacts_to<store_flush>, caf::reacts_to<store_tick>>;
+    caf::reacts_to<store_flush>, caf::reacts_to<store_work>, caf::reacts_to<store_tick>>;
 
 }  // namespace bulkhead
 
@@ -192,6 +206,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_hung)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_rules)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_signal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
@@ -221,7 +236,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_condemn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_halt)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reload)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_retired)

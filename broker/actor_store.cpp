@@ -50,8 +50,12 @@ kj::Promise<store_status> actor_store::status() {
   return call<store_status>(store_query{});
 }
 
-kj::Promise<void> actor_store::backup(std::string file) {
-  return call<store_done>(store_backup{std::move(file)}).ignoreResult();
+kj::Promise<backup_result> actor_store::backup(std::string file) {
+  return call<backup_result>(store_backup{std::move(file)});
+}
+
+kj::Promise<std::uint64_t> actor_store::rotate_key() {
+  return call<std::uint64_t>(store_rotate{});
 }
 
 }  // namespace bulkhead

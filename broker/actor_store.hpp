@@ -26,7 +26,8 @@ class actor_store final : public async_store {
   kj::Promise<changes_result> await_changes(changes_request request) override;
   kj::Promise<void> compact(std::uint64_t revision) override;
   kj::Promise<store_status> status() override;
-  kj::Promise<void> backup(std::string file) override;
+  kj::Promise<backup_result> backup(std::string file) override;
+  kj::Promise<std::uint64_t> rotate_key() override;
 
  private:
   template <class Answer, class Message>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "broker/catalog/admin_words.hpp"
 #include "broker/convert.hpp"
 
 namespace bulkhead {
@@ -54,10 +55,11 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   if (from.last_crash) write_crash(*from.last_crash, to.initLastCrash());
   to.setDescription(spec.description.c_str());
   to.setRestart(static_cast<schema::RestartType>(spec.restart));
-  auto options = to.initOptions(static_cast<unsigned>(spec.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(spec.options[i].name.c_str());
-    options[i].setValue(spec.options[i].value.c_str());
+  write_options(spec.options, to.initOptions(static_cast<unsigned>(spec.options.size())));
+  if (from.options_running) {
+    const auto& running = *from.options_running;
+    to.setOptionsPending(true);
+    write_options(running, to.initOptionsRunning(static_cast<unsigned>(running.size())));
   }
   write_supervision(spec.supervision, to.initSupervision());
   write_life(spec.life, to.initLife());
@@ -66,6 +68,12 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   to.setBreaker(static_cast<schema::BreakerState>(from.breaker));
   to.setBreakerMs(ms(from.breaker_left));
   to.setReload(from.reload.c_str());
+  to.setKind(status.kind.c_str());
+  to.setVersion(status.version.c_str());
+  to.setVersionWanted(status.version_wanted.c_str());
+  to.setSha256(status.sha256.c_str());
+  write_texts(status.signed_by, to.initSignedBy(static_cast<unsigned>(status.signed_by.size())));
+  to.setUnregistered(status.unregistered);
 }
 
 void write_tree(const tree_node& from, schema::TreeNode::Builder to) {
@@ -101,6 +109,21 @@ class admin_server final : public schema::Admin::Server {
 
   kj::Promise<void> unmount(UnmountContext context) override {
     return core_.unmount(text(context.getParams().getPath()));
+  }
+
+  kj::Promise<void> tune(TuneContext context) override {
+    return core_.tune(read_tune(context.getParams().getRequest()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> move(MoveContext context) override {
+    const auto params = context.getParams();
+    return core_.move(text(params.getFrom()), text(params.getTo()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
   }
 
   kj::Promise<void> mounts(MountsContext context) override {
@@ -250,7 +273,95 @@ class admin_server final : public schema::Admin::Server {
     });
   }
 
+  // -- State.
+
+  kj::Promise<void> backup(BackupContext context) override {
+    return core_.services()
+        .store.backup(text(context.getParams().getFile()))
+        .then([context](backup_result&& made) mutable {
+          context.getResults().setBytes(made.bytes);
+          context.getResults().setRevision(made.revision);
+        });
+  }
+
+  kj::Promise<void> rotateStateKey(RotateStateKeyContext context) override {
+    return core_.services().store.rotate_key().then(
+        [context](std::uint64_t count) mutable { context.getResults().setRewritten(count); });
+  }
+
+  // -- the catalog and trust ---------------------------------------------------------------------
+
+  kj::Promise<void> registerRelease(RegisterReleaseContext context) override {
+    return core_.register_release(read_release_spec(context.getParams().getSpec()))
+        .then([this, context](release_info&& entered) mutable {
+          write_release(entered, catalog(), context.getResults().initRelease());
+        });
+  }
+
+  kj::Promise<void> releases(ReleasesContext context) override {
+    const auto params = context.getParams();
+    const auto all = catalog().list(text(params.getKind()), text(params.getName()));
+    auto list = context.getResults().initReleases(static_cast<unsigned>(all.size()));
+    for (unsigned i = 0; i < list.size(); ++i) write_release(all[i], catalog(), list[i]);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> release(ReleaseContext context) override {
+    const auto params = context.getParams();
+    const auto found =
+        catalog().show({text(params.getKind()), text(params.getName()), text(params.getVersion())});
+    write_release(found, catalog(), context.getResults().initRelease());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> deregister(DeregisterContext context) override {
+    const auto params = context.getParams();
+    return catalog().remove(
+        {text(params.getKind()), text(params.getName()), text(params.getVersion())});
+  }
+
+  kj::Promise<void> pin(PinContext context) override {
+    const auto params = context.getParams();
+    return catalog().pin(
+        {text(params.getKind()), text(params.getName()), text(params.getVersion())});
+  }
+
+  kj::Promise<void> unpin(UnpinContext context) override {
+    const auto params = context.getParams();
+    return catalog().unpin(text(params.getKind()), text(params.getName()));
+  }
+
+  kj::Promise<void> trustKey(TrustKeyContext context) override {
+    return core_.services()
+        .trust->trust_key(read_trusted_key(context.getParams().getKey()))
+        .then([context](trusted_key_info&& key) mutable {
+          write_trusted_key(key, context.getResults().initKey());
+        });
+  }
+
+  kj::Promise<void> untrustKey(UntrustKeyContext context) override {
+    const auto params = context.getParams();
+    return core_.untrust(text(params.getId()), params.getRevoke(), text(params.getReason()))
+        .then([context](std::vector<std::string>&& affected) mutable {
+          write_texts(affected,
+                      context.getResults().initAffected(static_cast<unsigned>(affected.size())));
+        });
+  }
+
+  kj::Promise<void> trust(TrustContext context) override {
+    write_trust(core_.trust(), context.getResults().initTrust());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> setTrustPolicy(SetTrustPolicyContext context) override {
+    const auto params = context.getParams();
+    return core_.services().trust->set_policy(text(params.getKind()),
+                                              static_cast<signature_rule>(params.getPolicy()));
+  }
+
  private:
+  release_catalog& catalog() { return *core_.services().catalog; }
+
   /// The mount may have gone while its actor answered.
   void write(const mount_snapshot& from, schema::MountStatus::Builder to) {
     write_status(from, *core_.require(from.status.path).entry, to);

@@ -5,6 +5,16 @@
 
 namespace bulkhead {
 
+void breaker::use(const breaker_policy& policy) {
+  policy_ = policy;
+  if (policy.failures_max == 0) {
+    state_ = breaker_state::closed;
+    failures_ = 0;
+    probing_ = false;
+  }
+  open_for_ = state_ == breaker_state::closed ? policy.open : std::min(open_for_, policy.open_max);
+}
+
 breaker::admission breaker::admit(instant now) {
   if (state_ == breaker_state::closed) return admission::pass;
   if (state_ == breaker_state::open) {

@@ -37,6 +37,9 @@ class breaker {
 
   explicit breaker(breaker_policy policy) : policy_(policy), open_for_(policy.open) {}
 
+  /// Another policy, from the next failure on. Without failures_max it closes.
+  void use(const breaker_policy& policy);
+
   /// May a call go through now? Who got `pass` or `probe` tells later how it ended: answered,
   /// unanswered, or dropped.
   admission admit(instant now);

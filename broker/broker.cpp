@@ -5,6 +5,7 @@
 
 #include "broker/broker_core.hpp"
 #include "broker/broker_thread.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
 #include "broker/observer_gate.hpp"
 #include "broker/typed.hpp"
@@ -153,6 +154,18 @@ void broker::unmount(const std::string& path) {
   thread_->wait<void>([&](broker_thread::parts& with) { return with.core.unmount(path); });
 }
 
+mount_status broker::tune(tune_request what) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.tune(what); })
+      .status;
+}
+
+mount_status broker::move(const std::string& from, const std::string& to) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.move(from, to); })
+      .status;
+}
+
 std::vector<mount_status> broker::mounts() const {
   std::vector<mount_status> result;
   for (auto& each : thread_->wait<std::vector<mount_snapshot>>(
@@ -198,6 +211,17 @@ mount_status broker::start_mount(const std::string& path) {
       .status;
 }
 
+state_backup broker::backup(const std::string& file) const {
+  const auto made = thread_->wait<backup_result>(
+      [&](broker_thread::parts& with) { return with.core.services().store.backup(file); });
+  return {made.bytes, made.revision};
+}
+
+std::uint64_t broker::rotate_state_key() const {
+  return thread_->wait<std::uint64_t>(
+      [](broker_thread::parts& with) { return with.core.services().store.rotate_key(); });
+}
+
 void broker::kill(const std::string& path, int signal) {
   thread_->wait<mount_signalled>(
       [&](broker_thread::parts& with) { return with.core.signal(path, signal); });
@@ -205,6 +229,67 @@ void broker::kill(const std::string& path, int signal) {
 
 client broker::connect() const {
   return client(thread_);
+}
+
+// -- the catalog and trust -----------------------------------------------------------------------
+
+release_info broker::register_release(release_spec spec) {
+  return thread_->wait<release_info>(
+      [&](broker_thread::parts& with) { return with.core.register_release(spec); });
+}
+
+std::vector<release_info> broker::releases(const std::string& kind, const std::string& name) const {
+  return thread_->wait<std::vector<release_info>>(
+      [&](broker_thread::parts& with) -> kj::Promise<std::vector<release_info>> {
+        return with.core.services().catalog->list(kind, name);
+      });
+}
+
+release_info broker::release(const std::string& kind, const std::string& name,
+                             const std::string& version) const {
+  return thread_->wait<release_info>([&](broker_thread::parts& with) -> kj::Promise<release_info> {
+    return with.core.services().catalog->show({kind, name, version});
+  });
+}
+
+void broker::deregister(const std::string& kind, const std::string& name,
+                        const std::string& version) {
+  thread_->wait<void>([&](broker_thread::parts& with) {
+    return with.core.services().catalog->remove({kind, name, version});
+  });
+}
+
+void broker::pin(const std::string& kind, const std::string& name, const std::string& version) {
+  thread_->wait<void>([&](broker_thread::parts& with) {
+    return with.core.services().catalog->pin({kind, name, version});
+  });
+}
+
+void broker::unpin(const std::string& kind, const std::string& name) {
+  thread_->wait<void>(
+      [&](broker_thread::parts& with) { return with.core.services().catalog->unpin(kind, name); });
+}
+
+trusted_key_info broker::trust_key(trusted_key_info key) {
+  return thread_->wait<trusted_key_info>(
+      [&](broker_thread::parts& with) { return with.core.services().trust->trust_key(key); });
+}
+
+std::vector<std::string> broker::untrust(const std::string& id, bool revoke,
+                                         const std::string& reason) {
+  return thread_->wait<std::vector<std::string>>(
+      [&](broker_thread::parts& with) { return with.core.untrust(id, revoke, reason); });
+}
+
+trust_report broker::trust() const {
+  return thread_->wait<trust_report>(
+      [](broker_thread::parts& with) -> kj::Promise<trust_report> { return with.core.trust(); });
+}
+
+void broker::set_trust_policy(const std::string& kind, signature_rule policy) {
+  thread_->wait<void>([&](broker_thread::parts& with) {
+    return with.core.services().trust->set_policy(kind, policy);
+  });
 }
 
 subscription broker::observe(std::function<void(const broker_event&)> observer,

@@ -25,11 +25,13 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "broker/error.hpp"
 #include "broker/limits.hpp"
+#include "broker/releases.hpp"
 #include "broker/value.hpp"
 
 namespace bulkhead {
@@ -47,6 +49,8 @@ std::string to_string(mount_state state);
 struct option {
   std::string name;
   std::string value;
+
+  bool operator==(const option&) const = default;
 };
 
 /// How a mount is supervised; the defaults are the broker's.
@@ -101,14 +105,32 @@ struct call_rules {
 
 struct mount_spec {
   std::string path;    // as in "kv/"; a missing trailing slash is added
-  std::string plugin;  // a file in the plugin directory
+  std::string plugin;  // a plugin of the catalog; in development mode also a file in the plugin
+                       // directory
   std::vector<option> options{};
   std::string description{};
   restart_rule restart = restart_rule::permanent;
   restart_limits supervision{};
   life_rules life{};
   call_rules calls{};
-  std::string group{};  // the group supervisor that it joins; empty: none
+  std::string group{};    // the group supervisor that it joins; empty: none
+  std::string version{};  // of the release to run; empty: the pinned one, else the highest
+  std::string kind{};     // "secrets", "auth", "database", "generic"; empty: the only one that has
+                          // the plugin
+};
+
+/// A change of a mount's rules: what is not set stays. Options are set one by one.
+struct tune_request {
+  std::string path;
+  std::vector<option> options{};
+  std::vector<std::string> unset_options{};  // these are set no more
+  std::optional<std::string> description{};
+  std::optional<restart_rule> restart{};
+  std::optional<restart_limits> supervision{};
+  std::optional<life_rules> life{};
+  std::optional<call_rules> calls{};
+  std::optional<std::string> version{};  // of the release; an empty one: the highest
+  bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 
 struct mount_status {
@@ -125,6 +147,12 @@ struct mount_status {
   std::uint32_t calls_waiting = 0;
   std::uint64_t calls_total = 0;
   std::uint64_t calls_failed = 0;
+  std::string kind{};            // of the catalog; empty for an unregistered file
+  std::string version{};         // as in mount_spec
+  std::string version_wanted{};  // what the next reload takes; plugin_version is what runs
+  std::string sha256{};          // of the bytes that run; empty when none do, or unregistered
+  std::vector<std::string> signed_by{};
+  bool unregistered = false;  // nobody has vouched for what runs here
 };
 
 /// Which calls a mount lets through; see call_rules.
@@ -163,6 +191,11 @@ struct broker_event {
   std::string name;  // "starting", "ready", "crashed", "backoff", "quarantined", "stopped",
                      // "mounted", "unmounted", ...
   std::string reason;
+};
+
+struct state_backup {
+  std::uint64_t bytes = 0;
+  std::uint64_t revision = 0;  // of the store: everything up to it is in the backup
 };
 
 enum class operation : std::uint8_t { read, write, list, remove, help };
@@ -207,11 +240,17 @@ struct group_spec {
 };
 
 struct broker_config {
-  std::string state_directory;   // made if missing, mode 0700; one broker at a time
-  std::string plugin_directory;  // plugins are named by their file here
-  std::string socket_path{};     // empty: no socket, callers are in this process only
+  std::string state_directory;  // made if missing, mode 0700; one broker at a time
+  std::string
+      plugin_directory;       // holds the files that releases, and in development mode mounts, name
+  std::string socket_path{};  // empty: no socket, callers are in this process only
   broker_limits limits{};
   std::vector<group_spec> groups{};  // checked as check_groups() in broker/group_rules.hpp says
+  std::string state_key_file{};      // keys that encrypt what plugins store (`bulkheadd
+                                     // --new-state-key` makes one); empty: it is stored as it is
+  /// Development mode: a name that the catalog does not hold is a file of the plugin directory, and
+  /// runs unchecked.
+  bool allow_unregistered = false;
 };
 
 class broker_thread;
@@ -286,6 +325,13 @@ class broker {
   mount_status mount(mount_spec spec);
   /// Removes a mount and its data. After it no call succeeds on anything that came from the mount.
   void unmount(const std::string& path);
+  /// Changes the rules of a mount, all or nothing. What concerns calls, supervision and life counts
+  /// at once, options from the next instance on. With `reload` that one is started now, and when it
+  /// does not come up nothing has changed.
+  mount_status tune(tune_request what);
+  /// Gives a mount another path. Its data, its instance and the calls in flight stay; requests by
+  /// the old path find nothing from then on.
+  mount_status move(const std::string& from, const std::string& to);
   std::vector<mount_status> mounts() const;
   mount_status status(const std::string& path) const;
   /// Stops the instance in good order and starts another; cuts a backoff short. Throws `error`
@@ -301,6 +347,35 @@ class broker {
   mount_status start_mount(const std::string& path);
   /// Sends a signal to the mount's process.
   void kill(const std::string& path, int signal);
+
+  /// Writes a consistent copy of the state into a new file, whose path is absolute, while
+  /// everything goes on. `bulkheadd --restore` puts it back. Throws `error`: already_exists,
+  /// invalid_argument, storage.
+  state_backup backup(const std::string& file) const;
+  /// Reads the key file anew and encrypts with its newest key all that older ones encrypted.
+  /// Returns the number of values. Throws `error` invalid_argument when the state is not encrypted.
+  std::uint64_t rotate_state_key() const;
+
+  /// The catalog: what may run. Errors as in schema/admin.capnp, registerRelease and those after
+  /// it.
+  release_info register_release(release_spec spec);
+  /// By kind, name and falling version; empty means all.
+  std::vector<release_info> releases(const std::string& kind = {},
+                                     const std::string& name = {}) const;
+  /// One release; empty words: as a mount that leaves them out would take them.
+  release_info release(const std::string& kind, const std::string& name,
+                       const std::string& version) const;
+  void deregister(const std::string& kind, const std::string& name, const std::string& version);
+  void pin(const std::string& kind, const std::string& name, const std::string& version);
+  void unpin(const std::string& kind, const std::string& name);
+
+  /// Trust: whose signature counts. Errors as in schema/admin.capnp, trustKey and those after it.
+  trusted_key_info trust_key(trusted_key_info key);
+  /// Answers the mounts whose running release has no good signature left; with `revoke` they have
+  /// been stopped.
+  std::vector<std::string> untrust(const std::string& id, bool revoke, const std::string& reason);
+  trust_report trust() const;
+  void set_trust_policy(const std::string& kind, signature_rule policy);
 
   client connect() const;
 

@@ -5,25 +5,45 @@
 // interface or the embedding API asks for comes down to a function here. Threads: the reactor's
 // only; nothing blocks.
 //
-// Order of a mount: reserve the path, start the actor, wait for the first start, write the record,
-// answer. A broker that dies before the record is written never acknowledged the mount; what the
-// plugin may have stored by then is swept at the next start. Order of an unmount: refuse, drain,
-// stop, erase the record, delete the view, answer; a broker that dies behind the erased record
-// sweeps the view at its next start. So after a crash at any point the mount is there or gone, with
-// its data.
+// What an operator was told is durable, and what is durable is whole: after a crash of the broker
+// at any point an operation has happened or it has not.
+//
+//   mount    reserve the path, start the actor, wait for the first start, WRITE THE RECORD, answer.
+//            Before the record nothing was acknowledged; what the plugin may have stored by then is
+//            swept at the next start.
+//   tune     check all of it, WRITE THE RECORD, apply it, answer.
+//   move     reserve the new path, WRITE THE RECORD under it and erase the old one in one
+//            transaction, switch the routes, answer.
+//   unmount  MARK THE RECORD, refuse calls, drain, tell the plugin and stop it, delete the view and
+//            the snapshot in bounded steps, ERASE THE RECORD, answer. From the mark on there is no
+//            way back: a broker that finds a marked record does not start the mount, keeps its path
+//            taken, and goes on with the removal. So does a second unmount after a disk error; one
+//            that comes while a removal runs waits for the same end.
+//
+// Changes of one mount's record happen one after another (mount_entry::writes), those of the
+// generations too, so none undoes another; and memory follows the store, never the other way.
 //
 // A record that cannot be used (damaged, or against a limit that was lowered) keeps nobody else
 // down and is not thrown away: the path stays taken, shown as quarantined with the reason, and its
 // view is kept, until an operator unmounts it.
+//
+// Where what is: broker_core.cpp mounting, questions and orders; mount_changes.cpp tune and move;
+// mount_removal.cpp unmount; mount_restore.cpp the start of the broker.
+//
+// Limit: a write that fails counts as not done. An engine that fails a write which it has done
+// after all leaves memory behind the store until the next start of the broker.
 
 #include <kj/async.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "actors/asker.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/mount_messages.hpp"
 #include "broker/mounts_parent.hpp"
 #include "broker/router.hpp"
@@ -31,21 +51,27 @@
 
 namespace bulkhead {
 
+/// What is done to a mount that excludes everything else of that kind.
+enum class mount_work : std::uint8_t { none, mounting, tuning, moving, removing };
+
 struct mount_route {
   std::shared_ptr<mount_entry> entry;
-  mount_actor actor;
-  bool mounting = false;
-  bool leaving = false;
+  mount_actor actor;  // null: there is none, and none is to come
+  mount_work work = mount_work::none;
   std::string unusable{};  // when not empty: why its record cannot be used; there is no actor then
+  std::string removal_problem{};  // when not empty: why the removal stands still
 };
 
 /// How many mounts one order reloads at the same time.
 inline constexpr std::size_t reloads_at_once_max = 4;
 
+class registrar;
+
 class broker_core {
  public:
   /// `services` outlives the core. `ask` is an asker of the reactor.
   broker_core(broker_services& services, asker& ask, mounts_parent& parent);
+  ~broker_core() noexcept(false);
 
   /// Starts every mount that the store holds, without waiting for them, and sweeps what unfinished
   /// operations left.
@@ -55,7 +81,9 @@ class broker_core {
   void refuse_all();
 
   kj::Promise<mount_snapshot> mount(mount_spec spec);
-  kj::Promise<void> unmount(std::string path);
+  kj::Promise<void> unmount(const std::string& path);
+  kj::Promise<mount_snapshot> tune(tune_request what);
+  kj::Promise<mount_snapshot> move(const std::string& from, const std::string& to);
   kj::Promise<mount_snapshot> query(const std::string& path);
   kj::Promise<std::vector<mount_snapshot>> query_all();
   kj::Promise<mount_snapshot> restart(const std::string& path);
@@ -71,6 +99,13 @@ class broker_core {
   /// The newest `limit` reports (0: all that are kept), newest first. Fails with not_found.
   std::vector<crash_report> crashes(const std::string& path, std::size_t limit);
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
+
+  // What the catalog and trust cannot say without the mounts; the rest is in broker_services.
+  kj::Promise<release_info> register_release(release_spec spec);
+  /// Answers the mounts whose running release has no good signature left; with `revoke` they have
+  /// been stopped and are quarantined.
+  kj::Promise<std::vector<std::string>> untrust(std::string id, bool revoke, std::string reason);
+  trust_report trust() const;
 
   /// The mount that serves an absolute path. Fails with not_found.
   route_table<mount_route>::match find(std::string_view path);
@@ -89,37 +124,83 @@ class broker_core {
     std::size_t next = 0;
   };
 
+  using record_change = std::function<void(mount_record&)>;
+  using entry_ptr = std::shared_ptr<mount_entry>;
+
+  struct query_work {
+    std::vector<entry_ptr> entries;
+    std::vector<std::optional<mount_snapshot>> answers;
+    std::size_t next = 0;
+  };
+  using paths = std::vector<std::string>;
+
+  // broker_catalog.cpp
+  release_catalog::usage release_usage();
+  bool runs_untrusted(const std::string& path);
+  kj::Promise<void> condemn(const std::string& path);
+
+  // broker_core.cpp
+  kj::Promise<void> query_next(std::shared_ptr<query_work> work);
   kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);
   kj::Promise<void> reload_next(std::shared_ptr<reload_work> work);
-  std::shared_ptr<mount_entry> make_entry(mount_spec spec);
+  entry_ptr make_entry(mount_record record);
   void check(mount_spec& spec);
-  kj::Promise<void> start(const std::shared_ptr<mount_entry>& entry, bool mounting);
-  kj::Promise<void> discard(std::string path, std::string reason);
-  kj::Promise<mount_snapshot> keep(std::string path, mount_snapshot status);
-  kj::Promise<void> save_new(mount_entry& entry);
-  kj::Promise<void> save(mount_entry& entry, std::uint64_t generations_reserved);
-  kj::Promise<void> forget(const std::string& path);
+  void check_free(const std::string& path, const std::string& but_for = {}) const;
+  kj::Promise<void> start(const entry_ptr& entry);
+  kj::Promise<void> discard(entry_ptr entry, std::string reason);
+  kj::Promise<mount_snapshot> keep(entry_ptr entry, mount_snapshot status);
+  kj::Promise<void> save_new(const entry_ptr& entry);
+  kj::Promise<void> change_record(entry_ptr entry, record_change change);
   kj::Promise<mount_snapshot> query(const mount_route& route);
   mount_snapshot snapshot_without_actor(mount_entry& entry, const mount_absence& why) const;
-  kj::Promise<mount_snapshot> revive(const std::string& path, bool reset);
+  kj::Promise<mount_snapshot> revive(const entry_ptr& entry, bool reset);
   void absent(const std::string& path, const mount_absence& why);
+  void tell_slot_of_absence(mount_entry& entry, const mount_absence& why);
   std::string group_problem_of(const mount_spec& spec) const;
+  mount_route& add_route(const std::string& path, mount_route route);
+  void erase_route(const std::string& path);
+  mount_route* route_of(const mount_entry& entry);
   mount_route& require_usable(const std::string& path);
   mount_route& require_settled(const std::string& path);
+  kj::Promise<void> stop_actor(const entry_ptr& entry, mount_stop order);
+
+  // mount_changes.cpp
+  kj::Promise<mount_snapshot> apply_tuning(entry_ptr entry, mount_spec before, bool reload);
+  kj::Promise<mount_snapshot> reload_tuned(entry_ptr entry, mount_spec before);
+  void use_spec(mount_entry& entry);
+  void switch_routes(const std::string& from, const std::string& to);
+  template <class T>
+  kj::Promise<T> working(mount_route& route, mount_work what, kj::Promise<T> work);
+
+  // mount_removal.cpp
+  kj::Promise<void> await_removal(const std::string& path);
+  void begin_removal(mount_route& route);
+  kj::Promise<void> taint(const mount_route& route);
+  void revoke(mount_entry& entry) const;
+  kj::Promise<void> delete_storage(std::string uuid);
+  kj::Promise<void> erase_record(const entry_ptr& entry);
+  void removed(mount_entry& entry);
+  void removal_failed(mount_entry& entry, const kj::Exception& problem);
+
+  // mount_restore.cpp
+  kj::Promise<void> load_restored();
   kj::Promise<void> load_page(std::string after);
-  kj::Promise<void> sweep_views(std::string after);
-  void restore(const std::string& key, const std::string& record);
-  std::string read_record(const std::string& path, const std::string& record, mount_entry& stored);
-  void shelve(const std::string& path, const std::string& uuid, const std::string& reason);
-  kj::Promise<void> stop_actor(const std::string& path, mount_stop order);
+  kj::Promise<void> sweep(std::string root, std::string after);
+  void restore(const std::string& key, const std::string& bytes);
+  std::string problem_of(mount_record& stored, const std::string& path) const;
+  void shelve(const std::string& path, const mount_record& stored, const std::string& reason);
 
   broker_services& services_;
   asker& ask_;
   mounts_parent& parent_;
+  std::unique_ptr<registrar> registrar_;
   route_table<mount_route> routes_;
-  std::vector<std::shared_ptr<mount_entry>> restored_;  // while load() reads
-  std::set<std::string> shelved_views_;                 // uuids
-  bool views_are_known_ = true;  // false: of some view nobody can say whose it is
+  std::set<std::string> promised_;  // paths that a move is about to take
+  std::set<std::string> uuids_;     // of the mounts in routes_, and of records without a route
+  std::map<std::string, std::vector<kj::Own<kj::PromiseFulfiller<void>>>> removals_;  // by path
+  std::vector<entry_ptr> restored_;      // while load() reads
+  std::uint64_t generations_floor_ = 0;  // after a restore; see state_restore.hpp
+  bool views_are_known_ = true;          // false: of some view nobody can say whose it is
   bool stopping_ = false;
 };
 

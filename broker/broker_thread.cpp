@@ -13,10 +13,13 @@
 #include "actors/spawner_worker.hpp"
 #include "broker/actor_store.hpp"
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
 #include "broker/group_rules.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/listener.hpp"
+#include "broker/store/encrypted_store.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"
 #include "broker/supervision_tree.hpp"
@@ -82,11 +85,12 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         random(random_seed()),
         store(ask(), {}),
         services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
+        trust(store, services.events, BULKHEAD_VERSION),
+        catalog(store, services.events, trust),
         tree(ask(), loop, random_seed(), workers(system), services.config.groups),
-        core(services, ask(), tree.mounts()),
+        core(know(services), ask(), tree.mounts()),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
-    services.limits = services.config.limits;
     facts.socket_path = services.config.socket_path;
     facts.started = std::chrono::steady_clock::now();
     facts.clients = [this] { return socket.get() == nullptr ? 0U : socket->clients(); };
@@ -100,13 +104,23 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
                                 [this](identity peer) { return make_gateway(core, facts, peer); });
   }
 
+  broker_services& know(broker_services& all) {
+    all.limits = all.config.limits;
+    all.trust = &trust;
+    all.catalog = &catalog;
+    return all;
+  }
+
   /// The actor lives as long as the reactor has not ended it, which is the last thing of all.
   asker& ask() { return *caf::actor_cast<asker*>(asking); }
 
   std::vector<tree_worker> workers(caf::actor_system& system) {
     auto make_store = [this, &system] {
-      auto handle = spawn_store(system, [file = services.config.state_directory + "/bulkhead.db"] {
-        return sqlite_store::open(file, monotonic_ms);
+      auto handle = spawn_store(system, [file = services.config.state_directory + "/bulkhead.db",
+                                         keys = services.config.state_key_file] {
+        encryption how;
+        if (!keys.empty()) how.load_keys = [keys] { return state_keys::load(keys); };
+        return with_encryption(sqlite_store::open(file, monotonic_ms), std::move(how));
       });
       store.replace(handle);
       return caf::actor_cast<caf::actor>(handle);
@@ -116,7 +130,20 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
           system.spawn<spawner_worker, caf::detached>(std::make_shared<posix_spawner>());
       return caf::actor_cast<caf::actor>(services.spawner);
     };
-    return {{"store", make_store}, {"spawner", make_spawner}};
+    auto make_images = [this, &system] {
+      services.images = spawn_images(system, vault());
+      return caf::actor_cast<caf::actor>(services.images);
+    };
+    return {{"store", make_store}, {"spawner", make_spawner}, {"images", make_images}};
+  }
+
+  /// Outlives the actor in front of it.
+  std::shared_ptr<image_vault> vault() {
+    const auto& limits = services.config.limits;
+    if (images == nullptr)
+      images = std::make_shared<image_vault>(
+          image_limits{limits.plugin_file_bytes_max, limits.image_cache_bytes_max});
+    return images;
   }
 
   kj::Promise<void> open() {
@@ -161,6 +188,9 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   seeded_random random;
   actor_store store;
   broker_services services;
+  std::shared_ptr<image_vault> images;
+  trust_desk trust;
+  release_catalog catalog;
   broker_facts facts;
   supervision_tree tree;
   broker_core core;
@@ -304,6 +334,9 @@ void broker_thread::serve(machinery& parts, kj::WaitScope& scope, std::promise<v
   }
   set_running(&parts);
   parts.services.events.record({}, 0, "started", fmt::format("Bulkhead {}", BULKHEAD_VERSION));
+  if (parts.services.config.allow_unregistered)
+    parts.services.events.record({}, 0, "development",
+                                 "files of the plugin directory run unregistered and unchecked");
   started.set_value();
   auto root_is_gone = parts.root_ended.addBranch().then(
       [] { return std::string("the root supervisor gave up; the broker ends"); },

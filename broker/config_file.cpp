@@ -50,6 +50,8 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"log_line_bytes_max", &limits::log_line_bytes_max},
       {"log_lines_kept", &limits::log_lines_kept},
       {"log_bytes_per_s_max", &limits::log_bytes_per_s_max},
+      {"releases_max", &limits::releases_max},
+      {"registrations_at_once_max", &limits::registrations_at_once_max},
       {"plugin_file_bytes_max", &limits::plugin_file_bytes_max},
       {"image_cache_bytes_max", &limits::image_cache_bytes_max},
   };
@@ -205,12 +207,14 @@ config_file parse_config(std::string_view text, const std::string& file) {
   config_file config;
   try {
     const toml::table top = toml::parse(text, file);
-    from.each(top, "key",
-              {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
-               {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
-               {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
-               {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
-               {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
+    from.each(
+        top, "key",
+        {{"socket", [&](const auto& node) { config.socket = from.text(node, "socket"); }},
+         {"state", [&](const auto& node) { config.state = from.text(node, "state"); }},
+         {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
+         {"state_key", [&](const auto& node) { config.state_key = from.text(node, "state_key"); }},
+         {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
+         {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
   } catch (const toml::parse_error& problem) {
     from.refuse(problem.source(), wire::escape_line(problem.description()));
   }

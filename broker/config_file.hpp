@@ -6,6 +6,7 @@
 //     socket  = "/run/bulkhead/bulkhead.sock"
 //     state   = "/var/lib/bulkhead"
 //     plugins = "/usr/lib/bulkhead/plugins"
+//     state_key = "/etc/bulkhead/state-key"   # encrypts what plugins store
 //
 //     [limits]                     # names and units as `bulkhead limits` shows them
 //     call_ms_max = 30000
@@ -36,6 +37,7 @@ struct config_file {
   std::optional<std::string> socket;
   std::optional<std::string> state;
   std::optional<std::string> plugins;
+  std::optional<std::string> state_key;
   broker_limits limits{};
   std::vector<group_spec> groups{};  // in the order of the file
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/convert.hpp"
 
+#include <algorithm>
+
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -161,6 +163,8 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   spec.life = read_life(from.getLife());
   spec.calls = read_calls(from.getCalls());
   spec.group = text(from.getGroup());
+  spec.version = text(from.getVersion());
+  spec.kind = text(from.getKind());
   return spec;
 }
 
@@ -186,6 +190,13 @@ void write_calls(const call_rules& from, schema::CallRules::Builder to) {
   to.setBreakerOpenMaxMs(ms32(from.breaker_open_max));
 }
 
+void write_options(const std::vector<option>& from, capnp::List<schema::Option>::Builder to) {
+  for (unsigned i = 0; i < to.size(); ++i) {
+    to[i].setName(from[i].name.c_str());
+    to[i].setValue(from[i].value.c_str());
+  }
+}
+
 void write_supervision(const restart_limits& from, schema::Supervision::Builder to) {
   to.setIntensity(from.intensity);
   to.setPeriodMs(static_cast<std::uint32_t>(from.period.count()));
@@ -198,16 +209,45 @@ void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
   to.setPath(from.path.c_str());
   to.setPlugin(from.plugin.c_str());
   to.setDescription(from.description.c_str());
-  auto options = to.initOptions(static_cast<unsigned>(from.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(from.options[i].name.c_str());
-    options[i].setValue(from.options[i].value.c_str());
-  }
+  write_options(from.options, to.initOptions(static_cast<unsigned>(from.options.size())));
   to.setRestart(static_cast<schema::RestartType>(from.restart));
   write_supervision(from.supervision, to.initSupervision());
   write_life(from.life, to.initLife());
   write_calls(from.calls, to.initCalls());
   to.setGroup(from.group.c_str());
+  to.setVersion(from.version.c_str());
+  to.setKind(from.kind.c_str());
+}
+
+tune_request read_tune(schema::TuneRequest::Reader from) {
+  tune_request what;
+  what.path = text(from.getPath());
+  auto spec = read_spec(from.getSpec());
+  for (const auto field : from.getFields()) {
+    if (field == "options") {
+      what.options = std::move(spec.options);
+    } else if (field == "version") {
+      what.version = std::move(spec.version);
+    } else if (field == "description") {
+      what.description = std::move(spec.description);
+    } else if (field == "restart") {
+      what.restart = spec.restart;
+    } else if (field == "supervision") {
+      what.supervision = spec.supervision;
+    } else if (field == "life") {
+      what.life = spec.life;
+    } else if (field == "calls") {
+      what.calls = spec.calls;
+    } else {
+      kj::throwFatalException(
+          exception(error_kind::invalid_argument,
+                    "'" + wire::escape_line(text(field)) + "' is nothing that can be tuned",
+                    "it is options, version, description, restart, supervision, life or calls"));
+    }
+  }
+  for (const auto each : from.getUnset()) what.unset_options.push_back(text(each));
+  what.reload = from.getReload();
+  return what;
 }
 
 error to_error(const kj::Exception& from) {

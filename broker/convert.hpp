@@ -21,7 +21,10 @@ fields read_fields(capnp::List<schema::Field>::Reader from, unsigned depth = 0);
 response read_response(schema::Response::Reader from);
 
 mount_spec read_spec(schema::MountSpec::Reader from);
+/// Fails with invalid_argument, naming it, for a field that is not known.
+tune_request read_tune(schema::TuneRequest::Reader from);
 void write_spec(const mount_spec& from, schema::MountSpec::Builder to);
+void write_options(const std::vector<option>& from, capnp::List<schema::Option>::Builder to);
 void write_supervision(const restart_limits& from, schema::Supervision::Builder to);
 void write_life(const life_rules& from, schema::Life::Builder to);
 void write_calls(const call_rules& from, schema::CallRules::Builder to);

@@ -6,7 +6,6 @@
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
-namespace {
 
 std::string cause_sentence(const instance_end& end) {
   switch (end.cause) {
@@ -30,8 +29,6 @@ std::string cause_sentence(const instance_end& end) {
   }
   return "ended; its status could not be had in time";
 }
-
-}  // namespace
 
 std::string describe_end(const crash_report& report) {
   return fmt::format("plugin '{}' at '{}' {}", report.plugin, report.mount,

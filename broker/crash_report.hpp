@@ -37,6 +37,9 @@ struct crash_report {
   std::int64_t at_unix_ms = 0;
 };
 
+/// What ended an instance, as in "was killed by SIGKILL".
+std::string cause_sentence(const instance_end& end);
+
 /// One line: "plugin 'kv' at 'kv/' was killed by SIGKILL".
 std::string describe_end(const crash_report& report);
 

@@ -35,7 +35,10 @@ class fair_store final : public async_store {
   }
   kj::Promise<void> compact(std::uint64_t revision) override { return whole_.compact(revision); }
   kj::Promise<store_status> status() override { return whole_.status(); }
-  kj::Promise<void> backup(std::string file) override { return whole_.backup(std::move(file)); }
+  kj::Promise<backup_result> backup(std::string file) override {
+    return whole_.backup(std::move(file));
+  }
+  kj::Promise<std::uint64_t> rotate_key() override { return whole_.rotate_key(); }
 
  private:
   struct queue;

@@ -37,6 +37,8 @@ class mount_server final : public schema::Mount::Server {
       results.setTypedId(info.getTypedId());
       results.setSchema(info.getSchema());
       results.setPaths(info.getPaths());
+      results.setOptionsKnown(info.hasOptions());
+      if (info.hasOptions()) results.setOptions(info.getOptions());
     });
   }
 

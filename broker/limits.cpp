@@ -3,12 +3,15 @@
 
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
+#include "broker/catalog/registration.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
 
@@ -16,6 +19,25 @@ namespace bulkhead {
 
 static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
 static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
+
+namespace {
+
+void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const std::vector<limit_line> own{
+      {"releases_max", limits.releases_max, "releases", "registering fails as overloaded"},
+      {"registrations_at_once_max", limits.registrations_at_once_max, "registrations under way",
+       "one more fails as overloaded"},
+      {"release_words_max", release_words_max, "arguments, and variables, of a release",
+       "registering fails as invalid_argument"},
+      {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
+       "registering fails as invalid_argument"},
+      {"trusted_keys_max", trust::trusted_keys_max, "keys",
+       "trusting one more fails as overloaded"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
+}  // namespace
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
   const auto ms = [](std::chrono::milliseconds span) {
@@ -30,6 +52,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"mounts_max", limits.mounts_max, "mounts", "mount fails as overloaded"},
       {"mount_path_bytes_max", mount_path_bytes_max, "bytes", "mount fails as invalid_argument"},
       {"options_max", limits.options_max, "options per mount", "mount fails as invalid_argument"},
+      {"declared_options_max", declared_options_max, "options that a plugin declares",
+       "the start has failed"},
       {"option_bytes_max", limits.option_bytes_max, "bytes of name and value",
        "mount fails as invalid_argument"},
       {"description_bytes_max", limits.description_bytes_max, "bytes",
@@ -72,9 +96,15 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are dropped, the least recently started first"},
+      {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
+      {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
+       "a backup goes on with its next step, behind who waits"},
+      {"recover_retry_ms", store_limits::recover_retry_ms, "ms",
+       "after the disk failed, writes are refused until the next attempt"},
       {"view_value_bytes_max", store_limits::value_bytes_max, "bytes",
        "the write fails as invalid_argument"},
   };
+  add_catalog(lines, limits);
   for (const auto& each : wire::limit_table)
     lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;

@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "broker/convert.hpp"
 #include "broker/host_server.hpp"
+#include "broker/option_rules.hpp"
+#include "broker/trust/semantic_version.hpp"
 
 namespace bulkhead {
 namespace {
@@ -45,59 +46,80 @@ std::string check_plugin_name(std::string_view name) {
 }
 
 std::string check_plugin_version(std::string_view version) {
-  constexpr std::size_t version_bytes_max = 64;
-  if (version.size() > version_bytes_max)
-    return fmt::format("it is longer than {} bytes", version_bytes_max);
-  // The grammar of semver.org 2.0.0, without its rule against leading zeros in pre-release numbers.
-  static const std::regex grammar(
-      R"((0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)");
-  if (!std::regex_match(version.begin(), version.end(), grammar))
-    return "a version is a semantic version, as in 1.4.2";
+  if (version.size() > trust::version_bytes_max)
+    return fmt::format("it is longer than {} bytes", trust::version_bytes_max);
+  if (!trust::parse_version(version)) return "a version is a semantic version, as in 1.4.2";
   return {};
 }
 
 mount_bring_up::mount_bring_up(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation, bool beside)
-    : services_(services), entry_(std::move(entry)), generation_(generation), beside_(beside) {}
+    : options(entry->spec.options),
+      services_(services),
+      entry_(std::move(entry)),
+      generation_(generation),
+      beside_(beside) {}
 
 mount_bring_up::~mount_bring_up() noexcept(false) = default;
 
-void mount_bring_up::check(schema::PluginInfo::Reader info) const {
+void check_introduction(schema::PluginInfo::Reader info, const broker_limits& limits) {
   // The plugin's own words are not repeated: they are not yet known to be fit to print.
   if (auto problem = check_plugin_name(text(info.getName())); !problem.empty())
     refuse("gave a name that is none", std::move(problem));
   if (auto problem = check_plugin_version(text(info.getVersion())); !problem.empty())
     refuse("gave a version that is none", std::move(problem));
-  if (info.getSchema().size() > services_.limits.schema_nodes_max)
+  if (info.getSchema().size() > limits.schema_nodes_max)
     refuse("shipped too large a schema",
            fmt::format("{} nodes, the limit is {} (schema_nodes_max)", info.getSchema().size(),
-                       services_.limits.schema_nodes_max));
-  check_features(info.getFeatures(), services_.limits);
+                       limits.schema_nodes_max));
+  check_features(info.getFeatures(), limits);
+  if (info.getOptions().size() > declared_options_max)
+    refuse("declares too many options",
+           fmt::format("{}, the limit is {} (declared_options_max)", info.getOptions().size(),
+                       declared_options_max));
 }
 
-kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
-                                            schema::PluginInfo::Reader info) {
-  check(info);
-  if (beside_ && must_be_alone(info)) {
-    refused_beside = true;
-    refuse("must be alone", "another instance serves the mount");
-  }
-  face = std::make_shared<plugin_face>();
+std::shared_ptr<plugin_face> make_face(schema::PluginInfo::Reader info) {
+  auto face = std::make_shared<plugin_face>();
   face->name = text(info.getName());
   face->version = text(info.getVersion());
   face->info = std::make_shared<capnp::MallocMessageBuilder>();
   face->info->setRoot(info);
+  return face;
+}
+
+namespace {
+
+/// A file that says it is another plugin, or another version, is not what was registered; starting
+/// it again makes no difference.
+void check_is_release(schema::PluginInfo::Reader info, const release& of) {
+  const auto said = fmt::format("{}@{}", text(info.getName()), text(info.getVersion()));
+  const auto wanted = fmt::format("{}@{}", of.spec.name, of.spec.version);
+  if (said != wanted)
+    kj::throwFatalException(
+        exception(error_kind::invalid_argument, "is not what it is registered as",
+                  fmt::format("it introduces itself as {}, not {}", said, wanted)));
+}
+
+}  // namespace
+
+kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
+                                            schema::PluginInfo::Reader info) {
+  check_introduction(info, services_.limits);
+  if (of != nullptr) check_is_release(info, *of);
+  if (beside_ && must_be_alone(info)) {
+    refused_beside = true;
+    refuse("must be alone", "another instance serves the mount");
+  }
+  check_options(info, options);
+  face = make_face(info);
 
   auto request = plugin.mountRequest();
   auto mount = request.initMount();
   mount.setPath(entry_->spec.path.c_str());
   mount.setUuid(entry_->uuid.c_str());
   mount.setGeneration(generation_);
-  auto options = mount.initOptions(static_cast<unsigned>(entry_->spec.options.size()));
-  for (unsigned i = 0; i < options.size(); ++i) {
-    options[i].setName(entry_->spec.options[i].name.c_str());
-    options[i].setValue(entry_->spec.options[i].value.c_str());
-  }
+  write_options(options, mount.initOptions(static_cast<unsigned>(options.size())));
   request.setHost(make_host(services_, entry_, generation_));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {

@@ -7,6 +7,7 @@
 // the slot.
 
 #include "actors/instance.hpp"
+#include "broker/catalog/release.hpp"
 #include "broker/services.hpp"
 
 namespace bulkhead {
@@ -26,17 +27,25 @@ class mount_bring_up final : public bring_up {
   kj::Maybe<capnp::Capability::Client> backend;
   kj::Maybe<capnp::Capability::Client> typed;
   std::shared_ptr<plugin_face> face;
+  /// The mount's options as the plugin got them; those of a later tuning are others.
+  const std::vector<option> options;
   /// It was refused because another instance serves.
   bool refused_beside = false;
+  /// What was started; it must introduce itself as that. Null: an unregistered file.
+  std::shared_ptr<const release> of;
 
  private:
-  void check(schema::PluginInfo::Reader info) const;
-
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
   bool beside_;
 };
+
+/// Refuses with start_failed what no plugin may say of itself.
+void check_introduction(schema::PluginInfo::Reader info, const broker_limits& limits);
+
+/// A copy of what a plugin said of itself.
+std::shared_ptr<plugin_face> make_face(schema::PluginInfo::Reader info);
 
 /// The plugin says that two instances of a mount must not live at the same time.
 bool must_be_alone(schema::PluginInfo::Reader info);

@@ -4,11 +4,16 @@
 // What the broker knows of one mount, shared by the mount's actor, the routes and the servers that
 // clients hold. It outlives the actor, so that a restart of the actor keeps the slot. Threads: the
 // reactor's only. Who writes what:
-//   spec, uuid, accessor    fixed when the entry is made
+//   the record              the core, when the store has taken it over: what is here is durable
+//                           (before the mount is acknowledged: what is to be stored)
 //   slot                    switched by the mount's actor, until `closed`
 //   log                     appended to by the mount's instances and the actor
 //   face                    replaced by the mount's actor when an instance is ready
 //   crashes, generations    the mount's actor
+//   version_running         the mount's actor; spec.kind too, when nobody had said it
+//
+// Whoever remembers a mount across a turn of the loop keeps the entry, not the path: a mount can
+// be moved.
 
 #include <capnp/message.h>
 
@@ -22,8 +27,10 @@
 #include "broker/broker.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/mount_log.hpp"
+#include "broker/mount_record.hpp"
 #include "broker/slot.hpp"
 #include "broker/store/async_store.hpp"
+#include "broker/turns.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
@@ -46,15 +53,13 @@ struct plugin_face {
   }
 };
 
-struct mount_entry {
-  mount_spec spec;
-  std::string uuid;
-  std::string accessor;
-  std::int64_t created_unix_ms = 0;
+struct mount_entry : mount_record {
   bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
-  std::uint64_t generations_reserved = 0;
+  turns writes;                   // of the record: one at a time, so that none undoes another
+  bool ran_unregistered = false;  // what ran last was a file that nobody registered
+  bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
   std::shared_ptr<async_store> storage;  // its share of the store
   std::shared_ptr<mount_log> log;

@@ -61,6 +61,7 @@ void mount_supervisor::ready(const instance_ready& news) {
           {live_.generation, kj::mv(live_.offer->backend), kj::mv(live_.offer->typed)});
     show_face(live_);
   }
+  note_running(services_, *entry_, live_.of);
   step(event::started{instance_id, news.generation});
   look_after_life();
 }
@@ -149,6 +150,7 @@ std::string mount_supervisor::green_ended(const instance_ended& news) {
     // It has not been mounted, and is no crash: it says that it must be alone.
     auto run = std::move(*reload_);
     reload_.reset();
+    entry_->take_wanted = run.anew;
     reload_by_restart(run.how, std::move(run.askers), "reloaded; the new plugin must be alone");
     return text;
   }

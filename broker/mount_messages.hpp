@@ -27,10 +27,18 @@ struct mount_query {};
 struct mount_halt {};
 /// Starts a mount that is stopped.
 struct mount_start {};
+/// What the mount runs may not run any more: its instance is stopped, and its next start, which is
+/// tried at once, says why it is refused.
+struct mount_condemn {
+  std::string reason;
+};
 /// Replaces the instance, if there is one, as reload_request says.
 struct mount_reload {
   reload_request how;
 };
+
+/// The entry's spec, or its path, is another than it was: goes by it from now on.
+struct mount_changed {};
 
 struct mount_signal {
   int number = 0;
@@ -93,6 +101,7 @@ struct mount_snapshot {
   bool asleep = false;   // stopped, and its next call starts it
   std::string reload;    // what a reload is at; empty when none is under way
   std::optional<crash_report> last_crash;
+  std::optional<std::vector<option>> options_running;  // where the spec's are others
   std::string start_failure;  // answer to mount_await_start and mount_restart: why the start
                               // failed; empty when it did not
 };

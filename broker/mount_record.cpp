@@ -17,36 +17,39 @@ std::string mount_key(std::string_view path) {
   return key;
 }
 
-std::string encode_record(const mount_entry& entry, std::uint64_t generations_reserved) {
+std::string encode_record(const mount_record& from) {
   capnp::MallocMessageBuilder message;
   auto record = message.initRoot<schema::MountRecord>();
-  write_spec(entry.spec, record.initSpec());
-  record.setUuid(entry.uuid.c_str());
-  record.setAccessor(entry.accessor.c_str());
-  record.setGenerationsReserved(generations_reserved);
-  record.setCreatedUnixMs(entry.created_unix_ms);
+  write_spec(from.spec, record.initSpec());
+  record.setUuid(from.uuid.c_str());
+  record.setAccessor(from.accessor.c_str());
+  record.setGenerationsReserved(from.generations_reserved);
+  record.setCreatedUnixMs(from.created_unix_ms);
+  record.setRemoving(from.removing);
+  record.setVersionRunning(from.version_running.c_str());
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
   return {chars.begin(), chars.size()};
 }
 
-bool decode_record(const std::string& record, mount_entry& entry) {
+bool decode_record(const std::string& bytes, mount_record& record) {
   // The bytes are the broker's own, but a damaged state must not take the broker down; the copy is
   // for their alignment.
-  auto words = kj::heapArray<capnp::word>(record.size() / sizeof(capnp::word));
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
   if (words.size() == 0) return false;
-  std::memcpy(words.begin(), record.data(), words.asBytes().size());
+  std::memcpy(words.begin(), bytes.data(), words.asBytes().size());
   auto problem = kj::runCatchingExceptions([&] {
     capnp::FlatArrayMessageReader message(words);
     auto from = message.getRoot<schema::MountRecord>();
-    entry.spec = read_spec(from.getSpec());
-    entry.uuid = text(from.getUuid());
-    entry.accessor = text(from.getAccessor());
-    entry.created_unix_ms = from.getCreatedUnixMs();
-    entry.generations_reserved = from.getGenerationsReserved();
-    entry.generations_used = entry.generations_reserved;
+    record.spec = read_spec(from.getSpec());
+    record.uuid = text(from.getUuid());
+    record.accessor = text(from.getAccessor());
+    record.created_unix_ms = from.getCreatedUnixMs();
+    record.generations_reserved = from.getGenerationsReserved();
+    record.removing = from.getRemoving();
+    record.version_running = text(from.getVersionRunning());
   });
-  return problem == nullptr && !entry.uuid.empty() && !entry.spec.path.empty();
+  return problem == nullptr && !record.uuid.empty() && !record.spec.path.empty();
 }
 
 }  // namespace bulkhead

@@ -3,21 +3,32 @@
 
 // A mount as it lies in the store (schema/state.capnp). Pure.
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "broker/mount_entry.hpp"
+#include "broker/broker.hpp"
 
 namespace bulkhead {
 
 inline constexpr std::string_view mounts_prefix = "mounts/";
 
+/// What of a mount is durable.
+struct mount_record {
+  mount_spec spec;
+  std::string uuid;
+  std::string accessor;
+  std::int64_t created_unix_ms = 0;
+  std::uint64_t generations_reserved = 0;
+  std::string version_running;  // the release that it keeps to; see schema/state.capnp
+  bool removing = false;  // nothing starts it any more; whoever reads this goes on removing it
+};
+
 std::string mount_key(std::string_view path);
 
-std::string encode_record(const mount_entry& entry, std::uint64_t generations_reserved);
+std::string encode_record(const mount_record& record);
 
-/// Fills spec, uuid, accessor, creation and generations. False when the bytes are no record.
-bool decode_record(const std::string& record, mount_entry& entry);
+/// False when the bytes are no record; `record` then holds what could be read.
+bool decode_record(const std::string& bytes, mount_record& record);
 
 }  // namespace bulkhead

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 
+#include "broker/catalog/trust_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
 
@@ -49,6 +50,12 @@ caf::result<reload_result> mount_supervisor::reload(const mount_reload& order) {
                      : reload_                  ? "a reload of it is under way"
                                                 : "an instance of it is starting or stopping";
     asker.deliver(std::move(refused));
+  } else if (auto problem = reload_problem(services_, *entry_, order.how.version);
+             !problem.empty()) {
+    reload_result refused;
+    refused.path = entry_->spec.path;
+    refused.reason = std::move(problem);
+    asker.deliver(std::move(refused));
   } else if (now == child_state::stopped || now == child_state::quarantined) {
     reload_result nothing;
     nothing.path = entry_->spec.path;
@@ -58,6 +65,7 @@ caf::result<reload_result> mount_supervisor::reload(const mount_reload& order) {
                     falls_asleep() && now == child_state::stopped ? "asleep" : to_string(now));
     asker.deliver(std::move(nothing));
   } else if (now != child_state::ready || must_be_alone()) {
+    entry_->take_wanted = true;
     reload_by_restart(order.how, {asker}, "reloaded by an operator");
   } else {
     begin_reload(order.how, {asker}, "an operator asked for it");
@@ -108,6 +116,8 @@ void mount_supervisor::begin_reload(const reload_request& how, std::vector<reloa
                                     const std::string& reason) {
   auto& run = reload_.emplace();
   run.how = how;
+  // One that nobody asked for replaces the process, not the release.
+  run.anew = !askers.empty();
   run.askers = std::move(askers);
   run.began = services_.clock.now();
   run.result.path = entry_->spec.path;
@@ -174,6 +184,9 @@ void mount_supervisor::judge_trial(const mount_trial& order) {
 
 /// From here on green is the mount's instance.
 void mount_supervisor::take_over() {
+  // It was good when it was started; a trial, or a slow start, may have been long.
+  if (const auto& of = reload_->green.of; of != nullptr && !services_.trust->judge(*of).accepted())
+    return abandon_reload("a key that signed its release was revoked, or its time is over");
   auto run = std::move(*reload_);
   reload_.reset();
   auto& slot = *entry_->slot;
@@ -193,7 +206,13 @@ void mount_supervisor::take_over() {
   services_.events.record(
       entry_->spec.path, live_.generation, "reloaded",
       fmt::format("generation {} took over from {}", live_.generation, blue.generation));
-  answer_reload(run);
+  if (!note_running(services_, *entry_, live_.of)) {
+    answer_reload(run);
+  } else {
+    // The answer says that it is durable.
+    auto answered = std::make_shared<reload_run>(std::move(run));
+    this->run(keep_to(live_.of).then([this, answered] { answer_reload(*answered); }));
+  }
   retire(std::move(blue));
   look_after_life();
 }
@@ -255,7 +274,9 @@ void mount_supervisor::retired(std::uint64_t generation) {
 void mount_supervisor::look_after_life() {
   const auto& life = entry_->spec.life;
   const auto generation = live_.generation;
-  if (life.calls_max > 0)
+  if (life.calls_max == 0)
+    entry_->slot->set_call_alarm(0, nullptr);
+  else
     entry_->slot->set_call_alarm(
         life.calls_max, [weak = caf::actor_cast<caf::actor_addr>(this->ctrl()), generation] {
           if (auto mount = caf::actor_cast<caf::actor>(weak))

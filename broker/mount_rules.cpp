@@ -156,6 +156,24 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
   check_call_age(spec.life.call_age_max, spec.calls, limits);
 }
 
+slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
+  const auto either = [](auto own, auto otherwise) {
+    return own == decltype(own){} ? otherwise : own;
+  };
+  const auto duration = [](std::chrono::milliseconds span) {
+    return span.count() * kj::MILLISECONDS;
+  };
+  slot_limits rules;
+  rules.calls_in_flight_max = either(calls.in_flight_max, limits.calls_in_flight_max);
+  rules.calls_waiting_max = either(calls.waiting_max, limits.calls_waiting_max);
+  rules.wait_max = duration(either(calls.wait_max, limits.slot_wait_ms_max));
+  rules.call_max = duration(either(calls.call_max, limits.call_ms_max));
+  rules.breaker.failures_max = calls.breaker_failures;
+  rules.breaker.open = calls.breaker_open;
+  rules.breaker.open_max = calls.breaker_open_max;
+  return rules;
+}
+
 void check_plugin_file(const std::string& directory, const std::string& plugin) {
   const auto name = wire::escape_line(plugin);
   if (!is_file_name(plugin))

@@ -9,6 +9,7 @@
 
 #include "broker/broker.hpp"
 #include "broker/limits.hpp"
+#include "broker/slot.hpp"
 
 namespace bulkhead {
 
@@ -21,6 +22,9 @@ std::string supervision_problem(const restart_limits& rules);
 
 /// Checks every field and puts `spec.path` into its normal form. Fails with invalid_argument.
 void check_mount_spec(mount_spec& spec, const broker_limits& limits);
+
+/// What the mount says of its calls, and the broker's limits where it says nothing.
+slot_limits slot_rules(const call_rules& calls, const broker_limits& limits);
 
 /// The plugin is a file name, and the directory holds an executable file of that name. Fails with
 /// invalid_argument or not_found. Looks at the file system.

@@ -99,21 +99,22 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       [this](const mount_await_start&) { return await_start(); },
       [this](const mount_restart&) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
+        entry_->take_wanted = true;
         abandon_reload("the mount was restarted meanwhile");
         restart("restarted by an operator");
         return await_start();
       },
-      [this](const mount_reset&) -> caf::result<mount_snapshot> {
-        if (!leaving_) step(event::reset_child{instance_id});
-        return await_start();
-      },
+      [this](const mount_reset&) { return reset(); },
       [this](const mount_halt&) { return halt(); },
       [this](const mount_start&) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
+        if (state() == child_state::stopped) entry_->take_wanted = true;
         start_up();
         return await_start();
       },
+      [this](const mount_changed&) { changed(); },
       [this](const mount_reload& order) { return reload(order); },
+      [this](const mount_condemn& order) { return condemn(order.reason); },
       [this](const mount_query&) { return query(); },
       [this](const mount_signal& order) { return signal(order.number); },
       [this](const mount_stop& order) { return begin_stop(order); },
@@ -260,11 +261,15 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
   reserving_ = true;
   const auto before = entry_->generations_reserved;
   const auto wanted = std::max(before, generation) + generation_block;
-  run(services_.save_entry(*entry_, wanted)
+  run(services_
+          .change_record(entry_,
+                         [wanted](mount_record& record) {
+                           record.generations_reserved =
+                               std::max(record.generations_reserved, wanted);
+                         })
           .then(
-              [this, generation, launch_after, wanted] {
+              [this, generation, launch_after] {
                 reserving_ = false;
-                entry_->generations_reserved = std::max(entry_->generations_reserved, wanted);
                 if (launch_after) this->send(this, mount_launch{generation});
               },
               [this, generation, launch_after](kj::Exception&& error) {
@@ -298,7 +303,10 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   const auto& life = entry_->spec.life;
   const auto& limits = services_.limits;
   instance_config settings;
+  const auto choice =
+      choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
+  settings.prepare = beside ? choice.prepare : keeping_to(choice);
   settings.generation = generation;
   settings.broker_version = BULKHEAD_VERSION;
   settings.calls_in_flight_max = limits.calls_in_flight_max;
@@ -313,7 +321,9 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   run_of started;
   started.generation = generation;
   started.ended = false;
+  started.of = choice.of;
   started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation, beside);
+  started.offer->of = choice.of;
   started.actor = spawn<bulkhead::instance, caf::monitored>(
       loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
       entry_->log->sink(generation), started.offer);
@@ -350,6 +360,7 @@ void mount_supervisor::switch_slot(const action::report& what) {
   const auto& path = entry_->spec.path;
   auto& slot = *entry_->slot;
   entry_->wake = nullptr;
+  shown_ = what;
   switch (what.to) {
     case child_state::ready:
       return;  // ready() has switched it
@@ -393,6 +404,26 @@ void mount_supervisor::doze() {
   if (!entry_->waiting_for_face.empty()) wake();
 }
 
+/// What the instance was started with stays with it; all else counts at once.
+void mount_supervisor::changed() {
+  event::reconfigure rules{policy_of(entry_->spec, shares_fate_), {}};
+  if (auto child = core_.spec(instance_id)) {
+    child->restart = static_cast<restart_type>(entry_->spec.restart);
+    rules.children.push_back(std::move(*child));
+  }
+  step(rules);
+  if (leaving_ || entry_->closed) return;
+  const auto& life = entry_->spec.life;
+  const bool dozes = entry_->wake != nullptr;
+  if (dozes && !stopped_idle_ && life.start == start_mode::eager) return start_up();
+  const auto now = state();
+  if (now == child_state::stopped || now == child_state::quarantined)
+    switch_slot(action::report(shown_));  // its words name the path
+  if (live_.ended) return;
+  this->send(live_.actor, instance_rules{life.ping_every, life.ping_wait});
+  if (live_.pid != 0) look_after_life();
+}
+
 // -- requests ------------------------------------------------------------------------------------
 
 caf::result<mount_snapshot> mount_supervisor::await_start() {
@@ -404,6 +435,12 @@ caf::result<mount_snapshot> mount_supervisor::await_start() {
 
 void mount_supervisor::answer_waiters(const std::string& failure) {
   for (auto& waiter : std::exchange(waiters_, {})) waiter(snapshot(failure));
+}
+
+caf::result<mount_snapshot> mount_supervisor::reset() {
+  if (state() == child_state::quarantined) entry_->take_wanted = true;
+  if (!leaving_) step(event::reset_child{instance_id});
+  return await_start();
 }
 
 caf::result<mount_snapshot> mount_supervisor::halt() {
@@ -485,6 +522,7 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   status.reason = child.reason;
   status.generation = child.generation;
   status.pid = live_.pid;
+  show_release(services_, *entry_, live_.pid != 0, live_.of, status);
   status.restarts = child.restarts;
   const auto counters = entry_->slot->counters();
   status.calls_in_flight = counters.in_flight;
@@ -504,6 +542,8 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   if (reload_)
     result.reload = fmt::format("generation {} {}", reload_->green.generation,
                                 reload_->on_trial ? "is on trial" : "is starting");
+  if (!live_.ended && live_.offer->options != entry_->spec.options)
+    result.options_running = live_.offer->options;
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;
   result.asleep = status.state == mount_state::stopped && falls_asleep();

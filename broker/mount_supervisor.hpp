@@ -25,8 +25,12 @@
 // Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
 // and yet no generation repeats after a crash of the broker.
 //
+// Which release an instance runs is for broker/catalog/release_start.hpp to say. An instance is
+// prepared (trust, bytes) under its own start limit, and what is refused there is a failed start.
+//
 // Where what is: mount_supervisor.cpp the core's actions and the requests, mount_instances.cpp the
-// news of instances and their reports, mount_reload.cpp reload and life.
+// news of instances and their reports, mount_reload.cpp reload and life, mount_release.cpp the
+// release that the mount keeps to.
 
 #include <functional>
 #include <memory>
@@ -37,6 +41,7 @@
 #include "actors/hosted.hpp"
 #include "actors/protocols.hpp"
 #include "actors/supervisor_core.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/mount_bring_up.hpp"
 #include "broker/mount_entry.hpp"
 #include "broker/mount_messages.hpp"
@@ -71,9 +76,10 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     std::uint64_t generation = 0;
     instance_actor actor;
     std::shared_ptr<mount_bring_up> offer;
-    std::uint32_t pid = 0;  // 0 unless ready
-    instant ready_since{};  // by the broker's clock
-    instant life_since{};   // the same by the slot's
+    std::shared_ptr<const release> of;  // null: an unregistered file
+    std::uint32_t pid = 0;              // 0 unless ready
+    instant ready_since{};              // by the broker's clock
+    instant life_since{};               // the same by the slot's
     bool ended = true;
   };
   struct reload_run {
@@ -82,6 +88,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     reload_request how;
     reload_result result;
     instant began{};
+    bool anew = false;  // it takes what the mount's name means now
     bool on_trial = false;
     kj::Promise<void> looks = nullptr;  // while on trial
     std::vector<reload_promise> askers;
@@ -104,6 +111,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void finish();
   void start_reserved(std::uint64_t generation);
   run_of start_instance(std::uint64_t generation, bool beside);
+  std::function<kj::Promise<process_spec>()> keeping_to(const release_choice& choice);
+  kj::Promise<void> keep_to(const std::shared_ptr<const release>& of);
   void stop_instance(const run_of& which, bool at_once);
   void reserve_generations(std::uint64_t generation, bool launch_after);
   void enter(const action::report& what);
@@ -145,9 +154,12 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void look_again(kj::Duration delay);
 
   // -- requests
+  void changed();
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
+  caf::result<mount_snapshot> reset();
   caf::result<mount_snapshot> halt();
+  caf::result<mount_snapshot> condemn(const std::string& reason);
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
   void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
@@ -174,6 +186,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool finishing_ = false;     // the core has finished; old instances may still live
   std::string stop_reason_;
   std::vector<snapshot_promise> stop_waiters_;
+  action::report shown_;  // what the slot was last told of
   bool reserving_ = false;
   bool permanent_failure_ = false;  // the last end: starting again cannot help
 };

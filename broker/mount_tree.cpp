@@ -107,14 +107,14 @@ std::vector<std::string> mount_tree::groups_below(const std::string& parent) con
 
 actor_child_spec mount_tree::child_of(const mount& which) {
   actor_child_spec child;
-  child.rules.id = which.id;
+  child.rules.id = which.child;
   // Transient: an actor that was asked to end is not started again.
   child.rules.restart = restart_type::transient;
   child.rules.shutdown = shutdown_rule::infinity();  // its instance has limits of its own
   child.kind = "mount";
   child.ready_when_made = which.group.empty();
-  child.make = [this, id = which.id](const child_ticket& ticket) {
-    const auto actor = make_mount(id, ticket);
+  child.make = [this, name = which.child](const child_ticket& ticket) {
+    const auto actor = make_mount(name, ticket);
     if (!actor) return child_made{nullptr, "it is not wanted any more", true};
     return child_made{caf::actor_cast<caf::strong_actor_ptr>(actor), {}, false};
   };
@@ -135,10 +135,16 @@ actor_child_spec mount_tree::child_of(const group& which) {
   return child;
 }
 
-caf::actor mount_tree::make_mount(const std::string& id, const child_ticket& ticket) {
-  const auto found = mounts_.find(id);
-  if (found == mounts_.end()) return {};
-  auto& mount = found->second;
+/// Null when there is none of that name.
+mount_tree::mount* mount_tree::mount_of(const std::string& child) {
+  const auto found = ids_.find(child);
+  return found == ids_.end() ? nullptr : &mounts_.at(found->second);
+}
+
+caf::actor mount_tree::make_mount(const std::string& child, const child_ticket& ticket) {
+  auto* known = mount_of(child);
+  if (known == nullptr) return {};
+  auto& mount = *known;
   ++mount.starts;
   mount.down.reset();
   auto made = mount.make(ticket);
@@ -193,7 +199,12 @@ kj::Promise<void> mount_tree::add(std::string id, std::string group_name, mount_
   auto& group = groups_.at(group_name);
   if (group.down) refuse_group_down(group_name, *group.down);
   auto& mount = mounts_[id];
-  mount = {id, next_order_++, group_name, std::move(make), 0, false, {}, {}};
+  const auto order = next_order_++;
+  // Another mount may have had this id when it was added, and been given another one since.
+  const auto child = ids_.contains(id) ? fmt::format("{}#{}", id, order) : id;
+  mount = {id, child, order, group_name, std::move(make), 0, false, {}, {}};
+  ids_[child] = id;
+  if (child != id) other_names_[child] = id;
   if (!open_) return kj::READY_NOW;
   auto made = kj::newPromiseAndFulfiller<void>();
   mount.await_made.push_back(kj::mv(made.fulfiller));
@@ -209,15 +220,31 @@ kj::Promise<void> mount_tree::add(std::string id, std::string group_name, mount_
   return made.promise.exclusiveJoin(kj::mv(refused));
 }
 
+void mount_tree::rename(const std::string& from, const std::string& to) {
+  auto node = mounts_.extract(from);
+  if (node.empty()) return;
+  node.key() = to;
+  auto& mount = mounts_.insert(std::move(node)).position->second;
+  mount.id = to;
+  ids_[mount.child] = to;
+  if (mount.child == to)
+    other_names_.erase(to);
+  else
+    other_names_[mount.child] = to;
+}
+
 kj::Promise<void> mount_tree::remove(std::string id) {
   const auto found = mounts_.find(id);
   if (found == mounts_.end()) return kj::READY_NOW;
   const auto supervisor = groups_.at(found->second.group).actor;
+  const auto child = found->second.child;
   mounts_.erase(found);
+  ids_.erase(child);
+  other_names_.erase(child);
   if (!supervisor) return kj::READY_NOW;
-  return ask_.ask<supervisor_reply>(supervisor, supervisor_order{child_order::terminate, id})
-      .then([this, supervisor, id](supervisor_reply&&) {
-        return ask_.ask<supervisor_reply>(supervisor, supervisor_order{child_order::erase, id});
+  return ask_.ask<supervisor_reply>(supervisor, supervisor_order{child_order::terminate, child})
+      .then([this, supervisor, child](supervisor_reply&&) {
+        return ask_.ask<supervisor_reply>(supervisor, supervisor_order{child_order::erase, child});
       })
       .ignoreResult()
       // Its supervisor is gone, and the child with it.
@@ -228,7 +255,7 @@ kj::Promise<void> mount_tree::revive(std::string id, bool reset) {
   const auto found = mounts_.find(id);
   if (found == mounts_.end()) return kj::READY_NOW;
   // The highest that is down: what is below it starts with it.
-  std::string child = id;
+  std::string child = found->second.child;
   std::string parent = found->second.group;
   for (auto name = found->second.group; !name.empty(); name = groups_.at(name).spec.parent) {
     if (!groups_.at(name).down) continue;
@@ -246,11 +273,12 @@ kj::Promise<void> mount_tree::revive(std::string id, bool reset) {
 // ---------------------------------------------------------------------------------
 
 void mount_tree::note(const std::string& parent, const action::report& news) {
-  const auto down = absence_of(news);
-  const auto found = mounts_.find(news.id);
-  if (found != mounts_.end() && found->second.group == parent) {
-    found->second.down = down;
-    if (down && told_) told_(news.id, *down);
+  auto down = absence_of(news);
+  if (down) down->reason = in_todays_words(std::move(down->reason));
+  auto* known = mount_of(news.id);
+  if (known != nullptr && known->group == parent) {
+    known->down = down;
+    if (down && told_) told_(known->id, *down);
     return;
   }
   const auto child = groups_.find(news.id);
@@ -259,6 +287,19 @@ void mount_tree::note(const std::string& parent, const action::report& news) {
   if (!down) return;
   child->second.actor = supervisor_actor();
   tell_all_below(news.id, *down);
+}
+
+/// A supervisor names a child as "child NAME"; some have been given another id since.
+std::string mount_tree::in_todays_words(std::string reason) const {
+  for (const auto& [child, id] : other_names_) {
+    const auto before = "child " + child;
+    const auto at = reason.find(before);
+    if (at == std::string::npos) continue;
+    const auto end = at + before.size();
+    const bool whole = end == reason.size() || reason[end] == ' ' || reason[end] == ':';
+    if (whole) return reason.replace(at, before.size(), "child " + id);
+  }
+  return reason;
 }
 
 void mount_tree::tell_all_below(const std::string& name, const mount_absence& why) {

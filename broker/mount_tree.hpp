@@ -18,6 +18,10 @@
 // the order of being added, with the factory of its actor. A supervisor that is started again, the
 // one of all mounts too, so begins with the children that it had.
 //
+// A mount can be given another id while its supervisor goes on. To the supervisor it stays the
+// child that it was when it was added; what the supervisor says of that child is put into today's
+// words here.
+//
 // Start order: groups after those that they depend on; in a group with rest_for_one or one_for_all
 // one mount after another, its groups first; elsewhere together. A mount of a group counts as
 // started when it is ready or its first start has ended badly; one that an operator mounts while
@@ -64,6 +68,7 @@ class mount_tree final : public mounts_parent {
 
   kj::Promise<void> add(std::string id, std::string group, mount_factory make) override;
   void open() override;
+  void rename(const std::string& from, const std::string& to) override;
   kj::Promise<void> remove(std::string id) override;
   kj::Promise<void> revive(std::string id, bool reset) override;
   std::optional<mount_absence> absence(const std::string& id) const override;
@@ -81,6 +86,7 @@ class mount_tree final : public mounts_parent {
   };
   struct mount {
     std::string id;
+    std::string child;        // its name with its supervisor
     std::uint64_t order = 0;  // of being added
     std::string group;
     mount_factory make;
@@ -94,7 +100,9 @@ class mount_tree final : public mounts_parent {
   caf::actor make_supervisor(group& which, const child_ticket& ticket);
   actor_child_spec child_of(const mount& which);
   actor_child_spec child_of(const group& which);
-  caf::actor make_mount(const std::string& id, const child_ticket& ticket);
+  caf::actor make_mount(const std::string& child, const child_ticket& ticket);
+  mount* mount_of(const std::string& child);
+  std::string in_todays_words(std::string reason) const;
   std::vector<std::string> groups_below(const std::string& parent) const;
   void note(const std::string& parent, const action::report& news);
   void tell_all_below(const std::string& name, const mount_absence& why);
@@ -109,7 +117,9 @@ class mount_tree final : public mounts_parent {
   std::shared_ptr<random_source> random_;
   std::map<std::string, group> groups_;  // by name; "": all mounts
   std::vector<std::string> group_order_;
-  std::map<std::string, mount> mounts_;
+  std::map<std::string, mount> mounts_;             // by id
+  std::map<std::string, std::string> ids_;          // of the mounts, by child
+  std::map<std::string, std::string> other_names_;  // those of them that differ
   std::uint64_t next_order_ = 1;
   std::function<void(const std::string&, const mount_absence&)> told_;
   std::function<void()> start_;

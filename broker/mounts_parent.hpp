@@ -41,6 +41,9 @@ class mounts_parent {
   /// Idempotent.
   virtual void open() = 0;
 
+  /// Gives a child another id; its actor, group and place in it stay. `to` is free.
+  virtual void rename(const std::string& from, const std::string& to) = 0;
+
   /// Ends a child's actor, if it lives, and forgets the child.
   virtual kj::Promise<void> remove(std::string id) = 0;
 

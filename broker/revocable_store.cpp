@@ -50,8 +50,12 @@ kj::Promise<store_status> revocable_store::status() {
   return while_alive([&] { return whole_->status(); });
 }
 
-kj::Promise<void> revocable_store::backup(std::string file) {
+kj::Promise<backup_result> revocable_store::backup(std::string file) {
   return while_alive([&] { return whole_->backup(std::move(file)); });
+}
+
+kj::Promise<std::uint64_t> revocable_store::rotate_key() {
+  return while_alive([&] { return whole_->rotate_key(); });
 }
 
 }  // namespace bulkhead

@@ -37,13 +37,19 @@ class route_table {
         rest;  // what is left of the path behind the mount; part of the path that was looked up
   };
 
-  /// The path of a mount that equals `path` or lies above or below it. `path` is normalised.
-  std::optional<std::string> overlap(const std::string& path) const {
+  /// The path of a mount that equals `path` or lies above or below it, other than `but_for`.
+  /// `path` is normalised.
+  std::optional<std::string> overlap(const std::string& path,
+                                     const std::string& but_for = {}) const {
     auto below = routes_.lower_bound(path);
+    // One above it sorts right before it: whatever lay between would overlap with that one.
+    if (below != routes_.begin()) {
+      const auto& above = std::prev(below)->first;
+      if (above != but_for && std::string_view(path).starts_with(above)) return above;
+    }
+    if (below != routes_.end() && below->first == but_for) ++below;
     if (below != routes_.end() && std::string_view(below->first).starts_with(path))
       return below->first;
-    if (below != routes_.begin() && std::string_view(path).starts_with(std::prev(below)->first))
-      return std::prev(below)->first;
     return std::nullopt;
   }
 
@@ -52,6 +58,12 @@ class route_table {
     return routes_.emplace(path, std::move(value)).second;
   }
   void erase(const std::string& path) { routes_.erase(path); }
+  /// Gives what is at `from` the path `to`, which is free.
+  void rename(const std::string& from, const std::string& to) {
+    auto node = routes_.extract(from);
+    node.key() = to;
+    routes_.insert(std::move(node));
+  }
 
   /// The mount that serves `path`: "kv/app" and also "kv" itself are served by "kv/".
   std::optional<match> find(std::string_view path) {

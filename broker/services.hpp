@@ -19,6 +19,10 @@
 
 namespace bulkhead {
 
+class asker;
+class release_catalog;
+class trust_desk;
+
 struct broker_services {
   broker_config config;
   broker_limits limits;
@@ -29,10 +33,17 @@ struct broker_services {
   event_log events;
   spawner_actor spawner;
 
-  /// Writes the mount's record with what `entry` says now. Fails with kind `storage`; with
-  /// `not_found` when the record is gone.
-  std::function<kj::Promise<void>(mount_entry& entry, std::uint64_t generations_reserved)>
-      save_entry;
+  /// Changes the mount's record in the store, and then the entry; `change` is called for both.
+  /// Changes of one mount happen one after another. Fails, with nothing changed, with kind
+  /// `storage`; with `not_found` when the record is gone.
+  std::function<kj::Promise<void>(std::shared_ptr<mount_entry> entry,
+                                  std::function<void(mount_record&)> change)>
+      change_record;
+
+  image_actor images{};
+  trust_desk* trust = nullptr;
+  release_catalog* catalog = nullptr;
+  asker* ask = nullptr;
 };
 
 }  // namespace bulkhead

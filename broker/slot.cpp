@@ -583,6 +583,13 @@ kj::Exception slot::error(schema::ErrorKind kind, std::string what, std::string 
       {kind, std::move(what), std::move(why), std::move(remedy), {{"mount", path_}}});
 }
 
+void slot::use(const slot_limits& limits) {
+  limits_ = limits;
+  breaker_.use(limits.breaker);
+  tell_breaker();
+  arm_sweep();
+}
+
 // -- time -----------------------------------------------------------------------------------------
 
 void slot::arm_sweep() {

@@ -94,6 +94,11 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   /// The stable capability of the plugin's own interface.
   capnp::Capability::Client typed();
 
+  /// Other limits, from now on, also for the calls that it has.
+  void use(const slot_limits& limits);
+  /// Another path, for error texts.
+  void rename(std::string path) { path_ = std::move(path); }
+
   /// Calls wait from now on. `waiting_for` completes "the mount ... was not ready in time: ".
   void hold(std::string waiting_for);
   /// The same; the first call that comes, or that waits already, calls `wake`, once.

@@ -2,6 +2,7 @@
 #include "broker/view.hpp"
 
 #include <fmt/format.h>
+#include <kj/debug.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -235,6 +236,16 @@ kj::Promise<std::uint64_t> delete_page(async_store& store, std::string prefix,
       });
 }
 
+std::string_view checked_uuid(std::string_view uuid) {
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+  };
+  if (uuid.empty() || uuid.size() > 64 || !std::all_of(uuid.begin(), uuid.end(), allowed)) {
+    throw std::invalid_argument("a view needs the uuid of a mount");
+  }
+  return uuid;
+}
+
 }  // namespace
 
 std::string check_view_key(std::string_view key) {
@@ -243,13 +254,11 @@ std::string check_view_key(std::string_view key) {
 }
 
 std::string view_prefix(std::string_view uuid) {
-  const auto allowed = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
-  };
-  if (uuid.empty() || uuid.size() > 64 || !std::all_of(uuid.begin(), uuid.end(), allowed)) {
-    throw std::invalid_argument("a view needs the uuid of a mount");
-  }
-  return fmt::format("view/{}/", uuid);
+  return fmt::format("view/{}/", checked_uuid(uuid));
+}
+
+std::string snapshot_prefix(std::string_view uuid) {
+  return fmt::format("snapshot/{}/", checked_uuid(uuid));
 }
 
 schema::View::Client make_view(async_store& store, std::string_view uuid) {
@@ -263,6 +272,11 @@ schema::View::Client make_view(std::shared_ptr<async_store> store, std::string_v
 
 kj::Promise<std::uint64_t> delete_view(async_store& store, std::string_view uuid) {
   return delete_page(store, view_prefix(uuid), 0);
+}
+
+kj::Promise<std::uint64_t> delete_keys_below(async_store& store, std::string prefix) {
+  KJ_REQUIRE(!prefix.empty());
+  return delete_page(store, std::move(prefix), 0);
 }
 
 }  // namespace bulkhead

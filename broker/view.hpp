@@ -38,6 +38,12 @@ schema::View::Client make_view(std::shared_ptr<async_store> store, std::string_v
 /// compacts.
 kj::Promise<std::uint64_t> delete_view(async_store& store, std::string_view uuid);
 
+/// The same for everything whose key begins with `prefix`, which is not empty.
+kj::Promise<std::uint64_t> delete_keys_below(async_store& store, std::string prefix);
+
+/// Where the copy of a view from before a migration lies: "snapshot/<uuid>/".
+std::string snapshot_prefix(std::string_view uuid);
+
 /// Empty when the key keeps the rules of View, else the rule it breaks, as "it is empty".
 std::string check_view_key(std::string_view key);
 

@@ -17,8 +17,10 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # `notFound` when the plugin directory holds no such file; `startFailed` when the first start failed: the mount is then not kept.
 
   unmount @1 (path :Text);
-  # Refuses new calls, lets those in flight finish for `drain_ms_max`, stops the instance, forgets the mount and deletes its view.
-  # After the answer no call succeeds on anything that came from the mount.
+  # Refuses new calls, lets those in flight finish for `drain_ms_max`, stops the instance, deletes the mount's view and forgets it.
+  # After the answer no call succeeds on anything that came from the mount. A removal that has begun goes on at the next start of a
+  # broker that ended meanwhile: until it is done the mount is shown as `draining`, and its path is taken. Unmounting again waits for
+  # the same end; after a disk error it goes on.
 
   mounts @2 () -> (mounts :List(MountStatus));
   # All mounts, by path.
@@ -106,10 +108,12 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
 
   tune @26 (request :TuneRequest) -> (status :MountStatus);
   # Changes a mount's rules. What concerns calls, supervision and life applies at once; options and version with the next reload, or
-  # at once with `reload`. All or nothing.
+  # at once with `reload`. All or nothing: what is against a rule changes nothing, nor does a `reload` whose new instance does not come
+  # up (`startFailed`).
   move @27 (from :Text, to :Text) -> (status :MountStatus);
   # Another path for the same mount: uuid, accessor, storage and instance stay, capabilities that clients hold stay good, calls in
-  # flight finish. Requests by the old path are `notFound` from then on.
+  # flight finish. Requests by the old path are `notFound` from then on. `alreadyExists` as with `mount`, but not for the mount itself:
+  # "kv/" can become "kv/old/".
   rollback @28 (path :Text) -> (status :MountStatus);
   # Takes back the last upgrade that migrated the mount's storage: the view as the snapshot before it has it, and the version before.
   # What was written since is lost. `failedPrecondition` when there is no snapshot.
@@ -365,6 +369,8 @@ struct MountStatus {
   storageVersion @40 :UInt32;     # Of the mount's storage.
   snapshot @41 :Text;             # What `rollback` would return to, as in "1.2.0, 2026-11-20T10:00:00Z"; empty: nothing.
   declared @42 :Bool;             # The configuration file brought it.
+  optionsPending @43 :Bool;       # The instance that runs has other options, `optionsRunning`: `options` wait for the next one.
+  optionsRunning @44 :List(Plugin.Option);
 }
 
 enum BreakerState {

@@ -65,6 +65,7 @@ interface Mount @0xd9a4e5b2c6f34b03 {
   typed @1 () -> (typed :Capability);
   # The plugin's own interface. Stable as the mount is; what its methods return dies with the instance that returned it.
 
-  describe @2 () -> (path :Text, plugin :Text, version :Text, typedId :UInt64, schema :List(Schema.Node), paths :List(Plugin.PathSpec));
+  describe @2 () -> (path :Text, plugin :Text, version :Text, typedId :UInt64, schema :List(Schema.Node), paths :List(Plugin.PathSpec),
+               options :List(Plugin.FieldSpec), optionsKnown :Bool);
   # What the current instance told of itself. Waits while the mount starts.
 }

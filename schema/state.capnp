@@ -10,6 +10,9 @@
 #   trust/floors/<kind>/<name>/<signers>   the security version, as decimal text
 #   snapshot/<uuid>/<key>  the view as it was before the last migration
 #   view/<uuid>/<key>      the views of mounts; the value is the plugin's
+#   state/key-check        of an encrypted state: which keys it needs, sealed; see broker/store/key_check.hpp. The values of
+#                          snapshot/ and view/ are sealed then (broker/store/value_seal.hpp)
+#   state/restored         of a state that was put back from a backup: generations of mounts go on above this number, in decimal
 #
 # A field is never removed or given another meaning; a record that a newer broker wrote can be read by an older one as far as it
 # knows the fields.

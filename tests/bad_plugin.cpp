@@ -4,10 +4,11 @@
 // and the gateway are tested against.
 //
 // The mode comes from the program's own name, because a mount names a file and gives no arguments:
-// bad_plugin-exit-7 is a hard link. Under the name `bad_plugin` it behaves, and echoes. From the
-// first call on, the mode can also be given by the mount option `mode`, and by the field `mode` of
-// a request. Options and fields: mode, ms (a delay), bytes (a size). tests/README.md says what each
-// mode does.
+// bad_plugin-exit-7 is a hard link. Under the name `bad_plugin` it behaves, and echoes. A release
+// of the catalog has arguments: mode=M, and name=N and version=V for what it says at hello. From
+// the first call on, the mode can also be given by the mount option `mode`, and by the field `mode`
+// of a request. Options and fields: mode, ms (a delay), bytes (a size). tests/README.md says what
+// each mode does.
 //
 // It does not use the SDK: the SDK keeps the contract, and this program must be free to break it.
 // Whatever it does, it ends by SIGALRM after five minutes, so that a failed test leaves nothing
@@ -43,6 +44,8 @@ constexpr unsigned host_calls_under_way = 64;
 
 struct settings {
   std::string mode;
+  std::string name = "bad";
+  std::string version = "0.0.1";
   unsigned ms = slow_ms_default;
   std::size_t bytes = big_reply_bytes;
 
@@ -253,8 +256,9 @@ class bad_plugin final : public schema::Plugin::Server {
     if (how_.is("hangs-in-hello")) return kj::NEVER_DONE;
     auto info = context.getResults().initPlugin();
     info.setProtocol(how_.is("lies-about-protocol") ? 900 : 1);
-    info.setName(how_.is("bad-name") ? "../\x1b[31mEvil Name" : "bad");
-    info.setVersion("0.0.1");
+    info.setName(how_.is("bad-name") ? "../\x1b[31mEvil Name" : how_.name.c_str());
+    info.setVersion(how_.version.c_str());
+    declare_options(info);
     auto paths = info.initPaths(1);
     paths[0].setPattern("{path*}");
     paths[0].setSummary("Misbehaves, or echoes.");
@@ -295,6 +299,16 @@ class bad_plugin final : public schema::Plugin::Server {
   }
 
  private:
+  static void declare_options(schema::PluginInfo::Builder info) {
+    auto options = info.initOptions(3);
+    options[0].setName("mode");
+    options[0].setSummary("How to misbehave.");
+    options[1].setName("ms");
+    options[1].setType(schema::FieldType::INT);
+    options[2].setName("bytes");
+    options[2].setType(schema::FieldType::INT);
+  }
+
   void read_options(capnp::List<schema::Option>::Reader from) {
     for (auto option : from) {
       std::string name = option.getName();
@@ -322,12 +336,27 @@ std::string mode_of(std::string_view program) {
                                                                 : "echo");
 }
 
+/// Those of a release: name=, version=, mode=.
+void read_arguments(settings& how, char** arguments) {
+  for (; *arguments != nullptr; ++arguments) {
+    const std::string_view word = *arguments;
+    const auto equals = word.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string value(word.substr(equals + 1));
+    if (word.substr(0, equals) == "name") how.name = value;
+    if (word.substr(0, equals) == "version") how.version = value;
+    if (word.substr(0, equals) == "mode") how.mode = value;
+  }
+}
+
 }  // namespace
 
 int main(int, char** argv) {
   ::alarm(life_s_max);
   ::signal(SIGPIPE, SIG_IGN);
-  settings how{mode_of(argv[0]), slow_ms_default, big_reply_bytes};
+  settings how;
+  how.mode = mode_of(argv[0]);
+  read_arguments(how, argv + 1);
   misbehave_at_start(how);
   auto io = kj::setupAsyncIo();
   capnp::Capability::Client server(kj::heap<bad_plugin>(how, io.provider->getTimer()));

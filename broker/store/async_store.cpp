@@ -28,7 +28,10 @@ schema::ErrorKind kind_of(store_fault fault) {
     case store_fault::locked:
     case store_fault::schema_too_new:
     case store_fault::exposed:
+    case store_fault::wrong_key:
       return schema::ErrorKind::STORAGE;
+    case store_fault::exists:
+      return schema::ErrorKind::ALREADY_EXISTS;
     case store_fault::closed:
       return schema::ErrorKind::BROKER_STOPPING;
     case store_fault::internal:
@@ -111,13 +114,19 @@ kj::Promise<store_status> inline_async_store::status() {
   return attempt([&] { return engine_.status(); });
 }
 
-kj::Promise<void> inline_async_store::backup(std::string file) {
-  try {
-    engine_.backup(file);
-  } catch (const store_error& error) {
-    return store_exception(error.failure());
-  }
-  return kj::READY_NOW;
+kj::Promise<backup_result> inline_async_store::backup(std::string file) {
+  return attempt([&] { return bulkhead::backup(engine_, file); });
+}
+
+kj::Promise<std::uint64_t> inline_async_store::rotate_key() {
+  return attempt([&] {
+    engine_.rotate_key();
+    while (engine_.maintain()) {
+    }
+    const auto status = engine_.status();
+    if (status.rewrite_failure) throw store_error(*status.rewrite_failure);
+    return status.rewritten;
+  });
 }
 
 void inline_async_store::expire() {

@@ -42,7 +42,10 @@ class async_store {
 
   virtual kj::Promise<void> compact(std::uint64_t revision) = 0;
   virtual kj::Promise<store_status> status() = 0;
-  virtual kj::Promise<void> backup(std::string file) = 0;
+  /// A complete, consistent copy in a new file on the broker's machine; others go on meanwhile.
+  virtual kj::Promise<backup_result> backup(std::string file) = 0;
+  /// Answers when nothing is encrypted with an older key any more, with how many values were.
+  virtual kj::Promise<std::uint64_t> rotate_key() = 0;
 };
 
 /// The failure as an exception of the kind that callers over RPC switch on, with `fault=<name>` as
@@ -63,7 +66,8 @@ class inline_async_store final : public async_store {
   kj::Promise<changes_result> await_changes(changes_request request) override;
   kj::Promise<void> compact(std::uint64_t revision) override;
   kj::Promise<store_status> status() override;
-  kj::Promise<void> backup(std::string file) override;
+  kj::Promise<backup_result> backup(std::string file) override;
+  kj::Promise<std::uint64_t> rotate_key() override;
 
   /// Ends leases whose time is up; call it when the clock has moved.
   void expire();

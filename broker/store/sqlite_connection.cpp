@@ -50,13 +50,15 @@ void sqlite_connection::fail(int code, std::string_view doing) const {
   const bool space = primary == SQLITE_FULL ||
                      (code == SQLITE_IOERR_WRITE && (os == ENOSPC || os == EDQUOT || os == EFBIG));
   if (space) {
-    throw store_error(store_fault::disk_full, what, why,
+    throw store_error(store_fault::disk_full,
+                      fmt::format("the state file {} could not be written", file_), why,
                       "free space on the disk of the state directory, then repeat");
   }
   switch (primary) {
     case SQLITE_IOERR:
-      throw store_error(store_fault::io_error, what, why,
-                        "check the disk and the kernel's log, then restart the broker");
+      throw store_error(
+          store_fault::io_error, what, why,
+          "check the disk and the kernel's log; the broker goes on when the disk works");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", file_),

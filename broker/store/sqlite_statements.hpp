@@ -65,6 +65,11 @@ struct sqlite_store::statements {
                                " FROM history h WHERE h.id > ?1 AND h.key >= ?2 AND h.key < ?3 "
                                "ORDER BY h.id"};
 
+  sqlite_statement values{db, "SELECT " BULKHEAD_ROW_COLUMNS
+                              " FROM history h WHERE h.id > ?1 AND h.id <= ?2 AND h.erased = 0 "
+                              "ORDER BY h.id"};
+  sqlite_statement set_value{db, "UPDATE history SET value = ?2, checksum = ?3 WHERE id = ?1"};
+
   sqlite_statement add_history{db, "INSERT INTO history VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
   sqlite_statement set_live{db,
                             "INSERT INTO live VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
@@ -102,7 +107,9 @@ struct sqlite_store::statements {
   sqlite_statement commit{db, "COMMIT"};
 };
 
-/// Copies the whole state into a new file, complete or not at all.
-void copy_state(sqlite_connection& from, const std::string& file);
+/// Copies the whole state into a new file, complete or not at all; `revision` says what it has come
+/// to. `from` outlives the copy.
+std::unique_ptr<state_copy> copy_state(sqlite_connection& from, const std::string& file,
+                                       std::function<std::uint64_t()> revision);
 
 }  // namespace bulkhead

@@ -2,6 +2,7 @@
 #include "broker/store/sqlite_store.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -23,6 +24,9 @@ namespace {
 constexpr unsigned place_bits = 20;
 static_assert(limits::txn_ops_max < (1U << place_bits));
 static_assert(limits::lease_keys_per_revision < (1U << place_bits));
+
+/// A restored state goes on so many revisions later: more than any state has made since its backup.
+constexpr std::uint64_t revisions_of_restore = std::uint64_t{1} << 32;
 
 /// Pages of the log after which it is written back into the file (4 MiB).
 constexpr int log_pages_max = 1024;
@@ -65,9 +69,9 @@ sqlite_store::sqlite_store(std::unique_ptr<state_file> file,
                            std::unique_ptr<sqlite_connection> memory, store_clock clock)
     : file_(std::move(file)),
       memory_(std::move(memory)),
-      db_(file_ ? file_->db() : *memory_),
+      db_(file_ ? &file_->db() : memory_.get()),
       clock_(std::move(clock)),
-      sql_(std::make_unique<statements>(db_)) {}
+      sql_(std::make_unique<statements>(*db_)) {}
 
 sqlite_store::~sqlite_store() {
   abandon_group();
@@ -92,7 +96,7 @@ std::unique_ptr<sqlite_store> sqlite_store::in_memory(store_clock clock) {
 
 void sqlite_store::load() {
   revision_ = compacted_ = last_lease_ = 0;
-  sqlite_query query(sql_->meta);
+  sqlite_query query(sql().meta);
   while (query.row()) {
     const auto name = query.bytes_at(0);
     if (name == "revision") revision_ = query.number_at(1);
@@ -106,7 +110,7 @@ void sqlite_store::load_leases() {
   // Whoever is there already keeps its deadline; the others get their full time: a lease never ends
   // early.
   std::map<std::uint64_t, lease_state> known;
-  sqlite_query query(sql_->leases);
+  sqlite_query query(sql().leases);
   while (query.row()) {
     const auto id = query.number_at(0);
     const auto ttl_ms = query.number_at(1);
@@ -118,28 +122,34 @@ void sqlite_store::load_leases() {
 
 void sqlite_store::verify() {
   const auto refuse = [this](std::string why) {
-    throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", db_.file()),
-                      std::move(why), "restore a backup; keep the damaged file for inspection");
+    throw store_error(store_fault::corrupt,
+                      fmt::format("the state file {} is damaged", db_->file()), std::move(why),
+                      "restore a backup; keep the damaged file for inspection");
   };
   if (revision_ == 0 || compacted_ > revision_) refuse("its revision makes no sense");
   std::uint64_t newest = 0;
   {
-    sqlite_query query(sql_->all_history);
+    sqlite_query query(sql().all_history);
     while (query.row()) {
       newest = query.number_at(0);
       if (query.number_at(row_columns::checksum) != checksum_of(query))
-        fail_damaged_row(db_.file());
+        fail_damaged_row(db_->file());
     }
   }
   if (newest != 0 && revision_of(newest) > revision_)
     refuse("its history is ahead of its revision");
-  sqlite_query orphans(sql_->orphans);
+  sqlite_query orphans(sql().orphans);
   if (orphans.row()) refuse("a key points at a row that is not its own");
-  sqlite_query strays(sql_->strays);
+  sqlite_query strays(sql().strays);
   if (strays.row()) refuse("a row of history is newer than the key it belongs to");
 }
 
 // -- failures and groups ---------------------------------------------------
+
+sqlite_store::statements& sqlite_store::sql() const {
+  if (!sql_) throw store_error(*refusing_);
+  return *sql_;
+}
 
 void sqlite_store::refuse_if_failed() const {
   if (refusing_) throw store_error(*refusing_);
@@ -149,7 +159,7 @@ void sqlite_store::notice(const store_failure& failure) {
   if (failure.fault != store_fault::io_error && failure.fault != store_fault::corrupt) return;
   if (refusing_) return;
   refusing_ = failure;
-  refusing_->what = fmt::format("the state {} takes no more writes", db_.file());
+  refusing_->what = fmt::format("the state {} takes no writes", db_->file());
   refusing_->why = fmt::format("an earlier write failed: {}", failure.why);
 }
 
@@ -157,7 +167,7 @@ void sqlite_store::begin_group() {
   refuse_if_failed();
   if (in_group_) throw store_error(store_fault::internal, "a group of writes is open already");
   try {
-    db_.exec("BEGIN IMMEDIATE");
+    db_->exec("BEGIN IMMEDIATE");
   } catch (const store_error& error) {
     notice(error.failure());
     throw;
@@ -174,7 +184,7 @@ void sqlite_store::commit_group() {
     throw store_error(std::move(lost));
   }
   try {
-    sqlite_query(sql_->commit).run();
+    sqlite_query(sql().commit).run();
   } catch (const store_error& error) {
     notice(error.failure());
     abandon_group();
@@ -188,7 +198,7 @@ void sqlite_store::abandon_group() noexcept {
   in_group_ = false;
   group_lost_.reset();
   try {
-    if (db_.in_transaction()) db_.exec("ROLLBACK");
+    if (db_->in_transaction()) db_->exec("ROLLBACK");
     load();
   } catch (const store_error& error) {
     notice(error.failure());
@@ -215,16 +225,16 @@ auto sqlite_store::write(F&& change) {
     }
   }
   if (group_lost_) throw store_error(*group_lost_);
-  sqlite_query(sql_->savepoint).run();
+  sqlite_query(sql().savepoint).run();
   try {
     auto result = change();
-    sqlite_query(sql_->release).run();
+    sqlite_query(sql().release).run();
     return result;
   } catch (const store_error& error) {
     notice(error.failure());
-    if (db_.in_transaction()) {
-      sqlite_query(sql_->rollback_to).run();
-      sqlite_query(sql_->release).run();
+    if (db_->in_transaction()) {
+      sqlite_query(sql().rollback_to).run();
+      sqlite_query(sql().release).run();
       load();
     } else {
       group_lost_ = error.failure();
@@ -234,7 +244,7 @@ auto sqlite_store::write(F&& change) {
 }
 
 void sqlite_store::save_number(std::string_view name, std::uint64_t value) {
-  sqlite_query(sql_->save_number).number(value).bytes(name).run();
+  sqlite_query(sql().save_number).number(value).bytes(name).run();
 }
 
 // -- reading ---------------------------------------------------
@@ -259,8 +269,8 @@ range_result sqlite_store::range(const range_request& request) {
   const auto end = end_of(request.keys);
   const auto limit = page_limit(request.limit);
   const bool past = request.revision != 0 && request.revision < revision_;
-  sqlite_query query(past ? (request.keys_only ? sql_->past_keys : sql_->past_rows)
-                          : (request.keys_only ? sql_->live_keys : sql_->live_rows));
+  sqlite_query query(past ? (request.keys_only ? sql().past_keys : sql().past_rows)
+                          : (request.keys_only ? sql().live_keys : sql().live_rows));
   query.bytes(begin).bytes(end).number(std::uint64_t{limit} + 1);
   if (past) query.number(last_id(request.revision));
 
@@ -273,7 +283,7 @@ range_result sqlite_store::range(const range_request& request) {
       break;
     }
     if (!request.keys_only && query.number_at(row_columns::checksum) != checksum_of(query)) {
-      fail_damaged_row(db_.file());
+      fail_damaged_row(db_->file());
     }
     result.rows.push_back(row_of(query, !request.keys_only));
     bytes += result.rows.back().key.size() + result.rows.back().value.size();
@@ -282,7 +292,7 @@ range_result sqlite_store::range(const range_request& request) {
 }
 
 store_row sqlite_store::read_head(std::string_view key) {
-  sqlite_query query(sql_->head);
+  sqlite_query query(sql().head);
   query.bytes(key);
   if (query.row()) return row_of(query, false);
   store_row nothing;
@@ -291,10 +301,10 @@ store_row sqlite_store::read_head(std::string_view key) {
 }
 
 std::optional<store_row> sqlite_store::read_row(std::string_view key) {
-  sqlite_query query(sql_->row);
+  sqlite_query query(sql().row);
   query.bytes(key);
   if (!query.row()) return std::nullopt;
-  if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_.file());
+  if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_->file());
   return row_of(query, true);
 }
 
@@ -310,7 +320,7 @@ changes_result sqlite_store::changes_since(const changes_request& request) {
   result.revision = revision_;
   const auto limit = page_limit(request.limit);
   std::size_t bytes = 0;
-  sqlite_query query(sql_->changes);
+  sqlite_query query(sql().changes);
   query.number(last_id(request.revision)).bytes(request.keys.begin).bytes(end_of(request.keys));
   while (query.row()) {
     const auto revision = revision_of(query.number_at(row_columns::id));
@@ -320,7 +330,7 @@ changes_result sqlite_store::changes_since(const changes_request& request) {
       result.revision = result.changes.back().row.mod_revision;
       break;
     }
-    if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_.file());
+    if (query.number_at(row_columns::checksum) != checksum_of(query)) fail_damaged_row(db_->file());
     store_change change;
     change.kind = query.number_at(row_columns::erased) != 0 ? change_kind::erase : change_kind::put;
     change.row = row_of(query, true);
@@ -393,7 +403,7 @@ void sqlite_store::add_change(const store_row& row, bool erased, std::uint64_t i
     written.key = row.key;
   }
   const auto sum = row_checksum(written, erased, id);
-  sqlite_query(sql_->add_history)
+  sqlite_query(sql().add_history)
       .number(id)
       .bytes(written.key)
       .number(erased ? 1 : 0)
@@ -404,9 +414,9 @@ void sqlite_store::add_change(const store_row& row, bool erased, std::uint64_t i
       .bytes(written.value)
       .run();
   if (erased) {
-    sqlite_query(sql_->drop_live).bytes(written.key).run();
+    sqlite_query(sql().drop_live).bytes(written.key).run();
   } else {
-    sqlite_query(sql_->set_live).bytes(written.key).number(id).number(written.lease).run();
+    sqlite_query(sql().set_live).bytes(written.key).number(id).number(written.lease).run();
   }
 }
 
@@ -421,7 +431,7 @@ lease_info sqlite_store::grant(std::uint64_t ttl_ms) {
   }
   return write([&] {
     const auto id = last_lease_ + 1;
-    sqlite_query(sql_->add_lease).number(id).number(ttl_ms).run();
+    sqlite_query(sql().add_lease).number(id).number(ttl_ms).run();
     save_number("lease", id);
     last_lease_ = id;
     leases_[id] = {ttl_ms, clock_() + ttl_ms};
@@ -452,7 +462,7 @@ std::uint64_t sqlite_store::erase_lease(std::uint64_t lease) {
   for (;;) {
     std::vector<std::string> keys;
     {
-      sqlite_query query(sql_->lease_keys);
+      sqlite_query query(sql().lease_keys);
       query.number(lease).number(limits::lease_keys_per_revision);
       while (query.row()) keys.emplace_back(query.bytes_at(0));
     }
@@ -467,7 +477,7 @@ std::uint64_t sqlite_store::erase_lease(std::uint64_t lease) {
     save_number("revision", next);
     revision_ = next;
   }
-  sqlite_query(sql_->drop_lease).number(lease).run();
+  sqlite_query(sql().drop_lease).number(lease).run();
   leases_.erase(lease);
   return revision_;
 }
@@ -508,7 +518,9 @@ void sqlite_store::compact(std::uint64_t revision) {
 }
 
 bool sqlite_store::maintain() {
-  if (in_group_ || refusing_) return false;
+  if (in_group_) return false;
+  recover();
+  if (refusing_) return false;
   try {
     checkpoint();
     if (reclaimed_ >= compacted_) return false;
@@ -516,12 +528,12 @@ bool sqlite_store::maintain() {
       // Walks history once up to the compacted revision, a bounded number of rows at a time.
       std::vector<std::uint64_t> seen;
       {
-        sqlite_query query(sql_->history_ids);
+        sqlite_query query(sql().history_ids);
         query.number(sweep_from_).number(last_id(compacted_)).number(limits::maintain_rows_max);
         while (query.row()) seen.push_back(query.number_at(0));
       }
       for (auto id : seen) {
-        sqlite_query(sql_->drop_if_old).number(id).number(last_id(compacted_)).run();
+        sqlite_query(sql().drop_if_old).number(id).number(last_id(compacted_)).run();
       }
       const bool more = seen.size() == limits::maintain_rows_max;
       sweep_from_ = more ? seen.back() + 1 : 0;
@@ -533,19 +545,110 @@ bool sqlite_store::maintain() {
   }
 }
 
+std::uint64_t sqlite_store::rewrite(std::uint64_t after, std::uint64_t until,
+                                    const value_rewriter& change) {
+  return write([&] {
+    std::vector<std::pair<std::uint64_t, store_row>> changed;
+    std::size_t rows = 0;
+    std::size_t bytes = 0;
+    std::uint64_t done = until;
+    {
+      sqlite_query query(sql().values);
+      query.number(last_id(after)).number(last_id(until));
+      std::uint64_t before = after;
+      while (query.row()) {
+        const auto id = query.number_at(row_columns::id);
+        const bool full = rows >= limits::maintain_rows_max || bytes >= limits::page_bytes_max;
+        if (full && revision_of(id) != before) {
+          done = before;
+          break;
+        }
+        before = revision_of(id);
+        ++rows;
+        if (query.number_at(row_columns::checksum) != checksum_of(query)) {
+          fail_damaged_row(db_->file());
+        }
+        auto row = row_of(query, true);
+        bytes += row.value.size();
+        auto value = change(row);
+        if (!value) continue;
+        row.value = std::move(*value);
+        changed.emplace_back(id, std::move(row));
+      }
+    }
+    for (const auto& [id, row] : changed) {
+      sqlite_query(sql().set_value)
+          .number(id)
+          .bytes(row.value)
+          .number(row_checksum(row, false, id))
+          .run();
+    }
+    return done;
+  });
+}
+
+// -- after a failure of the device ---------------------------------------------------
+
+/// Whether the disk takes and keeps a file now.
+bool sqlite_store::disk_works() const {
+  const auto name = db_->file() + ".probe";
+  bool works = false;
+  try {
+    sqlite_connection probe(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
+    probe.exec(
+        "PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS probe(a);"
+        "INSERT INTO probe VALUES(1);");
+    works = true;
+  } catch (const store_error&) {
+  }
+  for (const char* suffix : {"", "-journal"}) unlink((name + suffix).c_str());
+  return works;
+}
+
+void sqlite_store::recover() {
+  const auto now_ms = clock_();
+  if (!file_ || !refusing_ || lost_ || now_ms < recover_at_ms_ || copies_.use_count() > 1) return;
+  recover_at_ms_ = now_ms + limits::recover_retry_ms;
+  if (!disk_works()) return;
+  const auto known = revision_;
+  sql_.reset();
+  db_ = nullptr;
+  try {
+    file_->reopen();
+    db_ = &file_->db();
+    sql_ = std::make_unique<statements>(*db_);
+    load();
+    verify();
+    if (revision_ < known) {
+      throw store_error(
+          store_fault::corrupt, fmt::format("the state file {} is damaged", file_->path()),
+          fmt::format("it ends at revision {}, but {} was acknowledged", revision_, known),
+          "restore a backup; keep the damaged file for inspection");
+    }
+    refusing_.reset();
+    reclaimed_ = sweep_from_ = 0;
+  } catch (const store_error& error) {
+    refusing_ = error.failure();
+    revision_ = known;
+    sql_.reset();  // what could not be judged is not read from
+    lost_ = error.fault() != store_fault::io_error && error.fault() != store_fault::disk_full &&
+            error.fault() != store_fault::read_only;
+  }
+}
+
 void sqlite_store::checkpoint() {
   if (!file_) return;
   int log_pages = 0;
   int done_pages = 0;
   // NOOP does not exist in 3.40: the size of the log file tells whether there is work.
   std::error_code none;
-  const auto bytes = std::filesystem::file_size(db_.file() + "-wal", none);
+  const auto bytes = std::filesystem::file_size(db_->file() + "-wal", none);
   if (none || bytes < std::uint64_t{log_pages_max} * 4096) return;
-  int code = sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,
+  int code = sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE,
                                        &log_pages, &done_pages);
   if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY) return;
   try {
-    db_.fail(code, "brought up to date");
+    db_->fail(code, "brought up to date");
   } catch (const store_error& error) {
     notice(error.failure());
   }
@@ -561,20 +664,29 @@ store_status sqlite_store::status() {
   if (file_) {
     for (const char* suffix : {"", "-wal"}) {
       std::error_code none;
-      const auto bytes = std::filesystem::file_size(db_.file() + suffix, none);
+      const auto bytes = std::filesystem::file_size(file_->path() + suffix, none);
       if (!none) status.file_bytes += bytes;
     }
   }
   return status;
 }
 
-void sqlite_store::backup(const std::string& file) {
-  if (in_group_) throw store_error(store_fault::internal, "a group of writes is open");
-  copy_state(db_, file);
+std::unique_ptr<state_copy> sqlite_store::begin_backup(const std::string& file) {
+  return copy_state(*db_, file, [this, busy = copies_] { return revision_; });
+}
+
+std::uint64_t sqlite_store::begin_anew(std::uint64_t least) {
+  return write([&] {
+    revision_ = std::max(revision_ + revisions_of_restore, least);
+    compacted_ = revision_;
+    save_number("revision", revision_);
+    save_number("compacted_revision", compacted_);
+    return revision_;
+  });
 }
 
 void sqlite_store::set_pages_max(std::uint32_t pages) {
-  db_.exec(fmt::format("PRAGMA max_page_count = {}", pages).c_str());
+  db_->exec(fmt::format("PRAGMA max_page_count = {}", pages).c_str());
 }
 
 }  // namespace bulkhead

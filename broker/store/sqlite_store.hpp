@@ -10,9 +10,12 @@
 // group fail, and the caller may repeat them one by one.
 //
 // When the device fails (EIO, a failed fsync) the engine never tries to sync again as if nothing
-// had happened: pages may be lost that the kernel calls clean. It refuses writes from then on, by
-// name, and serves reads. A full disk is different: that write fails whole, and the next one is
-// tried again. Each row carries a checksum, verified at open and at each read of its value.
+// had happened: pages may be lost that the kernel calls clean. It refuses writes by name and serves
+// reads. From then on `maintain` looks from time to time whether the disk takes a file, and if so
+// opens the state again from what is really on the disk, with all checks of an opening; it goes on
+// only when everything acknowledged is there. A full disk is different: that write fails whole, and
+// the next one is tried again. Each row carries a checksum, verified at open and at each read of
+// its value.
 //
 // Costs: one fsync per group or lone transaction; opening reads the whole file once (quick_check
 // and checksums).
@@ -52,10 +55,17 @@ class sqlite_store final : public store {
   changes_result changes_since(const changes_request& request) override;
   void compact(std::uint64_t revision) override;
   bool maintain() override;
-  void backup(const std::string& file) override;
+  std::uint64_t rewrite(std::uint64_t after, std::uint64_t until,
+                        const value_rewriter& change) override;
+  std::unique_ptr<state_copy> begin_backup(const std::string& file) override;
   void begin_group() override;
   void commit_group() override;
   void abandon_group() noexcept override;
+
+  /// For a state that was put back from a backup: goes on at `least` or later, and far enough from
+  /// the present revision that none is made twice; whoever saw a revision before learns that it is
+  /// compacted. Returns the new revision.
+  std::uint64_t begin_anew(std::uint64_t least);
 
   /// For tests: the file may not grow beyond so many pages of 4 KiB; a write that needs more finds
   /// the disk full.
@@ -87,12 +97,15 @@ class sqlite_store final : public store {
   void add_change(const store_row& row, bool erased, std::uint64_t id);
   std::uint64_t erase_lease(std::uint64_t lease);
   void checkpoint();
+  statements& sql() const;
+  bool disk_works() const;
+  void recover();
 
   std::unique_ptr<state_file> file_;
   std::unique_ptr<sqlite_connection> memory_;
-  sqlite_connection& db_;
+  sqlite_connection* db_;
   store_clock clock_;
-  std::unique_ptr<statements> sql_;
+  std::unique_ptr<statements> sql_;  // null: the file could not be opened again; see `refusing_`
 
   std::uint64_t revision_ = 0;
   std::uint64_t compacted_ = 0;
@@ -104,6 +117,9 @@ class sqlite_store final : public store {
   bool in_group_ = false;
   std::optional<store_failure> group_lost_;  // SQLite dropped the transaction of the open group
   std::optional<store_failure> refusing_;    // the device failed: no more writes
+  bool lost_ = false;                        // ... and opening again does not help
+  std::uint64_t recover_at_ms_ = 0;          // the next attempt to open again
+  std::shared_ptr<bool> copies_ = std::make_shared<bool>();  // shared with backups under way
 };
 
 }  // namespace bulkhead

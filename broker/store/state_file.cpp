@@ -3,14 +3,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
+
+#include "broker/store/file_work.hpp"
 
 namespace bulkhead {
 namespace {
@@ -20,27 +20,6 @@ namespace {
 constexpr int busy_timeout_ms = 2000;
 /// The write-ahead log is cut back to this after a checkpoint.
 constexpr std::int64_t log_bytes_kept = std::int64_t{16} << 20;
-
-class descriptor {
- public:
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-[[noreturn]] void fail_errno(int error, std::string what, std::string remedy) {
-  store_fault fault = store_fault::io_error;
-  if (error == ENOSPC || error == EDQUOT) fault = store_fault::disk_full;
-  if (error == EROFS || error == EACCES || error == EPERM) fault = store_fault::read_only;
-  throw store_error(fault, std::move(what), std::strerror(error), std::move(remedy));
-}
 
 [[noreturn]] void refuse_damaged(const std::string& file, std::string why) {
   throw store_error(store_fault::corrupt, fmt::format("the state file {} is damaged", file),
@@ -52,13 +31,6 @@ class descriptor {
                     std::move(why), "name another state directory, or move the file away");
 }
 
-void sync_path(const std::string& path, int flags) {
-  descriptor fd(open(path.c_str(), flags | O_CLOEXEC));
-  if (fd.get() < 0 || fsync(fd.get()) != 0) {
-    fail_errno(errno, fmt::format("{} could not be synced", path), "check the disk");
-  }
-}
-
 void configure(sqlite_connection& db) {
   sqlite3_busy_timeout(db.handle(), busy_timeout_ms);
   sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -68,87 +40,31 @@ void configure(sqlite_connection& db) {
 
 }  // namespace
 
-state_file::state_file(std::string file) : file_(std::move(file)) {
-  directory_ = std::filesystem::path(file_).parent_path().string();
-  if (directory_.empty()) directory_ = ".";
-  secure_directory();
-  lock();
-  try {
-    struct stat info {};
-    if (lstat(file_.c_str(), &info) == 0) {
-      if (!S_ISREG(info.st_mode)) refuse_foreign(file_, "it is not a regular file");
-      look_at_header();
-    } else if (errno != ENOENT) {
-      fail_errno(errno, fmt::format("the state file {} could not be opened", file_),
-                 "check the path and its permissions");
-    } else {
-      create();
-    }
-    open();
-  } catch (...) {
-    db_.reset();
-    close(lock_fd_);
-    throw;
-  }
-}
-
-state_file::~state_file() {
-  db_.reset();  // before the lock: closing writes the log back into the file
-  close(lock_fd_);
-}
-
-void state_file::secure_directory() {
-  std::error_code error;
-  if (!std::filesystem::exists(directory_, error)) {
-    auto parent = std::filesystem::path(directory_).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, error);
-    if (mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST) {
-      fail_errno(errno, fmt::format("the state directory {} could not be made", directory_),
-                 "check the path and its permissions");
-    }
-  }
+state_file::state_file(std::string file) : file_(std::move(file)), lock_(file_) {
   struct stat info {};
-  if (stat(directory_.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    fail_errno(errno != 0 ? errno : ENOTDIR,
-               fmt::format("the state directory {} could not be used", directory_),
+  if (lstat(file_.c_str(), &info) == 0) {
+    if (!S_ISREG(info.st_mode)) refuse_foreign(file_, "it is not a regular file");
+    look_at_header();
+  } else if (errno != ENOENT) {
+    fail_errno(errno, fmt::format("the state file {} could not be opened", file_),
                "check the path and its permissions");
+  } else {
+    create();
   }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    throw store_error(store_fault::exposed,
-                      fmt::format("the state directory {} is open to other users", directory_),
-                      fmt::format("its mode is {:04o}: others could replace the state",
-                                  static_cast<unsigned>(info.st_mode & 07777)),
-                      fmt::format("chmod 700 {}", directory_));
-  }
+  open();
 }
 
-void state_file::lock() {
-  const std::string path = file_ + ".lock";
-  lock_fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock_fd_ < 0) {
-    fail_errno(errno, fmt::format("the lock {} could not be made", path),
-               "check the state directory and its permissions");
+void state_file::reopen() {
+  // What the kernel has in its cache may be more than what the disk took: close without touching
+  // the file, forget the cache, and look again.
+  sqlite3_db_config(db_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  db_.reset();
+  for (const char* suffix : {"", "-wal"}) {
+    const descriptor fd(::open((file_ + suffix).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (fd.get() >= 0) posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   }
-  std::array<char, 32> text{};
-  if (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    const auto size = pread(lock_fd_, text.data(), text.size() - 1, 0);
-    close(lock_fd_);
-    if (error != EWOULDBLOCK) {
-      fail_errno(error, fmt::format("the lock {} could not be taken", path), "check the disk");
-    }
-    std::string holder(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    holder = holder.substr(0, holder.find_first_not_of("0123456789"));
-    throw store_error(store_fault::locked, fmt::format("the state {} is in use", file_),
-                      holder.empty() ? "another broker holds its lock"
-                                     : fmt::format("the broker with pid {} holds its lock", holder),
-                      "stop that broker, or give this one another state directory");
-  }
-  // Best effort: a full disk must not keep a broker from serving reads.
-  const auto pid = fmt::format("{}\n", getpid());
-  if (ftruncate(lock_fd_, 0) == 0 && pwrite(lock_fd_, pid.data(), pid.size(), 0) < 0) {
-    static_cast<void>(ftruncate(lock_fd_, 0));
-  }
+  look_at_header();
+  open();
 }
 
 void state_file::look_at_header() const {
@@ -203,7 +119,7 @@ void state_file::create() const {
   if (rename(draft.c_str(), file_.c_str()) != 0) {
     fail_errno(errno, fmt::format("the state file {} could not be made", file_), "check the disk");
   }
-  sync_path(directory_, O_RDONLY | O_DIRECTORY);
+  sync_path(directory_of(file_), O_RDONLY | O_DIRECTORY);
 }
 
 void state_file::open() {

@@ -34,6 +34,10 @@ constexpr std::array<const char*, state_schema_version> steps = {
     "  WITHOUT ROWID;"
     "CREATE INDEX live_by_lease ON live(lease, key) WHERE lease != 0;"
     "CREATE TABLE leases(id INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL);",
+    // To version 2: the same tables, but values may be encrypted and a state may have been
+    // restored. A program that does not know would hand out the one and repeat what the other rules
+    // out, so it must not open it.
+    "",
 };
 
 }  // namespace

@@ -38,6 +38,10 @@ std::string_view fault_name(store_fault fault) {
       return "schema_too_new";
     case store_fault::exposed:
       return "exposed";
+    case store_fault::wrong_key:
+      return "wrong_key";
+    case store_fault::exists:
+      return "exists";
     case store_fault::closed:
       return "closed";
     case store_fault::internal:
@@ -194,6 +198,18 @@ void check_ttl(std::uint64_t ttl_ms) {
 
 std::uint32_t page_limit(std::uint32_t limit) {
   return limit == 0 || limit > limits::page_rows_max ? limits::page_rows_max : limit;
+}
+
+void store::rotate_key() {
+  throw store_error(store_fault::invalid, "the state is not encrypted", "the broker has no key",
+                    "start it with --state-key FILE");
+}
+
+backup_result backup(store& engine, const std::string& file) {
+  const auto copy = engine.begin_backup(file);
+  for (;;) {
+    if (auto done = copy->step()) return *done;
+  }
 }
 
 std::optional<changes_result> changes_if_any(store& engine, changes_request& request) {

@@ -27,6 +27,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -174,7 +175,33 @@ struct store_status {
   std::uint64_t file_bytes = 0;
   bool writable = true;
   std::optional<store_failure> refusing;  ///< Why writes are refused, if they are.
+  bool encrypted = false;                 ///< Some values are (encrypted_store.hpp).
+  bool rewriting = false;       ///< Values are being encrypted anew; `maintain` goes on with it.
+  std::uint64_t rewritten = 0;  ///< So many have been, since the last order.
+  std::optional<store_failure> rewrite_failure;  ///< Why the last step of it failed, if it did.
 };
+
+struct backup_result {
+  std::uint64_t bytes = 0;
+  std::uint64_t revision = 0;
+};
+
+/// A copy of the state that is being made. Destroyed early, it leaves nothing. The engine outlives
+/// it.
+class state_copy {
+ public:
+  state_copy() = default;
+  state_copy(const state_copy&) = delete;
+  state_copy& operator=(const state_copy&) = delete;
+  virtual ~state_copy() = default;
+
+  /// One bounded step, outside of groups. Nothing: call again; else the copy is whole, durable and
+  /// at its name. When it throws, there is no copy.
+  virtual std::optional<backup_result> step() = 0;
+};
+
+/// What `store::rewrite` makes of a value; nothing: it stays.
+using value_rewriter = std::function<std::optional<std::string>(const store_row&)>;
 
 /// A storage engine.
 class store {
@@ -217,9 +244,21 @@ class store {
   /// `status`.
   virtual bool maintain() = 0;
 
-  /// Writes a complete, consistent copy of the state to a new file. Fails with `invalid` if the
-  /// file exists.
-  virtual void backup(const std::string& file) = 0;
+  /// Replaces values, those of history too, by what `change` makes of them: for layers that change
+  /// how values are written, not what they say. Keys, revisions and versions stay, and nobody is
+  /// told. Takes the rows of whole revisions after `after` up to `until`, as many as one bounded
+  /// step may, and returns the last revision that is done.
+  virtual std::uint64_t rewrite(std::uint64_t after, std::uint64_t until,
+                                const value_rewriter& change) = 0;
+  /// Reads the keys of an encrypted state anew and begins to encrypt what older keys encrypted with
+  /// the newest; `maintain` does it, `status` tells when it is done. Failures: `invalid` when the
+  /// state is not encrypted, `wrong_key`, those of `txn`.
+  virtual void rotate_key();
+
+  /// Begins a complete, consistent copy of the state in a new file; reads and writes go on between
+  /// its steps, and what is acknowledged before the last step is in it. Failures: `exists`,
+  /// `invalid` for a name that is not absolute, `disk_full`, `io_error`, `read_only`.
+  virtual std::unique_ptr<state_copy> begin_backup(const std::string& file) = 0;
 
   /// A group puts several writes under one fsync. Between `begin_group` and `commit_group` each
   /// write still succeeds or fails by itself, but is durable, and may be told to anybody, only when
@@ -238,6 +277,9 @@ void check_ttl(std::uint64_t ttl_ms);
 
 /// The rows that a page may have when the caller asked for `limit`.
 std::uint32_t page_limit(std::uint32_t limit);
+
+/// A backup in one go.
+backup_result backup(store& engine, const std::string& file);
 
 /// For watchers: the changes after `request.revision` if there are any in its range, or if it is
 /// compacted; else nothing, and `request` moves on over what does not concern it, so that the next

@@ -72,6 +72,14 @@ std::size_t bytes_of(const txn_request& request) {
   return bytes;
 }
 
+template <class T>
+void deliver_failure(caf::typed_response_promise<store_outcome<T>>& promise,
+                     const store_failure& failure) {
+  store_outcome<T> outcome;
+  outcome.failure = failure;
+  promise.deliver(std::move(outcome));
+}
+
 class store_keeper final : public store_actor::base {
  public:
   store_keeper(caf::actor_config& config, store_factory make_engine, store_actor_options options)
@@ -88,6 +96,10 @@ class store_keeper final : public store_actor::base {
     changes_request request;
     caf::typed_response_promise<store_outcome<changes_result>> promise;
   };
+  struct backup {
+    std::unique_ptr<state_copy> copy;
+    caf::typed_response_promise<store_outcome<backup_result>> promise;
+  };
 
   template <class T, class F>
   caf::result<store_outcome<T>> submit(bool writes, std::size_t bytes, F operation);
@@ -96,6 +108,12 @@ class store_keeper final : public store_actor::base {
   void flush();
   void run_group(std::deque<std::unique_ptr<store_job>>& group);
   void tell_awaiting();
+  caf::result<store_outcome<backup_result>> back_up(const store_backup& message);
+  caf::result<store_outcome<std::uint64_t>> rotate();
+  void work();
+  void copy_on();
+  void rotate_on();
+  void work_soon();
   void tick();
   void schedule_tick(std::uint64_t delay_ms);
 
@@ -108,6 +126,9 @@ class store_keeper final : public store_actor::base {
   std::size_t waiting_bytes_ = 0;
   bool flush_sent_ = false;
   std::list<awaited> awaited_;
+  std::list<backup> backups_;
+  std::list<caf::typed_response_promise<store_outcome<std::uint64_t>>> rotations_;
+  bool work_sent_ = false;
 };
 
 store_keeper::behavior_type store_keeper::make_behavior() {
@@ -158,19 +179,18 @@ store_keeper::behavior_type store_keeper::make_behavior() {
           return store_done{};
         });
       },
-      [this](const store_backup& message) {
-        flush();  // a backup holds what was acknowledged, and blocks what comes after
-        return submit<store_done>(false, 0, [message](store& engine) {
-          engine.backup(message.file);
-          return store_done{};
-        });
-      },
+      [this](const store_backup& message) { return back_up(message); },
+      [this](store_rotate) { return rotate(); },
       [this](store_query) {
         return submit<store_status>(false, 0, [](store& engine) { return engine.status(); });
       },
       [this](store_flush) {
         flush_sent_ = false;
         flush();
+      },
+      [this](store_work) {
+        work_sent_ = false;
+        work();
       },
       [this](store_tick) { tick(); },
   };
@@ -186,6 +206,10 @@ void store_keeper::on_exit() {
     entry.promise.deliver(std::move(outcome));
   }
   awaited_.clear();
+  for (auto& each : backups_) deliver_failure<backup_result>(each.promise, closed);
+  for (auto& each : rotations_) deliver_failure<std::uint64_t>(each, closed);
+  backups_.clear();
+  rotations_.clear();
   engine_.reset();
 }
 
@@ -299,11 +323,90 @@ void store_keeper::tell_awaiting() {
   }
 }
 
+// -- what takes many steps, between other requests
+// -------------------------------------------------
+
+caf::result<store_outcome<backup_result>> store_keeper::back_up(const store_backup& message) {
+  auto promise = make_response_promise<store_outcome<backup_result>>();
+  flush();
+  try {
+    if (!engine_) throw store_error(not_open_);
+    backups_.push_back({engine_->begin_backup(message.file), promise});
+    work_soon();
+  } catch (const std::exception& error) {
+    deliver_failure<backup_result>(promise, failure_of(error));
+  }
+  return promise;
+}
+
+caf::result<store_outcome<std::uint64_t>> store_keeper::rotate() {
+  auto promise = make_response_promise<store_outcome<std::uint64_t>>();
+  flush();
+  try {
+    if (!engine_) throw store_error(not_open_);
+    engine_->rotate_key();
+    rotations_.push_back(promise);
+    work_soon();
+  } catch (const std::exception& error) {
+    deliver_failure<std::uint64_t>(promise, failure_of(error));
+  }
+  return promise;
+}
+
+/// Behind everything that waits in the mailbox already.
+void store_keeper::work_soon() {
+  if (std::exchange(work_sent_, true)) return;
+  send(this, store_work{});
+}
+
+void store_keeper::work() {
+  flush();
+  copy_on();
+  rotate_on();
+  if (!backups_.empty() || !rotations_.empty()) work_soon();
+}
+
+void store_keeper::copy_on() {
+  for (auto each = backups_.begin(); each != backups_.end();) {
+    store_outcome<backup_result> outcome;
+    try {
+      outcome.value = each->copy->step();
+      if (!outcome.value) {
+        ++each;
+        continue;
+      }
+    } catch (const std::exception& error) {
+      outcome.failure = failure_of(error);
+    }
+    each->copy.reset();  // a draft is gone before its failure is known
+    each->promise.deliver(std::move(outcome));
+    each = backups_.erase(each);
+  }
+}
+
+void store_keeper::rotate_on() {
+  if (rotations_.empty()) return;
+  engine_->maintain();
+  const auto status = engine_->status();
+  if (status.rewriting && !status.rewrite_failure) return;
+  for (auto& promise : rotations_) {
+    store_outcome<std::uint64_t> outcome;
+    if (status.rewrite_failure) {
+      outcome.failure = *status.rewrite_failure;
+    } else {
+      outcome.value = status.rewritten;
+    }
+    promise.deliver(std::move(outcome));
+  }
+  rotations_.clear();
+}
+
 void store_keeper::tick() {
   if (!engine_) return;
   flush();
   bool more = false;
   try {
+    if (!engine_->status().writable) engine_->maintain();  // perhaps the disk works again
     if (engine_->expire() != 0) tell_awaiting();
     const auto status = engine_->status();
     const auto kept = options_.history_revisions_kept;

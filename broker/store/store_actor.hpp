@@ -7,7 +7,8 @@
 // its mailbox are committed together, with one fsync (group commit), and each is answered only
 // after that; each still succeeds or fails by itself. Requests take effect in the order of arrival,
 // reads included: a read behind a write sees it, and is answered when the write is durable. When a
-// group cannot be committed as a whole its requests are repeated one by one.
+// group cannot be committed as a whole its requests are repeated one by one. What takes long, a
+// backup or a new key, goes on step by step between them.
 //
 // If the engine cannot be opened the actor lives on and answers every request with that failure;
 // ask `store_query` first. When the actor ends (send it an exit) it commits what waits, answers
@@ -33,14 +34,17 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_await)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_cancel)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_compact)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_backup)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_rotate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_work)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::range_result>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::txn_result>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::changes_result>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::lease_info>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<std::uint64_t>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::backup_result>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_status>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::store_outcome<bulkhead::store_done>)
 // clang-format on

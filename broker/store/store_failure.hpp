@@ -29,6 +29,8 @@ enum class store_fault {
   locked,     ///< Another process has the state open.
   schema_too_new,  ///< A newer Bulkhead wrote the state.
   exposed,         ///< Other users could change the state.
+  wrong_key,       ///< The key of an encrypted state is missing, unusable or another one.
+  exists,          ///< What was to be made is there.
   closed,          ///< The store is going down.
   internal,        ///< A defect.
 };

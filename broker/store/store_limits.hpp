@@ -61,6 +61,13 @@ constexpr std::size_t group_writes_max = 256;
 /// Bytes of keys and values that wait for one group at most. Outcome: the group is committed early.
 constexpr std::size_t group_bytes_max = std::size_t{32} << 20;
 
+/// After the disk failed the state is opened again at most this often, in milliseconds. Outcome:
+/// writes are refused until then.
+constexpr std::uint64_t recover_retry_ms = 5000;
+
+/// Pages of 4 KiB that one step of a backup copies. Outcome: the next step goes on.
+constexpr int backup_step_pages = 512;
+
 /// Most changes awaited at once at a store actor. Outcome: `limit`.
 constexpr std::size_t awaits_max = 4096;
 

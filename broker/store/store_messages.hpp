@@ -47,9 +47,12 @@ struct store_compact {
 struct store_backup {
   std::string file;
 };
+struct store_rotate {};
 struct store_query {};
 /// INTERNAL: commit what waits.
 struct store_flush {};
+/// INTERNAL: the next step of backups and of encrypting anew.
+struct store_work {};
 /// INTERNAL: leases and housekeeping.
 struct store_tick {};
 

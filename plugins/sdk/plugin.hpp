@@ -113,7 +113,8 @@ class plugin {
   /// it starts the new one, and calls wait meanwhile.
   plugin& stop_first();
   /// Declares an option of the mount (`bulkhead mount PATH PLUGIN --option name=value`). An unknown
-  /// one fails the mount.
+  /// one fails the mount. The declaration travels with `hello`: the broker refuses what is not in
+  /// it, or is of another type, before the plugin is asked; bounds and choices are checked here.
   plugin& option(field what);
 
   /// The request style: one T per mount, made as T(mount_context). Where T has them, these are

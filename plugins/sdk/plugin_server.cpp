@@ -76,6 +76,9 @@ kj::Promise<void> plugin_server::hello(HelloContext context) {
   info.setName(definition_->name.c_str());
   info.setVersion(definition_->version.c_str());
   info.setKind(definition_->kind);
+  // The list is there, also when it is empty: the broker knows then that there are none.
+  write_specs(definition_->options,
+              info.initOptions(static_cast<unsigned>(definition_->options.size())));
   if (definition_->stop_first) info.initFeatures(1).set(0, "stop-first");
   write_schema(*definition_, info);
   if (definition_->paths) definition_->paths->write_specs(info);

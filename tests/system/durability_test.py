@@ -16,6 +16,9 @@ import harness
 
 kills_full = 200
 kills_small = 15
+kills_encrypted_full = 60
+kills_encrypted_small = 8
+keys_max = 12
 load_s_max = 0.25
 keys = 20
 outlive_s_max = 1.0
@@ -63,6 +66,12 @@ class Load:
 
 
 class Killed(harness.SystemTest):
+    def kills(self):
+        return harness.scale(kills_full, kills_small)
+
+    def between_lives(self, moments):
+        """What an operator may do while the broker is down."""
+
     def check(self, values, mounted, generation):
         """Compares what is there with what was acknowledged; returns kv's generation."""
         listed = {each["path"] for each in self.broker.ok("mounts").json["mounts"]}
@@ -90,7 +99,7 @@ class Killed(harness.SystemTest):
     def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_at_random_moments(self):
         self.broker.ok("mount", "kv/", "kv")
         values, mounted, generation = {}, {"m/a/": False, "m/b/": False, "m/c/": False}, 1
-        kills = harness.scale(kills_full, kills_small)
+        kills = self.kills()
         seed = random.randrange(1 << 30)
         print(f"seed {seed}, {kills} kills", flush=True)
         moments = random.Random(seed)
@@ -107,6 +116,7 @@ class Killed(harness.SystemTest):
             load.join()
             writes += load.writes
             changes += load.changes
+            self.between_lives(moments)
             self.broker.start()  # on the socket that the dead one left
             generation = self.check(values, mounted, generation)
         print(f"{writes} writes and {changes} changes of mounts were acknowledged; the last plugin "
@@ -114,6 +124,28 @@ class Killed(harness.SystemTest):
         self.assertGreater(writes, kills)
         self.assertGreater(changes, 0)
         self.assertEqual(self.broker.stop(), 0)
+
+
+class KilledEncrypted(Killed):
+    """The same on an encrypted state, whose key changes now and then: a broker is also killed while
+    it encrypts anew what older keys encrypted."""
+
+    def kills(self):
+        return harness.scale(kills_encrypted_full, kills_encrypted_small)
+
+    def start_broker(self):
+        self.keys = self.broker.directory / "keys"
+        self.add_key()
+        self.broker.flags = ["--state-key", str(self.keys)]
+        self.broker.start()
+
+    def add_key(self):
+        subprocess.run([harness.settings.bulkheadd, "--new-state-key", self.keys], check=True,
+                       stdout=subprocess.DEVNULL, timeout=harness.seconds(20))
+
+    def between_lives(self, moments):
+        if moments.random() < 0.3 and len(self.keys.read_text().splitlines()) <= keys_max:
+            self.add_key()
 
 
 class Alone(harness.SystemTest):

@@ -235,6 +235,7 @@ class Broker:
         self.plugins = self.directory / "plugins"
         self.address = f"unix:{self.socket}"
         self.process = None
+        self.development = ["--unregistered"]  # any file may be mounted
         self.flags = []
         self.command = None
         if not self.plugins.exists():
@@ -252,7 +253,7 @@ class Broker:
         if self.command:
             return self.command
         words = {"socket": self.socket, "state": self.state, "plugins": self.plugins, **changes}
-        command = [settings.bulkheadd, *self.flags]
+        command = [settings.bulkheadd, *self.development, *self.flags]
         for name, value in words.items():
             command += [f"--{name}", str(value)]
         return command

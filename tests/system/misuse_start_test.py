@@ -121,7 +121,7 @@ class NotMounted(harness.SystemTest):
         answer = self.broker.cli("mount", "a/", "kv", "--option", "colour=green")
         self.assert_says(answer, 1, "'a/' is not mounted", "colour")
         answer = self.broker.cli("mount", "a/", "bad_plugin", "--option", "colour=green")
-        self.assert_says(answer, 1, "bad_plugin has no option 'colour'")
+        self.assert_says(answer, 1, "the plugin has no option 'colour'")
 
     def test_an_option_given_twice_or_without_a_value_is_refused(self):
         answer = self.broker.cli("mount", "a/", "bad_plugin", "--option", "ms=1", "--option",

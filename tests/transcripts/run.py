@@ -36,6 +36,7 @@ normal_forms = [
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UUID"),
     (r"\b([a-z0-9]+)_[0-9a-f]{8}\b", r"\1_ID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}Z?", "TIME"),
+    (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r"\bpid \d+", "pid PID"),
     (r"(\b(?:starting|ready|draining) +)\d+( )", r"\1PID\2"),
     (r"\b\d+ m \d+ s\b|\b\d+ (?:ms|s)\b(?! allowed)", "SPAN"),
@@ -99,7 +100,7 @@ class broker:
         self.log = open(directory / "log", "w")
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
-             "--state", f"{directory}/state", "--plugins", str(plugin_directory)],
+             "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
 

@@ -2,6 +2,9 @@
 //
 // The broker's pure parts: routes, values, records, reports, limits.
 
+#include <capnp/message.h>
+#include <kj/debug.h>
+
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -72,22 +75,24 @@ TEST_CASE("values survive the way to the wire and back, and depth is bounded") {
 }
 
 TEST_CASE("a mount's record reads back as it was written, and garbage is refused") {
-  mount_entry entry;
+  mount_record entry;
   entry.spec = {"kv/", "kv", {{"a", "b"}}, "secrets", restart_rule::transient, {}};
   entry.spec.supervision.intensity = 7;
   entry.uuid = "u";
   entry.accessor = "kv_1";
   entry.generations_reserved = 300;
-  mount_entry read;
-  REQUIRE(decode_record(encode_record(entry, 300), read));
+  entry.removing = true;
+  mount_record read;
+  REQUIRE(decode_record(encode_record(entry), read));
   CHECK(read.spec.path == "kv/");
   CHECK(read.spec.options[0].value == "b");
   CHECK(read.spec.restart == restart_rule::transient);
   CHECK(read.spec.supervision.intensity == 7);
-  CHECK(read.generations_used == 300);
+  CHECK(read.generations_reserved == 300);
+  CHECK(read.removing);
   for (const auto& bad : {std::string(), std::string("short"), std::string(64, '\xff'),
-                          encode_record(entry, 300).substr(0, 24)}) {
-    mount_entry garbage;
+                          encode_record(entry).substr(0, 24)}) {
+    mount_record garbage;
     CHECK_FALSE(decode_record(bad, garbage));
   }
 }
@@ -215,7 +220,8 @@ class held_store final : public async_store {
   kj::Promise<changes_result> await_changes(changes_request) override { return changes_result{}; }
   kj::Promise<void> compact(std::uint64_t) override { return kj::READY_NOW; }
   kj::Promise<store_status> status() override { return store_status{}; }
-  kj::Promise<void> backup(std::string) override { return kj::READY_NOW; }
+  kj::Promise<backup_result> backup(std::string) override { return backup_result{}; }
+  kj::Promise<std::uint64_t> rotate_key() override { return std::uint64_t{0}; }
 
   std::vector<std::string> asked;
   std::vector<kj::Own<kj::PromiseFulfiller<range_result>>> answers;

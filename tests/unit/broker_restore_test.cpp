@@ -18,13 +18,14 @@ constexpr const char* nobodys_uuid = "00000000-0000-4000-8000-000000000003";
 
 std::string record_of(const std::string& path, const std::string& uuid,
                       std::uint32_t intensity = 3) {
-  mount_entry entry;
-  entry.spec.path = path;
-  entry.spec.plugin = "quiet";
-  entry.spec.supervision.intensity = intensity;
-  entry.uuid = uuid;
-  entry.accessor = "quiet_1";
-  return encode_record(entry, generation_block);
+  mount_record record;
+  record.spec.path = path;
+  record.spec.plugin = "quiet";
+  record.spec.supervision.intensity = intensity;
+  record.uuid = uuid;
+  record.accessor = "quiet_1";
+  record.generations_reserved = generation_block;
+  return encode_record(record);
 }
 
 void put(test_broker& tb, std::string key, std::string value) {

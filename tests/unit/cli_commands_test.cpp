@@ -27,6 +27,35 @@ TEST_CASE("mount says how often to restart only when asked to, and leaves the re
   CHECK(f.run("mount a/ kv --intensity many") == exit_code::usage);
 }
 
+TEST_CASE("tune sends what was given, on top of the rules that the mount has, and nothing else") {
+  fixture f;
+  f.broker.state.more_status = [](bulkhead::schema::MountStatus::Builder status) {
+    status.initLife().setPingEveryMs(7);
+    status.setOptionsPending(true);
+    status.initOptionsRunning(1)[0].setName("old");
+  };
+  const auto shown =
+      f.text("tune kv/ --option a=1 --unset-option b --idle-stop 10m --handover overlap --reload");
+  CHECK(shown.find("  running with  old=\n") != std::string::npos);
+  const auto& sent = f.broker.state.calls.back();
+  CHECK(sent.find("fields = [\"options\", \"life\"], unset = [\"b\"], reload = true") !=
+        std::string::npos);
+  CHECK(sent.find("idleStopMs = 600000, pingEveryMs = 7") != std::string::npos);
+  CHECK(sent.find("handover = overlap") != std::string::npos);
+  CHECK(f.run("tune kv/ --eager --restart transient") == exit_code::done);
+  CHECK(f.broker.state.calls.back().find("fields = [\"restart\", \"life\"]") != std::string::npos);
+  CHECK(f.run("tune kv/") == exit_code::usage);
+  CHECK(f.run("tune kv/ --group g") == exit_code::usage);
+  CHECK(f.run("tune other/ --reload") == exit_code::no_target);
+}
+
+TEST_CASE("move shows the mount at its new path") {
+  fixture f;
+  CHECK(f.text("move kv/ team/kv/").find("team/kv/  ready") == 0);
+  CHECK(f.run("move kv/ x/") == exit_code::no_target);
+  CHECK(f.run("move kv/") == exit_code::usage);
+}
+
 TEST_CASE("mounts are a table, and one record in JSON") {
   fixture f;
   f.broker.state.mounts["kv/"] = MountState::BACKOFF;
@@ -163,6 +192,7 @@ TEST_CASE("describe shows methods, paths and fields") {
   const std::string host = f.text("describe host/");
   CHECK(host.find("  now () -> (unixMs :Int64)\n") != std::string::npos);
   const std::string kv = f.text("describe kv/");
+  CHECK(kv.find("\noptions\n  max_versions    int     How many are kept.\n") != std::string::npos);
   CHECK(kv.find("data/{path*}\n  Secrets with versions.\n") != std::string::npos);
   CHECK(kv.find("version         int     The newest when left out.\n") != std::string::npos);
   CHECK(f.text("describe kv/data/x") == "help for kv/data/x\n");

@@ -20,6 +20,9 @@ struct fake_source final : completion_source {
     return {"(" + method + " = "};
   }
   texts capabilities() override { return {"$1"}; }
+  texts releases() override {
+    return {"secrets/kv@1.0.0", "secrets/kv@1.1.0", "generic/calc@2.0.0"};
+  }
 };
 
 texts completed(std::string_view line) {
@@ -30,13 +33,22 @@ texts completed(std::string_view line) {
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
   CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
-  CHECK(completed("").size() == 25);  // "key" and "plugin" begin several
+  CHECK(completed("").size() == 27);  // "key" and "plugin" begin several
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
+}
+
+TEST_CASE("plugins and releases are those of the catalog") {
+  CHECK(completed("mount a/ k") == texts{"kv"});
+  CHECK(completed("mount a/ s") == texts{"secrets/kv"});
+  CHECK(completed("plugin pin secrets/kv@1.1") == texts{"secrets/kv@1.1.0"});
+  CHECK(completed("plugin unpin ca") == texts{"calc"});
+  CHECK(completed("key policy s") == texts{"secrets"});
 }
 
 TEST_CASE("the second word of a command of two is known") {
   CHECK(completed("ke") == texts{"key"});
-  CHECK(completed("key ") == texts{"generate", "sign", "verify"});
+  CHECK(completed("key ") ==
+        texts{"generate", "list", "policy", "sign", "trust", "untrust", "verify"});
   CHECK(completed("key sign --a") == texts{"--add", "--address"});
   CHECK(completed("help key v") == texts{"verify"});
   CHECK(completed("nothing ").empty());

@@ -206,6 +206,11 @@ class fake_mount final : public schema::Mount::Server {
     field.setName("version");
     field.setType(schema::FieldType::INT);
     field.setSummary("The newest when left out.");
+    results.setOptionsKnown(true);
+    auto option = results.initOptions(1)[0];
+    option.setName("max_versions");
+    option.setType(schema::FieldType::INT);
+    option.setSummary("How many are kept.");
     return kj::READY_NOW;
   }
 
@@ -238,6 +243,22 @@ class fake_admin final : public schema::Admin::Server {
   kj::Promise<void> unmount(UnmountContext context) override {
     const std::string path = context.getParams().getPath().cStr();
     if (state_.mounts.erase(path) == 0) return missing(path);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> tune(TuneContext context) override {
+    const auto request = context.getParams().getRequest();
+    const std::string path = request.getPath().cStr();
+    if (state_.mounts.count(path) == 0) return missing(path);
+    state_.calls.emplace_back(kj::str("tune ", request).cStr());
+    fill(context.getResults().initStatus(), path);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> move(MoveContext context) override {
+    const std::string from = context.getParams().getFrom().cStr();
+    const std::string to = context.getParams().getTo().cStr();
+    if (state_.mounts.erase(from) == 0) return missing(from);
+    state_.mounts[to] = schema::MountState::READY;
+    fill(context.getResults().initStatus(), to);
     return kj::READY_NOW;
   }
   kj::Promise<void> mounts(MountsContext context) override {

@@ -51,6 +51,7 @@ TEST_CASE("every key of a whole file arrives") {
 socket = "/run/s"
 state = "/var/s"
 plugins = "/usr/p"
+state_key = "/etc/k"
 [limits]
 call_ms_max = 30000
 clients_max = 7
@@ -73,6 +74,7 @@ strategy = "one_for_all"
   CHECK(*config.socket == "/run/s");
   CHECK(*config.state == "/var/s");
   CHECK(*config.plugins == "/usr/p");
+  CHECK(*config.state_key == "/etc/k");
   CHECK(config.limits.call_ms_max == 30s);
   CHECK(config.limits.clients_max == 7);
   CHECK(config.limits.client_flow_words_max == 4096);
@@ -101,7 +103,7 @@ TEST_CASE("A17 an unknown key is refused by its line, with the name that was mea
         "b.toml:2: key of a group 'stratgy' is not known | did you mean 'strategy'?");
   CHECK(said("[group.a]\nstrategy = \"one_for_al\"") ==
         "b.toml:2: the strategy 'one_for_al' is not known | did you mean 'one_for_all'?");
-  CHECK(said("xyzzy = 1").find("one of: group, limits, plugins, socket, state") !=
+  CHECK(said("xyzzy = 1").find("one of: group, limits, plugins, socket, state, state_key") !=
         std::string::npos);
 }
 

@@ -20,7 +20,9 @@ namespace {
 broker_config config_in(const temporary_directory& where) {
   const char* plugins = std::getenv("BULKHEAD_TEST_PLUGINS");
   REQUIRE(plugins != nullptr);
-  return {where / "state", plugins, ""};
+  broker_config config{where / "state", plugins, ""};
+  config.allow_unregistered = true;
+  return config;
 }
 
 error_kind kind_of(const std::function<void()>& work) {

@@ -96,6 +96,29 @@ TEST_CASE("the embedded engine does what the model does, on a file that is close
   suite.run(500);
 }
 
+TEST_CASE("an engine that is killed again and again does what the model does") {
+  const auto seed = GENERATE(range(200U, 203U));
+  const state at;
+  unsigned lives = 0;
+  store_suite suite(
+      [&](store_clock clock) { return sqlite_store::open(at.file, std::move(clock)); },
+      [&](std::unique_ptr<store> engine, store_clock clock) {
+        // What the disk holds at this moment, and nothing that closing would do.
+        const auto next = at.directory / fmt::format("life-{}.db", ++lives);
+        const auto before =
+            lives == 1 ? at.file : at.directory / fmt::format("life-{}.db", lives - 1);
+        for (const char* suffix : {"", "-wal"}) {
+          if (std::filesystem::exists(before + suffix))
+            std::filesystem::copy_file(before + suffix, next + suffix);
+        }
+        engine.reset();
+        return sqlite_store::open(next, std::move(clock));
+      },
+      seed);
+  suite.run(500);
+  CHECK(lives > 1);
+}
+
 TEST_CASE_METHOD(state, "what was acknowledged is there when the state is opened again") {
   std::uint64_t revision = 0;
   std::uint64_t lease = 0;
@@ -279,6 +302,36 @@ TEST_CASE_METHOD(state, "no flipped bit goes unseen, wherever it is") {
   CHECK(refused > 200);
 }
 
+TEST_CASE_METHOD(state, "in every page of the file, no flipped byte of its head goes unseen") {
+  {
+    auto engine = open();
+    for (int i = 0; i < 40; ++i) put(*engine, fmt::format("key/{}", i), std::string(900, 'v'));
+  }
+  const auto whole = contents(file);
+  const auto rows = open()->range({}).rows;
+  const auto changes = open()->changes_since({1, key_range::all(), 0}).changes;
+  constexpr std::size_t page_bytes = 4096;
+  constexpr std::size_t head_bytes = 100;  // of the file, and where the first page's tree begins
+  const auto judge = [&](std::size_t at) {
+    auto damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0xff);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << damaged;
+    INFO("byte " << at);
+    try {
+      auto engine = open();
+      CHECK(engine->range({}).rows == rows);
+      CHECK(engine->changes_since({1, key_range::all(), 0}).changes == changes);
+    } catch (const store_error& error) {
+      CHECK((error.fault() == store_fault::corrupt || error.fault() == store_fault::foreign ||
+             error.fault() == store_fault::schema_too_new));
+    }
+  };
+  for (std::size_t at = 0; at < head_bytes; ++at) judge(at);
+  for (std::size_t page = 0; page < whole.size(); page += page_bytes) {
+    for (std::size_t at = 0; at < 16; ++at) judge(page + at + (page == 0 ? head_bytes : 0));
+  }
+}
+
 TEST_CASE_METHOD(state, "garbage in the middle of the file is refused as damaged") {
   {
     auto engine = open();
@@ -396,6 +449,67 @@ TEST_CASE_METHOD(state, "after a failed sync no write is taken until the state i
   put(*engine, "c", "2");
 }
 
+TEST_CASE_METHOD(state, "when the disk works again so does the state, without being opened anew") {
+  store_faults faults;
+  auto engine = open();
+  const auto lease = engine->grant(100'000).id;
+  put(*engine, "a", "1");
+  faults.fail_sync = SQLITE_IOERR_FSYNC;
+  CHECK(fault_of([&] { put(*engine, "b", "1"); }) == store_fault::io_error);
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  CHECK_FALSE(engine->status().writable);  // the disk still fails
+  CHECK(get(*engine, "a") == "1");
+  faults.fail_sync = SQLITE_OK;
+  engine->maintain();
+  CHECK_FALSE(engine->status().writable);  // looked at a moment ago
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  REQUIRE(engine->status().writable);
+  CHECK(get(*engine, "a") == "1");
+  put(*engine, "c", "1");
+  CHECK(engine->keep_alive(lease).id == lease);
+  engine.reset();
+  engine = open();
+  CHECK(get(*engine, "c") == "1");
+  CHECK_FALSE(std::filesystem::exists(file + ".probe"));
+}
+
+TEST_CASE_METHOD(state, "a state whose acknowledged writes are gone is not gone on with") {
+  store_faults faults;
+  auto engine = open();
+  put(*engine, "a", "1");
+  faults.fail_sync = SQLITE_IOERR_FSYNC;
+  CHECK(fault_of([&] { put(*engine, "b", "1"); }) == store_fault::io_error);
+  faults.fail_sync = SQLITE_OK;
+  std::filesystem::resize_file(file + "-wal", 0);  // what a disk may do that lost its cache
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  CHECK_FALSE(engine->status().writable);
+  CHECK(fault_of([&] { get(*engine, "a"); }) == store_fault::corrupt);
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  CHECK(fault_of([&] { put(*engine, "c", "1"); }) == store_fault::corrupt);
+}
+
+TEST_CASE_METHOD(state, "a disk that takes no writes for a while is written to when it does") {
+  store_faults faults;
+  auto engine = open();
+  put(*engine, "a", "1");
+  faults.fail_write = SQLITE_IOERR_WRITE;
+  CHECK(fault_of([&] { put(*engine, "b", "1"); }) == store_fault::io_error);
+  CHECK(get(*engine, "a") == "1");
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  CHECK_FALSE(engine->status().writable);
+  faults.fail_write = SQLITE_OK;
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  put(*engine, "b", "2");
+  engine.reset();
+  CHECK(get(*open(), "b") == "2");
+}
+
 TEST_CASE_METHOD(state, "a failed write of the device refuses writes by name and serves reads") {
   store_faults faults;
   auto engine = open();
@@ -446,13 +560,107 @@ TEST_CASE_METHOD(state, "a backup is a state of its own, and an existing file is
   auto engine = open();
   put(*engine, "a", "1");
   const auto copy = directory / "copy.db";
-  engine->backup(copy);
+  const auto made = backup(*engine, copy);
+  CHECK(made.revision == engine->revision());
+  CHECK(made.bytes == std::filesystem::file_size(copy));
   put(*engine, "a", "2");
-  CHECK(fault_of([&] { engine->backup(copy); }) == store_fault::invalid);
+  CHECK(fault_of([&] { backup(*engine, copy); }) == store_fault::exists);
+  CHECK(fault_of([&] { backup(*engine, "copy.db"); }) == store_fault::invalid);
+  CHECK(fault_of([&] { backup(*engine, directory / "none/copy.db"); }) == store_fault::io_error);
   CHECK(mode_of(copy) == 0600U);
   auto restored = sqlite_store::open(copy, clock.reader());
   CHECK(get(*restored, "a") == "1");
   CHECK(get(*engine, "a") == "2");
+}
+
+TEST_CASE_METHOD(state, "a backup that is made while writes go on is the state as of its end") {
+  auto engine = open();
+  for (int i = 0; i < 40; ++i) put(*engine, fmt::format("k{:02}", i), std::string(200'000, 'a'));
+  const auto copying = engine->begin_backup(directory / "copy.db");
+  std::optional<backup_result> made;
+  unsigned steps = 0;
+  while (!(made = copying->step())) {
+    // What was copied already changes, and so does what is still to come.
+    put(*engine, "k00", std::string(200'000, static_cast<char>('b' + steps % 20)));
+    put(*engine, fmt::format("new{}", steps), "1");
+    engine->maintain();
+    if (++steps % 2 == 0) {
+      engine->begin_group();
+      put(*engine, "k39", "abandoned");
+      engine->abandon_group();
+    }
+  }
+  CHECK(steps > 3);
+  auto copy = sqlite_store::open(directory / "copy.db", clock.reader());
+  CHECK(copy->revision() == made->revision);
+  CHECK(copy->range({}).rows == engine->range({}).rows);
+  CHECK(copy->changes_since({1, key_range::all(), 0}).changes ==
+        engine->changes_since({1, key_range::all(), 0}).changes);
+}
+
+TEST_CASE_METHOD(state, "a backup that is given up leaves nothing") {
+  auto engine = open();
+  for (int i = 0; i < 40; ++i) put(*engine, fmt::format("k{}", i), std::string(200'000, 'a'));
+  engine->begin_backup(directory / "copy.db")->step();
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
+    CHECK(entry.path().filename().string().find("copy") == std::string::npos);
+  }
+}
+
+TEST_CASE_METHOD(state, "a state of the first schema is brought up to date, with all it holds") {
+  {
+    auto engine = open();
+    put(*engine, "a", "1");
+    put(*engine, "a", "2");
+  }
+  const auto version = [&](const char* sql) {
+    sqlite_connection other(file, SQLITE_OPEN_READWRITE);
+    return other.number(sql);
+  };
+  version("PRAGMA user_version = 1");  // its tables are the same
+  CHECK(version("PRAGMA user_version") == 1);
+  {
+    auto engine = open();
+    CHECK(get(*engine, "a") == "2");
+    CHECK(engine->range({key_range::all(), {}, 0, 2, false}).rows.at(0).value == "1");
+  }
+  CHECK(version("PRAGMA user_version") == state_schema_version);
+}
+
+TEST_CASE_METHOD(state, "a migration that fails leaves the old schema") {
+  open();
+  {
+    sqlite_connection other(file, SQLITE_OPEN_READWRITE);
+    other.exec("PRAGMA user_version = 1");
+  }
+  {
+    store_faults faults;
+    faults.fail_sync = SQLITE_IOERR_FSYNC;
+    CHECK(fault_of_open() == store_fault::io_error);
+  }
+  {
+    sqlite_connection other(file, SQLITE_OPEN_READWRITE);
+    CHECK(other.number("PRAGMA user_version") <= state_schema_version);
+  }
+  auto engine = open();
+  put(*engine, "a", "1");
+}
+
+TEST_CASE_METHOD(state, "a restored state goes on where none of its revisions was made before") {
+  auto engine = open();
+  put(*engine, "a", "1");
+  const auto before = engine->revision();
+  const auto after = engine->begin_anew(before + 1);
+  CHECK(after > before + 1'000'000'000);
+  CHECK(engine->changes_since({before, key_range::all(), 0}).compacted);
+  CHECK(get(*engine, "a") == "1");
+  put(*engine, "a", "2");
+  while (engine->maintain()) {
+  }
+  engine.reset();
+  engine = open();
+  CHECK(engine->revision() == after + 1);
+  CHECK(engine->begin_anew(std::uint64_t{1} << 42) == std::uint64_t{1} << 42);
 }
 
 // -- kill -9 ---------------------------------------------------

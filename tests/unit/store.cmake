@@ -8,5 +8,7 @@ target_compile_definitions(sqlite_store_test PRIVATE
   BULKHEAD_STORE_WRITER="$<TARGET_FILE:store_writer>")
 add_dependencies(sqlite_store_test store_writer)
 
+bulkhead_unit_test(state_keys_test bulkhead-store OpenSSL::Crypto)
+bulkhead_unit_test(encrypted_store_test bulkhead-store)
 bulkhead_unit_test(store_actor_test bulkhead-store-actor)
 bulkhead_unit_test(view_test bulkhead-store)

@@ -296,8 +296,41 @@ TEST_CASE_METHOD(fixture,
 TEST_CASE_METHOD(fixture, "a backup holds what was acknowledged") {
   start();
   REQUIRE(put("a", "1").value);
-  REQUIRE(ask<store_done>(store_backup{directory / "copy.db"}).value);
+  const auto made = ask<backup_result>(store_backup{directory / "copy.db"});
+  REQUIRE(made.value);
+  CHECK(made.value->revision == 2);
   REQUIRE(put("a", "2").value);
   auto copy = sqlite_store::open(directory / "copy.db", [] { return std::uint64_t{1}; });
   CHECK(copy->range({}).rows.at(0).value == "1");
+}
+
+TEST_CASE_METHOD(fixture, "others are answered while a backup is made") {
+  start();
+  for (int i = 0; i < 40; ++i) {
+    REQUIRE(put("k" + std::to_string(i), std::string(200'000, 'v')).value);
+  }
+  auto copying = self->request(actor, patience, store_backup{directory / "copy.db"});
+  unsigned answered = 0;
+  while (!std::filesystem::exists(directory / "copy.db")) {
+    REQUIRE(put("meanwhile", std::to_string(answered)).value);
+    ++answered;
+  }
+  const auto made = receive<backup_result>(copying);
+  REQUIRE(made.value);
+  CHECK(answered > 1);
+  CHECK(made.value->revision > 41);
+}
+
+TEST_CASE_METHOD(fixture, "a backup that is refused, or cut short, says why") {
+  start();
+  CHECK(ask<backup_result>(store_backup{"copy.db"}).failure.fault == store_fault::invalid);
+  CHECK(ask<std::uint64_t>(store_rotate{}).failure.fault == store_fault::invalid);
+  for (int i = 0; i < 40; ++i) {
+    REQUIRE(put("k" + std::to_string(i), std::string(200'000, 'v')).value);
+  }
+  auto copying = self->request(actor, patience, store_backup{directory / "copy.db"});
+  stop();
+  const auto outcome = receive<backup_result>(copying);
+  if (!outcome.value) CHECK(outcome.failure.fault == store_fault::closed);
+  CHECK(std::filesystem::exists(directory / "copy.db") == outcome.value.has_value());
 }

@@ -144,7 +144,10 @@ class store_model final : public store {
   }
 
   bool maintain() override { return false; }
-  void backup(const std::string&) override {}
+  std::uint64_t rewrite(std::uint64_t, std::uint64_t until, const value_rewriter&) override {
+    return until;
+  }
+  std::unique_ptr<state_copy> begin_backup(const std::string&) override { return nullptr; }
   void begin_group() override {}
   void commit_group() override {}
   void abandon_group() noexcept override {}

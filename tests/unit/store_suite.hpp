@@ -6,12 +6,16 @@
 // and then. A failure prints the seed and the step. Keys are few, so that operations meet; values
 // are small, but for one in a hundred.
 //
+// A watcher follows each run as watchers do, from one answer's revision to the next question, and
+// what it has heard must be the map. `store_suite_options` say what an engine does not do.
+//
 // `reopen`, when given, is called at random moments and must close the engine and open it on the
 // same state: what was acknowledged must be there. Leases get their full time by it, so both sides
 // are kept alive then.
 
 #include <catch2/catch.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 
@@ -28,17 +32,25 @@ struct hand_clock {
   void advance(std::uint64_t ms) const { *now_ms += ms; }
 };
 
+struct store_suite_options {
+  bool compares_values = true;  ///< Conditions on values, besides those on revisions and versions.
+};
+
 class store_suite {
  public:
   using make = std::function<std::unique_ptr<store>(store_clock)>;
   using reopen = std::function<std::unique_ptr<store>(std::unique_ptr<store>, store_clock)>;
 
-  store_suite(make make_engine, reopen reopen_engine, std::uint32_t seed)
-      : reopen_(std::move(reopen_engine)),
+  store_suite(make make_engine, reopen reopen_engine, std::uint32_t seed,
+              store_suite_options options = {})
+      : options_(options),
+        reopen_(std::move(reopen_engine)),
         model_(clock_.reader()),
         engine_(make_engine(clock_.reader())),
         seed_(seed),
-        random_(seed) {}
+        random_(seed) {
+    catch_up();
+  }
 
   void run(unsigned steps) {
     for (step_ = 0; step_ < steps; ++step_) {
@@ -87,7 +99,7 @@ class store_suite {
   txn_compare compare() {
     txn_compare compare;
     compare.key = key();
-    compare.target = static_cast<compare_target>(below(5));
+    compare.target = static_cast<compare_target>(below(options_.compares_values ? 5 : 4));
     compare.op = static_cast<compare_op>(below(4));
     auto found = model_.range({key_range::one(compare.key), {}, 0, 0, false}).rows;
     // Half of the compares are about what is there, so that both branches are taken.
@@ -159,6 +171,15 @@ class store_suite {
                       });
   }
 
+  /// A layer of the engine may keep a record of its own in the state: the model is told of it.
+  void catch_up() {
+    const auto told = engine_->changes_since({model_.revision(), key_range::all(), 0});
+    for (const auto& change : told.changes) {
+      REQUIRE(change.row.key.rfind("state/", 0) == 0);
+      model_.txn({{}, {txn_op::put(change.row.key, change.row.value)}, {}});
+    }
+  }
+
   void one_step() {
     const auto which = below(100);
     if (which < 45) return step_txn();
@@ -173,10 +194,11 @@ class store_suite {
     }
     if (which < 86) return step_compact();
     if (which < 92) return step_group();
+    if (which < 93) return watch();
     if (which < 94) {
       while (engine_->maintain()) {
       }
-      return;
+      return catch_up();
     }
     if (which < 95 && reopen_) return step_reopen();
   }
@@ -219,6 +241,34 @@ class store_suite {
     });
   }
 
+  /// One question of a watcher, as `changes_if_any` asks it for those who wait.
+  void watch() {
+    auto told = changes_if_any(*engine_, watching_);
+    if (!told) return;
+    if (told->compacted) {
+      watched_.clear();
+      const auto page = engine_->range({watching_.keys, {}, 0, 0, false});
+      for (const auto& row : page.rows) watched_[row.key] = row;
+      watching_.revision = page.revision;
+      return;
+    }
+    for (auto& change : told->changes) {
+      if (change.kind == change_kind::put) {
+        watched_[change.row.key] = std::move(change.row);
+      } else {
+        watched_.erase(change.row.key);
+      }
+    }
+    watching_.revision = told->revision;
+  }
+
+  void compare_watched() {
+    while (watching_.revision != engine_->revision()) watch();
+    std::vector<store_row> rows;
+    for (const auto& [key, row] : watched_) rows.push_back(row);
+    REQUIRE(rows == model_.range({watching_.keys, {}, 0, 0, false}).rows);
+  }
+
   void step_group() {
     engine_->begin_group();
     if (below(3) == 0) {
@@ -233,12 +283,20 @@ class store_suite {
       return;
     }
     const auto count = below(6);
-    for (std::uint64_t i = 0; i < count; ++i) step_txn();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (below(6) == 0)
+        both([ttl = below(500)](store& s) { return s.grant(ttl); });
+      else if (below(6) == 0)
+        both([id = below(10)](store& s) { return s.revoke(id); });
+      else
+        step_txn();
+    }
     engine_->commit_group();
   }
 
   void step_reopen() {
     engine_ = reopen_(std::move(engine_), clock_.reader());
+    catch_up();
     for (const auto& lease : model_.leases()) {
       both([&](store& s) { return s.keep_alive(lease.id); });
     }
@@ -252,15 +310,19 @@ class store_suite {
       return s.changes_since({model_.status().compacted_revision, key_range::all(), 0});
     });
     REQUIRE(engine_->status().compacted_revision == model_.status().compacted_revision);
+    compare_watched();
   }
 
   hand_clock clock_;
+  store_suite_options options_;
   reopen reopen_;
   store_model model_;
   std::unique_ptr<store> engine_;
   std::uint32_t seed_;
   std::mt19937 random_;
   unsigned step_ = 0;
+  changes_request watching_{1, key_range::prefix("k/"), 3};
+  std::map<std::string, store_row> watched_;
 };
 
 }  // namespace bulkhead::test

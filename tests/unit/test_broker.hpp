@@ -24,13 +24,18 @@
 #include <fstream>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_catalog.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
+#include "broker/images/image_actor.hpp"
 #include "broker/store/sqlite_store.hpp"
 #include "broker/supervision_tree.hpp"
 #include "plugins/sdk/plugin.hpp"
 
 namespace bulkhead::test {
+
+/// What the broker of a test calls its own version, where releases ask for a least one.
+inline constexpr const char* test_broker_version = "0.1.0";
 
 /// What a mount's file does when it is started.
 struct program {
@@ -147,24 +152,53 @@ struct testing_config : caf::actor_system_config {
   testing_config() { set("scheduler.policy", caf::atom("testing")); }
 };
 
+class test_broker;
+
+/// What a broker finds when it starts, for tests of more than one broker on the same state.
+struct test_state {
+  std::shared_ptr<store> engine = sqlite_store::in_memory([] { return std::uint64_t{0}; });
+  std::shared_ptr<async_store> opened{};               // over the engine; null: as it is
+  std::function<void(test_broker&)> before_load = {};  // makes plugins known
+};
+
+/// Reads files on the loop.
+class test_images final : public hosted<image_actor::base> {
+ public:
+  test_images(caf::actor_config& config, reactor& loop,
+              std::shared_ptr<std::unique_ptr<image_vault>> vault)
+      : hosted(config, loop), vault_(std::move(vault)) {}
+  ~test_images() noexcept override = default;
+  image_actor::behavior_type make_behavior() override {
+    return {[this](const image_request& order) {
+      image_answer answer;
+      try {
+        answer.made = (*vault_)->get(order.source, order.expected);
+      } catch (const image_error& problem) {
+        answer.failure = std::make_shared<image_error>(problem);
+      }
+      return answer;
+    }};
+  }
+
+ private:
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_;
+};
+
 class test_broker {
  public:
-  explicit test_broker(std::vector<group_spec> groups = {})
-      : groups_(std::move(groups)),
-        io_(kj::setupAsyncIo()),
-        system_(config_),
-        engine_(sqlite_store::in_memory([] { return std::uint64_t{0}; })),
-        store_(*engine_),
-        directory_(std::filesystem::temp_directory_path() /
-                   fmt::format("test-broker-{}", ::getpid())),
-        parts_(std::make_unique<parts>(*this)) {
+  explicit test_broker(std::vector<group_spec> groups = {}, test_state state = {})
+      : groups_(std::move(groups)), engine_(std::move(state.engine)), store_(state.opened) {
+    if (store_ == nullptr) store_ = std::make_shared<inline_async_store>(*engine_);
     std::filesystem::create_directories(directory_);
+    parts_ = std::make_unique<parts>(*this);
     wait(parts_->tree.started());
-    wait(parts_->core.load());
+    if (state.before_load) state.before_load(*this);
+    loading_ = parts_->core.load().eagerlyEvaluate(nullptr);
     settle();
   }
   ~test_broker() {
     parts_->session = nullptr;
+    loading_ = nullptr;
     auto ended = parts_->tree.ended();
     parts_->core.refuse_all();
     parts_->tree.stop();
@@ -179,15 +213,24 @@ class test_broker {
 
   /// Makes a plugin known under a file name.
   void plugin(const std::string& file, program what) {
-    std::ofstream(directory_ / file) << "not run";
+    write_file(file, "#!/bin/false\n");
     std::filesystem::permissions(directory_ / file, std::filesystem::perms::owner_all);
     programs_[file] = std::move(what);
+  }
+  /// A file of the plugin directory, whatever it holds.
+  void write_file(const std::string& name, const std::string& content) {
+    std::ofstream(directory_ / name, std::ios::binary | std::ios::trunc) << content;
+    std::filesystem::permissions(directory_ / name, std::filesystem::perms::owner_read |
+                                                        std::filesystem::perms::owner_write);
   }
   void plugin(const std::string& file, const sdk::plugin& what) {
     plugin(file, program{[what](kj::Own<kj::AsyncIoStream> link) {
              return what.serve_on(kj::mv(link));
            }});
   }
+
+  /// Files are read anew from now on, as after a start of the broker.
+  void forget_images() { *vault_ = std::make_unique<image_vault>(); }
 
   /// From now on its starts fail for good.
   void forget(const std::string& file) { programs_.erase(file); }
@@ -203,6 +246,10 @@ class test_broker {
   }
   mount_snapshot status(const std::string& path) { return wait(parts_->core.query(path)); }
   broker_core& core() { return parts_->core; }
+  release_catalog& catalog() { return parts_->catalog; }
+  trust_desk& trust() { return parts_->trust; }
+  broker_services& services() { return parts_->services; }
+  const std::filesystem::path& directory() const { return directory_; }
   supervision_tree& tree() { return parts_->tree; }
   event_log& events() { return parts_->services.events; }
   schema::Session::Client session() { return KJ_ASSERT_NONNULL(parts_->session); }
@@ -239,6 +286,8 @@ class test_broker {
     process(file)->end(exit_status::signaled(signal, false));
     settle();
   }
+
+  std::int64_t unix_ms = 1'800'000'000'000;  // the wall clock of trust
 
   /// Moves the clocks of supervision on and runs what is due.
   void advance(std::chrono::milliseconds step) {
@@ -307,10 +356,13 @@ class test_broker {
                    loop,
                    owner.clock_,
                    random,
-                   owner.store_,
+                   *owner.store_,
                    {},
                    {},
                    {}},
+          trust(*owner.store_, services.events, test_broker_version,
+                [&owner] { return owner.unix_ms; }),
+          catalog(*owner.store_, services.events, trust),
           tree(*caf::actor_cast<asker*>(asking), loop, 1,
                {{"spawner",
                  [this, &owner] {
@@ -318,15 +370,24 @@ class test_broker {
                    return caf::actor_cast<caf::actor>(services.spawner);
                  }}},
                owner.groups_),
-          core(services, *caf::actor_cast<asker*>(asking), tree.mounts()) {
+          core(know(owner), *caf::actor_cast<asker*>(asking), tree.mounts()) {
       facts.clients = [] { return 1U; };
       facts.tree = [this] { return tree.describe(core); };
       session = make_session(core, facts, {static_cast<std::uint32_t>(::geteuid()), 1});
+    }
+    broker_services& know(test_broker& owner) {
+      services.config.allow_unregistered = true;
+      services.images = loop.system().spawn<test_images>(loop, owner.vault_);
+      services.trust = &trust;
+      services.catalog = &catalog;
+      return services;
     }
     reactor loop;
     caf::actor asking;
     fixed_random random;
     broker_services services;
+    trust_desk trust;
+    release_catalog catalog;
     supervision_tree tree;
     broker_core core;
     broker_facts facts;
@@ -377,19 +438,23 @@ class test_broker {
 
   std::vector<group_spec> groups_;
   testing_config config_;
-  kj::AsyncIoContext io_;
+  kj::AsyncIoContext io_{kj::setupAsyncIo()};
   kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};
-  caf::actor_system system_;
-  std::unique_ptr<sqlite_store> engine_;
-  inline_async_store store_;
+  caf::actor_system system_{config_};
+  std::shared_ptr<store> engine_;
+  std::shared_ptr<async_store> store_;
   manual_clock clock_;
-  std::filesystem::path directory_;
+  std::filesystem::path directory_{std::filesystem::temp_directory_path() /
+                                   fmt::format("test-broker-{}", ::getpid())};
   std::map<std::string, program> programs_;
   std::map<std::string, std::shared_ptr<fake_process>> processes_;
   std::vector<std::weak_ptr<fake_process>> all_processes_;
   std::map<std::string, int> starts_;
   pid_t last_pid_ = 1000;
+  std::shared_ptr<std::unique_ptr<image_vault>> vault_ =
+      std::make_shared<std::unique_ptr<image_vault>>(std::make_unique<image_vault>());
   std::unique_ptr<parts> parts_;
+  kj::Promise<void> loading_ = nullptr;
 };
 
 }  // namespace bulkhead::test

@@ -18,7 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned start_ms_max = 10'000;
+constexpr unsigned start_ms_max = 60'000;
+constexpr unsigned restart_ms_max = 60'000;
 constexpr unsigned stop_ms_max = 10'000;
 constexpr std::uint32_t restarts_max = 10'000;  // the most that a broker takes
 
@@ -46,15 +47,27 @@ std::string contents(const std::string& file) {
 
 broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon,
                                const std::vector<std::string>& plugin_files)
-    : io_(io) {
+    : io_(io), daemon_file_(daemon) {
   const auto plugins = directory_ / "plugins";
-  const auto socket = directory_ / "socket";
   fs::create_directory(plugins);
   for (const auto& file : plugin_files) fs::copy(file, plugins);
-  daemon_ =
-      child({daemon, "--socket", socket, "--state", directory_ / "state", "--plugins", plugins}, {},
-            directory_ / "log");
+  start();
+}
+
+void broker_process::start() {
+  const auto socket = directory_ / "socket";
+  daemon_ = child({daemon_file_, "--socket", socket, "--state", directory_ / "state", "--plugins",
+                   directory_ / "plugins", "--unregistered"},
+                  {}, directory_ / "log");
   connect(socket);
+}
+
+double broker_process::restart() {
+  connection_ = nullptr;
+  daemon_.stop(restart_ms_max);
+  const auto began = now_s();
+  start();
+  return now_s() - began;
 }
 
 void broker_process::connect(const std::string& socket) {

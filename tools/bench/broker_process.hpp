@@ -34,12 +34,21 @@ class broker_process {
   void mount(const std::string& path, const std::string& plugin);
   schema::Mount::Client at(const std::string& path);
 
+  /// Ends the daemon in good order and starts it again on the same state. The time from the start
+  /// to its first answer, in seconds.
+  double restart();
+
+  schema::Admin::Client admin() { return admin_; }
+  schema::Session::Client session() { return session_; }
+
   kj::AsyncIoContext& io() { return io_; }
 
  private:
+  void start();
   void connect(const std::string& socket);
 
   kj::AsyncIoContext& io_;
+  std::string daemon_file_;
   temporary_directory directory_{"bulkhead-bench"};
   child daemon_;
   kj::Own<wire::connection> connection_;

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "tools/bench/mount_table.hpp"
 #include "tools/bench/report.hpp"
 #include "tools/bench/roles.hpp"
 #include "tools/bench/run.hpp"
@@ -32,6 +33,7 @@ struct command_line {
   std::string output = "table";
   bool quick = false;
   bool strict = false;
+  unsigned mounts = 0;
 };
 
 // Where the build puts things: this program's own folder, and its neighbours.
@@ -56,6 +58,9 @@ void add_options(CLI::App& app, command_line& line) {
       ->check(CLI::Range(0, 100'000));
   app.add_option("--outstanding", line.run.lanes, "Calls outstanding in the second measurement")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--mounts", line.mounts,
+                 "Measure nothing but the mount table, at a quarter of so many mounts, half, all")
+      ->check(CLI::Range(8, 1'000'000));
   app.add_option("--daemon", line.run.daemon,
                  "The broker; default: bulkheadd next to this program");
   app.add_option("-o,--output", line.output, "table or json")
@@ -76,6 +81,11 @@ int measure(command_line& line) {
     line.run.kills = std::min(line.run.kills, 10U);
   }
   fill_defaults(line.run);
+  if (line.mounts > 0) {
+    const auto found = bulkhead::bench::measure_mount_table(line.run, line.mounts);
+    fmt::print("{}", line.output == "json" ? as_json(found) : as_table(found));
+    return line.strict && !is_linear(found) ? exit_bar_missed : 0;
+  }
   const auto found = bulkhead::bench::run(
       line.run, [](const std::string& what) { fmt::print(stderr, "bulkhead-bench: {}\n", what); });
   fmt::print("{}", line.output == "json" ? as_json(found) : as_table(found));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "tools/bulkhead/commands.hpp"
+#include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/status_text.hpp"
 #include "tools/bulkhead/tokenizer.hpp"
 
@@ -76,6 +77,13 @@ std::vector<std::string> broker_words::mounts() {
   return remembered("mounts", [&](std::vector<std::string>& words) {
     const auto answer = in_.wait(in_.broker.admin().mountsRequest().send().dropPipeline());
     for (auto mount : answer.getMounts()) words.emplace_back(mount.getPath().cStr());
+  });
+}
+
+std::vector<std::string> broker_words::releases() {
+  return remembered("releases", [&](std::vector<std::string>& words) {
+    const auto answer = in_.wait(in_.broker.admin().releasesRequest().send().dropPipeline());
+    for (auto each : answer.getReleases()) words.push_back(release_title(each));
   });
 }
 

@@ -28,6 +28,7 @@ class broker_words final : public completion_source {
   std::vector<std::string> parameters(const std::string& target,
                                       const std::string& method) override;
   std::vector<std::string> capabilities() override;
+  std::vector<std::string> releases() override;
 
   /// The prompt's health: "2 up 1 backoff", or "no broker". Not remembered.
   std::string health();

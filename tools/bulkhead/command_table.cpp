@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tools/bulkhead/mount_flags.hpp"
+#include "tools/bulkhead/plugin_commands.hpp"
 #include "tools/bulkhead/trust_commands.hpp"
 
 namespace bulkhead::cli {
@@ -15,13 +16,14 @@ std::vector<command_spec> mount_commands() {
       {command_id::mount,
        "mount",
        "Mounts",
-       {{"PATH"}, {"PLUGIN"}},
+       {{"PATH"}, {"PLUGIN", false, false, word_kind::plugin}},
        mount_flags(),
        "Mount a plugin at a path and start it",
-       "PLUGIN is the name of a file in the broker's plugin directory. A count or time that is "
-       "left\n"
-       "out is the one in brackets, or the broker's limit (`limits`), or none.\n",
-       {"mount kv/ kv", "mount calc/ calc --option precision=6 --restart transient",
+       "PLUGIN is [KIND/]NAME[@VERSION], of the catalog (`plugin list`); in development mode also\n"
+       "a file in the broker's plugin directory. A count or time that is left out is the one in\n"
+       "brackets, or the broker's limit (`limits`), or none.\n",
+       {"mount kv/ kv", "mount kv/ secrets/kv@1.4.2",
+        "mount calc/ calc --option precision=6 --restart transient",
         "mount report/ report --lazy --idle-stop 10m"}},
       {command_id::unmount,
        "unmount",
@@ -31,6 +33,24 @@ std::vector<command_spec> mount_commands() {
        "Stop a mount, forget it and delete its data",
        "Calls in flight may finish first; new ones are refused.\n",
        {"unmount kv/"}},
+      {command_id::tune,
+       "tune",
+       "Mounts",
+       {path},
+       tune_flags(),
+       "Change the rules of a mount",
+       "Only what is given changes, all of it or nothing. Rules of calls, life and restarts count\n"
+       "at once; options with the next process, or now with --reload: when that process does not\n"
+       "come up, nothing has changed.\n",
+       {"tune kv/ --option max_versions=20 --reload", "tune kv/ --idle-stop 10m --in-flight 64"}},
+      {command_id::move,
+       "move",
+       "Mounts",
+       {{"FROM", false, false, word_kind::mount}, {"TO"}},
+       {},
+       "Give a mount another path",
+       "Its data, its process and the calls under way stay; FROM is found no more.\n",
+       {"move kv/ team/kv/"}},
       {command_id::mounts, "mounts", "Mounts", {}, {}, "List all mounts", "", {"mounts -o json"}},
       {command_id::status,
        "status",
@@ -101,6 +121,32 @@ std::vector<command_spec> order_commands() {
        "calls. When the new one fails, the old one serves on. One line for each mount; exits\n"
        "with 1 when any failed. --timeout does not count the time of a canary.\n",
        {"reload kv/", "reload --plugin kv --version 1.1.0", "reload kv/ --canary 10"}},
+  };
+}
+
+/// What concerns the broker's state as a whole.
+std::vector<command_spec> state_commands() {
+  return {
+      {command_id::backup,
+       "backup",
+       "State",
+       {{"FILE"}},
+       {},
+       "Copy the broker's state into a new file, while everything goes on",
+       "FILE is made by the broker, on its machine, and never replaces one that is there. What\n"
+       "is encrypted stays so: keep the key file too, elsewhere. `bulkheadd --restore FILE` puts\n"
+       "a copy back; `bulkheadd --check-state` judges one. Waits for the end without --timeout.\n",
+       {"backup /var/backups/bulkhead.db"}},
+      {command_id::rotate_state_key,
+       "rotate-state-key",
+       "State",
+       {},
+       {},
+       "Encrypt what plugins store with the newest key of the key file",
+       "Append a key first, with `bulkheadd --new-state-key FILE`. The broker reads the file\n"
+       "anew; when this has ended, older keys may be taken out of it, but backups made before\n"
+       "need them. Waits for the end without --timeout.\n",
+       {"rotate-state-key"}},
   };
 }
 
@@ -229,9 +275,12 @@ const std::vector<command_spec>& command_table() {
   static const std::vector<command_spec> table = []() {
     std::vector<command_spec> all = mount_commands();
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
+    for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
+    for (auto& spec : plugin_commands()) all.push_back(std::move(spec));
     for (auto& spec : trust_commands()) all.push_back(std::move(spec));
+    for (auto& spec : trust_store_commands()) all.push_back(std::move(spec));
     return all;
   }();
   return table;

@@ -21,6 +21,9 @@ enum class word_kind {
   method,       // of the target before it
   method_args,  // fields of the method before it
   signal,
+  plugin,   // of the catalog
+  release,  // one version of it
+  kind,     // of plugins
 };
 
 struct argument_spec {
@@ -42,6 +45,8 @@ struct flag_spec {
 enum class command_id {
   mount,
   unmount,
+  tune,
+  move,
   mounts,
   status,
   tree,
@@ -51,6 +56,8 @@ enum class command_id {
   stop,
   start,
   reload,
+  backup,
+  rotate_state_key,
   read,
   write,
   list,
@@ -67,6 +74,16 @@ enum class command_id {
   key_sign,
   key_verify,
   plugin_manifest,
+  plugin_register,
+  plugin_list,
+  plugin_info,
+  plugin_deregister,
+  plugin_pin,
+  plugin_unpin,
+  key_trust,
+  key_untrust,
+  key_list,
+  key_policy,
 };
 
 struct command_spec {

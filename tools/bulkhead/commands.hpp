@@ -11,6 +11,8 @@ namespace bulkhead::cli {
 // commands_mounts.cpp
 exit_code run_mount(environment& in, const invocation& command);
 exit_code run_unmount(environment& in, const invocation& command);
+exit_code run_tune(environment& in, const invocation& command);
+exit_code run_move(environment& in, const invocation& command);
 exit_code run_mounts(environment& in, const invocation& command);
 exit_code run_status(environment& in, const invocation& command);
 exit_code run_tree(environment& in, const invocation& command);
@@ -22,6 +24,10 @@ exit_code run_reset(environment& in, const invocation& command);
 exit_code run_stop(environment& in, const invocation& command);
 exit_code run_start(environment& in, const invocation& command);
 exit_code run_reload(environment& in, const invocation& command);
+
+// commands_state.cpp
+exit_code run_backup(environment& in, const invocation& command);
+exit_code run_rotate_state_key(environment& in, const invocation& command);
 
 // commands_data.cpp: read, write, list, delete
 exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
@@ -40,6 +46,20 @@ exit_code run_version(environment& in, const invocation& command);
 
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);
+
+// commands_plugin.cpp
+exit_code run_plugin_register(environment& in, const invocation& command);
+exit_code run_plugin_list(environment& in, const invocation& command);
+exit_code run_plugin_info(environment& in, const invocation& command);
+exit_code run_plugin_deregister(environment& in, const invocation& command);
+exit_code run_plugin_pin(environment& in, const invocation& command);
+exit_code run_plugin_unpin(environment& in, const invocation& command);
+
+// commands_trust.cpp
+exit_code run_key_trust(environment& in, const invocation& command);
+exit_code run_key_untrust(environment& in, const invocation& command);
+exit_code run_key_list(environment& in, const invocation& command);
+exit_code run_key_policy(environment& in, const invocation& command);
 
 // commands_key.cpp and commands_manifest.cpp: about files, without the broker
 exit_code run_key_generate(environment& in, const invocation& command);

@@ -17,8 +17,8 @@ std::string_view field_type_text(schema::FieldType type) {
   return type == schema::FieldType::DURATION_MS ? "milliseconds" : wire::enum_word(type);
 }
 
-std::string field_text(schema::FieldSpec::Reader field) {
-  std::string text = fmt::format("      {:<14}  {:<6}  {}", plain(field.getName()),
+std::string field_text(schema::FieldSpec::Reader field, std::string_view margin = "      ") {
+  std::string text = fmt::format("{}{:<14}  {:<6}  {}", margin, plain(field.getName()),
                                  field_type_text(field.getType()), plain(field.getSummary()));
   if (field.getRequired()) text += " (required)";
   if (field.getSecret()) text += " (secret)";
@@ -27,6 +27,13 @@ std::string field_text(schema::FieldSpec::Reader field) {
     text += fmt::format(" (default {})", wire::escape_line(cell_text(preset)));
   }
   return text + "\n";
+}
+
+/// What `mount --option` takes.
+std::string options_text(capnp::List<schema::FieldSpec>::Reader options) {
+  std::string text = options.size() == 0 ? "" : "\noptions\n";
+  for (auto option : options) text += field_text(option, "  ");
+  return text;
 }
 
 std::string paths_text(capnp::List<schema::PathSpec>::Reader paths) {
@@ -131,12 +138,16 @@ exit_code run_describe(environment& in, const invocation& command) {
     datum paths = datum::of_list();
     for (auto spec : description.getPaths()) paths.items.push_back(read_contract(spec));
     record.add("paths", std::move(paths));
+    datum options = datum::of_list();
+    for (auto spec : description.getOptions()) options.items.push_back(read_contract(spec));
+    record.add("options", description.getOptionsKnown() ? std::move(options) : datum{});
     in.out.record(record);
     return exit_code::done;
   }
   in.out.text(fmt::format("{}  {} {}\n", plain(description.getPath()),
                           plain(description.getPlugin()), plain(description.getVersion())));
   if (typed) in.out.text(methods_text(typed->schema()));
+  in.out.text(options_text(description.getOptions()));
   in.out.text(paths_text(description.getPaths()));
   return exit_code::done;
 }

@@ -54,6 +54,27 @@ exit_code run_unmount(environment& in, const invocation& command) {
   return exit_code::done;
 }
 
+exit_code run_tune(environment& in, const invocation& command) {
+  auto admin = in.broker.admin();
+  auto question = admin.statusRequest();
+  question.setPath(command.arguments[0].c_str());
+  const auto now = in.wait(question.send().dropPipeline());
+  auto request = admin.tuneRequest();
+  fill_tune(request.initRequest(), command, now.getStatus());
+  const auto answer = in.wait(request.send().dropPipeline());
+  show_mount(in, answer.getStatus());
+  return exit_code::done;
+}
+
+exit_code run_move(environment& in, const invocation& command) {
+  auto request = in.broker.admin().moveRequest();
+  request.setFrom(command.arguments[0].c_str());
+  request.setTo(command.arguments[1].c_str());
+  const auto answer = in.wait(request.send().dropPipeline());
+  show_mount(in, answer.getStatus());
+  return exit_code::done;
+}
+
 exit_code run_mounts(environment& in, const invocation&) {
   const auto answer = in.wait(in.broker.admin().mountsRequest().send().dropPipeline());
   const auto mounts = answer.getMounts();

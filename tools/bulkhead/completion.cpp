@@ -2,6 +2,7 @@
 #include "tools/bulkhead/completion.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "tools/bulkhead/command_line.hpp"
 #include "tools/bulkhead/tokenizer.hpp"
@@ -65,6 +66,17 @@ std::vector<std::string> path_words(const std::string& typed, completion_source&
   return words;
 }
 
+/// Each plugin of the catalog, by its name and with its kind.
+std::vector<std::string> plugin_words(completion_source& source) {
+  std::set<std::string> words;
+  for (const auto& release : source.releases()) {
+    const auto plugin = release.substr(0, release.rfind('@'));
+    words.insert(plugin);
+    words.insert(plugin.substr(plugin.find('/') + 1));
+  }
+  return {words.begin(), words.end()};
+}
+
 std::vector<std::string> argument_words(const position& at, const std::string& typed,
                                         completion_source& source) {
   const auto& specs = at.command->arguments;
@@ -92,6 +104,12 @@ std::vector<std::string> argument_words(const position& at, const std::string& t
                                       : std::vector<std::string>();
     case word_kind::signal:
       return signal_names();
+    case word_kind::plugin:
+      return plugin_words(source);
+    case word_kind::release:
+      return source.releases();
+    case word_kind::kind:
+      return {"auth", "database", "generic", "secrets"};
   }
   return {};
 }

@@ -21,6 +21,8 @@ class completion_source {
                                               const std::string& method) = 0;
   /// "$1", "$2", ...
   virtual std::vector<std::string> capabilities() = 0;
+  /// "secrets/kv@1.2.0", all that are registered.
+  virtual std::vector<std::string> releases() = 0;
 };
 
 struct completions {

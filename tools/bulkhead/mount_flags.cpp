@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tools/bulkhead/failure.hpp"
+#include "tools/bulkhead/release_name.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -57,9 +58,14 @@ schema::RestartType restart_type(const std::string& text) {
   return schema::RestartType::PERMANENT;
 }
 
-void set_supervision(schema::MountSpec::Builder spec, const rule_flags& flags) {
-  if (!flags.any({"intensity", "period", "backoff-first", "backoff-max", "backoff-stable"})) return;
-  auto rules = spec.initSupervision();
+// Each group of rules: whether a flag of it was given, and what the flags make of the rules that
+// are there.
+
+bool concerns_supervision(const rule_flags& flags) {
+  return flags.any({"intensity", "period", "backoff-first", "backoff-max", "backoff-stable"});
+}
+
+void change_supervision(schema::Supervision::Builder rules, const rule_flags& flags) {
   rules.setIntensity(flags.count("intensity", rules.getIntensity()));
   rules.setPeriodMs(flags.ms("period", rules.getPeriodMs()));
   rules.setBackoffFirstMs(flags.ms("backoff-first", rules.getBackoffFirstMs()));
@@ -67,27 +73,32 @@ void set_supervision(schema::MountSpec::Builder spec, const rule_flags& flags) {
   rules.setBackoffStableMs(flags.ms("backoff-stable", rules.getBackoffStableMs()));
 }
 
-void set_life(schema::MountSpec::Builder spec, const invocation& command, const rule_flags& flags) {
-  if (!flags.any({"lazy", "idle-stop", "ping-every", "ping-wait", "call-age-max", "lifetime",
-                  "calls-max", "handover", "start-max"}))
-    return;
-  auto life = spec.initLife();
+bool concerns_life(const rule_flags& flags) {
+  return flags.any({"lazy", "eager", "idle-stop", "ping-every", "ping-wait", "call-age-max",
+                    "lifetime", "calls-max", "handover", "start-max"});
+}
+
+void change_life(schema::Life::Builder life, const invocation& command, const rule_flags& flags) {
   if (command.has("lazy")) life.setStart(schema::StartMode::LAZY);
+  if (command.has("eager")) life.setStart(schema::StartMode::EAGER);
   life.setIdleStopMs(flags.ms("idle-stop", life.getIdleStopMs()));
   life.setPingEveryMs(flags.ms("ping-every", life.getPingEveryMs()));
   life.setPingWaitMs(flags.ms("ping-wait", life.getPingWaitMs()));
   life.setCallAgeMaxMs(flags.ms("call-age-max", life.getCallAgeMaxMs()));
   life.setLifetimeMaxMs(flags.long_ms("lifetime", life.getLifetimeMaxMs()));
   life.setCallsMax(flags.long_count("calls-max", life.getCallsMax()));
-  if (command.value("handover") == "stop-first") life.setHandover(schema::Handover::STOP_FIRST);
+  if (command.has("handover"))
+    life.setHandover(command.value("handover") == "stop-first" ? schema::Handover::STOP_FIRST
+                                                               : schema::Handover::OVERLAP);
   life.setStartMaxMs(flags.ms("start-max", life.getStartMaxMs()));
 }
 
-void set_calls(schema::MountSpec::Builder spec, const rule_flags& flags) {
-  if (!flags.any({"in-flight", "waiting", "wait-max", "call-max", "breaker", "breaker-open",
-                  "breaker-open-max"}))
-    return;
-  auto calls = spec.initCalls();
+bool concerns_calls(const rule_flags& flags) {
+  return flags.any({"in-flight", "waiting", "wait-max", "call-max", "breaker", "breaker-open",
+                    "breaker-open-max"});
+}
+
+void change_calls(schema::CallRules::Builder calls, const rule_flags& flags) {
   calls.setInFlightMax(flags.count("in-flight", calls.getInFlightMax()));
   calls.setWaitingMax(flags.count("waiting", calls.getWaitingMax()));
   calls.setWaitMaxMs(flags.ms("wait-max", calls.getWaitMaxMs()));
@@ -169,17 +180,83 @@ std::vector<flag_spec> mount_flags() {
   return all;
 }
 
+std::vector<flag_spec> tune_flags() {
+  auto all = mount_flags();
+  std::erase_if(all, [](const flag_spec& flag) { return flag.name == "group"; });
+  const auto after = [&all](std::string_view name, flag_spec flag) {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [name](const flag_spec& each) { return each.name == name; });
+    all.insert(found + 1, std::move(flag));
+  };
+  after("option", {"unset-option", '\0', "K", "This option is set no more", true});
+  after("unset-option",
+        {"version", '\0', "V", "Of the release to run from the next reload on; '': the highest"});
+  after("lazy", {"eager", '\0', "", "Start with the mount again"});
+  all.push_back({"reload", '\0', "", "Replace the process now, so that it has the options too"});
+  return all;
+}
+
 void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command) {
   spec.setPath(command.arguments[0].c_str());
-  spec.setPlugin(command.arguments[1].c_str());
+  const auto plugin = parse_release_name(command.arguments[1]);
+  spec.setKind(plugin.kind.c_str());
+  spec.setPlugin(plugin.name.c_str());
+  spec.setVersion(plugin.version.c_str());
   spec.setDescription(command.value("description").c_str());
   spec.setRestart(restart_type(command.value("restart")));
   spec.setGroup(command.value("group").c_str());
   set_options(spec, command.values("option"));
   const rule_flags flags(command);
-  set_supervision(spec, flags);
-  set_life(spec, command, flags);
-  set_calls(spec, flags);
+  if (concerns_supervision(flags)) change_supervision(spec.initSupervision(), flags);
+  if (concerns_life(flags)) change_life(spec.initLife(), command, flags);
+  if (concerns_calls(flags)) change_calls(spec.initCalls(), flags);
+}
+
+void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
+               schema::MountStatus::Reader now) {
+  request.setPath(command.arguments[0].c_str());
+  request.setReload(command.has("reload"));
+  auto spec = request.initSpec();
+  std::vector<const char*> fields;
+  if (command.has("option")) {
+    set_options(spec, command.values("option"));
+    fields.push_back("options");
+  }
+  if (command.has("version")) {
+    spec.setVersion(command.value("version").c_str());
+    fields.push_back("version");
+  }
+  if (command.has("description")) {
+    spec.setDescription(command.value("description").c_str());
+    fields.push_back("description");
+  }
+  if (command.has("restart")) {
+    spec.setRestart(restart_type(command.value("restart")));
+    fields.push_back("restart");
+  }
+  const rule_flags flags(command);
+  if (concerns_supervision(flags)) {
+    spec.setSupervision(now.getSupervision());
+    change_supervision(spec.getSupervision(), flags);
+    fields.push_back("supervision");
+  }
+  if (concerns_life(flags)) {
+    spec.setLife(now.getLife());
+    change_life(spec.getLife(), command, flags);
+    fields.push_back("life");
+  }
+  if (concerns_calls(flags)) {
+    spec.setCalls(now.getCalls());
+    change_calls(spec.getCalls(), flags);
+    fields.push_back("calls");
+  }
+  auto names = request.initFields(static_cast<capnp::uint>(fields.size()));
+  for (capnp::uint i = 0; i < names.size(); ++i) names.set(i, fields[i]);
+  const auto unset = command.values("unset-option");
+  auto gone = request.initUnset(static_cast<capnp::uint>(unset.size()));
+  for (capnp::uint i = 0; i < gone.size(); ++i) gone.set(i, unset[i].c_str());
+  if (fields.empty() && unset.empty() && !command.has("reload"))
+    throw usage("there is nothing to tune", "bulkhead help tune");
 }
 
 }  // namespace bulkhead::cli

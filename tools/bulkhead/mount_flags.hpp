@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flags of `mount`: how they are called, and what they say to the broker. A group of rules of
-// which no flag was given stays null in the message, so that the broker's defaults stand; in a
-// group that was touched, the flags that are left out keep the contract's defaults. Pure.
+// The flags of `mount` and `tune`: how they are called, and what they say to the broker. Of `mount`
+// a group of rules of which no flag was given stays null in the message, so that the broker's
+// defaults stand; in a group that was touched, the flags that are left out keep the contract's
+// defaults. Pure.
 #pragma once
 
 #include <vector>
@@ -13,6 +14,14 @@
 namespace bulkhead::cli {
 
 std::vector<flag_spec> mount_flags();
+
+/// Those of a mount but for its group, and how to take back what has no other word.
+std::vector<flag_spec> tune_flags();
+
+/// All that `tune PATH` and its flags say of a mount that is as `now` says: a rule of which no flag
+/// was given stays as it is. Throws `failure` (usage).
+void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
+               schema::MountStatus::Reader now);
 
 /// All that `mount PATH PLUGIN` and its flags say. Throws `failure` (usage).
 void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command);

@@ -33,12 +33,43 @@ exit_code run_help(environment& in, const invocation& command) {
   return exit_code::done;
 }
 
+exit_code dispatch_catalog(environment& in, const invocation& command) {
+  switch (command.command->id) {
+    case command_id::plugin_register:
+      return run_plugin_register(in, command);
+    case command_id::plugin_list:
+      return run_plugin_list(in, command);
+    case command_id::plugin_info:
+      return run_plugin_info(in, command);
+    case command_id::plugin_deregister:
+      return run_plugin_deregister(in, command);
+    case command_id::plugin_pin:
+      return run_plugin_pin(in, command);
+    case command_id::plugin_unpin:
+      return run_plugin_unpin(in, command);
+    case command_id::key_trust:
+      return run_key_trust(in, command);
+    case command_id::key_untrust:
+      return run_key_untrust(in, command);
+    case command_id::key_list:
+      return run_key_list(in, command);
+    case command_id::key_policy:
+      return run_key_policy(in, command);
+    default:
+      return exit_code::usage;
+  }
+}
+
 exit_code dispatch(environment& in, const invocation& command) {
   switch (command.command->id) {
     case command_id::mount:
       return run_mount(in, command);
     case command_id::unmount:
       return run_unmount(in, command);
+    case command_id::tune:
+      return run_tune(in, command);
+    case command_id::move:
+      return run_move(in, command);
     case command_id::mounts:
       return run_mounts(in, command);
     case command_id::status:
@@ -57,6 +88,10 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_start(in, command);
     case command_id::reload:
       return run_reload(in, command);
+    case command_id::backup:
+      return run_backup(in, command);
+    case command_id::rotate_state_key:
+      return run_rotate_state_key(in, command);
     case command_id::read:
       return run_request(in, command, schema::Operation::READ);
     case command_id::write:
@@ -89,6 +124,8 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_key_verify(in, command);
     case command_id::plugin_manifest:
       return run_plugin_manifest(in, command);
+    default:
+      return dispatch_catalog(in, command);
   }
   return exit_code::usage;
 }

@@ -8,6 +8,7 @@
 #include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
+#include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/rules_text.hpp"
 
 namespace bulkhead::cli {
@@ -38,6 +39,32 @@ std::string calls_text(schema::MountStatus::Reader mount) {
                   mount.getCallsFailed(), mount.getCallsInFlight(), mount.getCallsWaiting());
   if (mount.getOldestCallMs() > 0) {
     text += fmt::format(", the oldest for {}", short_duration(mount.getOldestCallMs()));
+  }
+  return text;
+}
+
+/// What the catalog and trust have to say of the mount.
+std::string release_lines(schema::MountStatus::Reader mount) {
+  if (mount.getUnregistered())
+    return detail_line("release", "unregistered: nobody has vouched for this file");
+  const auto wanted = plain(mount.getVersionWanted());
+  std::string release = plain(mount.getKind()) + "/" + plain(mount.getPlugin());
+  if (mount.getVersion().size() > 0) release += "@" + plain(mount.getVersion());
+  if (!wanted.empty() && wanted != mount.getPluginVersion().cStr())
+    release += fmt::format(", {} with the next reload", wanted);
+  std::string text = detail_line("release", release);
+  if (mount.getSha256().size() == 0) return text;
+  text += detail_line("sha256", plain(mount.getSha256()));
+  return text + detail_line("signed by", mount.getSignedBy().size() == 0
+                                             ? "nobody"
+                                             : key_ids_text(mount.getSignedBy()));
+}
+
+std::string options_text(capnp::List<schema::Option>::Reader options) {
+  std::string text;
+  for (auto option : options) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", plain(option.getName()),
+                        plain(option.getValue()));
   }
   return text;
 }
@@ -119,13 +146,13 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
     text += ": " + plain(mount.getReason());
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
+  text += release_lines(mount);
   text += detail_line("description", plain(mount.getDescription()));
-  std::string options;
-  for (auto option : mount.getOptions()) {
-    options += fmt::format("{}{}={}", options.empty() ? "" : ", ", plain(option.getName()),
-                           plain(option.getValue()));
+  text += detail_line("options", options_text(mount.getOptions()));
+  if (mount.getOptionsPending()) {
+    const std::string running = options_text(mount.getOptionsRunning());
+    text += detail_line("running with", running.empty() ? "no options" : running);
   }
-  text += detail_line("options", options);
   if (mount.getPid() != 0) {
     text += detail_line(
         "process", fmt::format("pid {}, generation {}", mount.getPid(), mount.getGeneration()));

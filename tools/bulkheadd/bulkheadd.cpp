@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -19,6 +20,7 @@
 
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
+#include "broker/state_restore.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
 #include "tools/temporary_directory.hpp"
@@ -32,6 +34,10 @@ struct options {
   std::string config_file;
   bool check = false;
   bool dev = false;
+  std::string restore;        // a backup to put back
+  std::string check_state;    // a state or backup to judge
+  std::string new_state_key;  // a key file to add a key to
+  bool force = false;
 };
 
 std::string run_directory() {
@@ -80,6 +86,14 @@ sigset_t stop_signals() {
   return set;
 }
 
+/// A credential that systemd hands to the service is a key file, where the command line names none.
+std::string credential_key_file() {
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+  if (directory == nullptr) return {};
+  auto file = fmt::format("{}/bulkhead-state-key", directory);
+  return ::access(file.c_str(), F_OK) == 0 ? file : std::string();
+}
+
 /// A reason can hold a plugin's words.
 std::string line_of(const bulkhead::broker_event& event) {
   return bulkhead::wire::escape_line(fmt::format(
@@ -94,6 +108,11 @@ int serve(const options& chosen) {
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
+  if (chosen.config.allow_unregistered)
+    log.say(
+        fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
+                    "unchecked; not for production",
+                    chosen.config.plugin_directory));
   bulkhead::broker broker(chosen.config);
   log.say(
       fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
@@ -130,8 +149,44 @@ void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::brok
   adopt("--socket", file.socket, config.socket_path);
   adopt("--state", file.state, config.state_directory);
   adopt("--plugins", file.plugins, config.plugin_directory);
+  adopt("--state-key", file.state_key, config.state_key_file);
   config.limits = file.limits;
   config.groups = file.groups;
+}
+
+void print_report(const std::string& file, const bulkhead::state_report& report) {
+  fmt::print("{}: good\nrevision   {}\nkeys       {}\nleases     {}\nbytes      {}\n", file,
+             report.revision, report.keys, report.leases, report.bytes);
+  if (!report.key) {
+    fmt::print("encrypted  no\n");
+    return;
+  }
+  fmt::print("encrypted  yes, with the key {}; {}\n", bulkhead::key_id_text(*report.key),
+             report.values_opened ? "every value was decrypted"
+                                  : "no value was decrypted: that takes --state-key");
+}
+
+/// Does what concerns a state without a broker, if that was asked for.
+bool run_on_state(const options& chosen) {
+  if (!chosen.new_state_key.empty()) {
+    const auto id = bulkhead::add_state_key(chosen.new_state_key);
+    fmt::print("{}: the newest key is {} now\n", chosen.new_state_key, bulkhead::key_id_text(id));
+    return true;
+  }
+  if (!chosen.check_state.empty()) {
+    std::function<bulkhead::state_keys()> keys;
+    if (!chosen.config.state_key_file.empty())
+      keys = [file = chosen.config.state_key_file] { return bulkhead::state_keys::load(file); };
+    print_report(chosen.check_state, bulkhead::check_state(chosen.check_state, keys));
+    return true;
+  }
+  if (chosen.restore.empty()) return false;
+  const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  const auto& directory = chosen.config.state_directory;
+  print_report(directory, bulkhead::restore_state(chosen.restore, directory, chosen.force,
+                                                  static_cast<std::uint64_t>(now_ms.count())));
+  return true;
 }
 
 int run(const CLI::App& app, options& chosen) {
@@ -143,7 +198,9 @@ int run(const CLI::App& app, options& chosen) {
       return 0;
     }
   }
+  if (run_on_state(chosen)) return 0;
   if (!chosen.dev) return serve(chosen);
+  chosen.config.allow_unregistered = true;
   const bulkhead::temporary_directory directory("bulkhead-dev");
   fmt::print(stderr, "DEVELOPMENT MODE: all state is in {} and is deleted at the end\n",
              directory.path());
@@ -159,6 +216,7 @@ int main(int argc, char** argv) {
   chosen.config.socket_path = run_directory() + "/bulkhead.sock";
   chosen.config.state_directory = state_directory();
   chosen.config.plugin_directory = plugin_directory();
+  chosen.config.state_key_file = credential_key_file();
   CLI::App app{"The Bulkhead plugin broker."};
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
   auto* config = app.add_option("--config", chosen.config_file,
@@ -169,15 +227,33 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--state", chosen.config.state_directory, "Keep the state in this directory")
       ->capture_default_str();
-  app.add_option("--plugins", chosen.config.plugin_directory, "Plugins are files in this directory")
+  app.add_option("--plugins", chosen.config.plugin_directory,
+                 "Files of plugins are in this directory")
       ->capture_default_str();
+  app.add_option("--state-key", chosen.config.state_key_file,
+                 "Encrypt what plugins store, with the keys in this file; without it, with the "
+                 "systemd credential bulkhead-state-key, if there is one");
+  app.add_option("--new-state-key", chosen.new_state_key,
+                 "Put a new key into this file, which is made if need be, and end");
+  app.add_option("--check-state", chosen.check_state,
+                 "Judge this state or backup, which no broker uses, and end");
+  auto* restore = app.add_option("--restore", chosen.restore,
+                                 "Make this backup the state of the directory, and end");
+  app.add_flag("--force", chosen.force, "With --restore: put the state that is there aside")
+      ->needs(restore);
+  app.add_flag("--unregistered", chosen.config.allow_unregistered,
+               "Development: files of the plugin directory may be mounted unregistered, unchecked");
   app.add_flag("--dev", chosen.dev,
-               "Development: state and socket in a new directory that goes with the broker");
+               "Development: --unregistered, and state and socket in a new directory that goes "
+               "with the broker");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(app, chosen);
   } catch (const bulkhead::error& problem) {
     print(problem);
+  } catch (const bulkhead::store_error& problem) {
+    const auto& failure = problem.failure();
+    print({bulkhead::error_kind::storage, failure.what, failure.why, failure.remedy});
   } catch (const std::exception& problem) {
     fmt::print(stderr, "error: {}\n", problem.what());
   }

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/catalog/release_start.hpp"
+
+#include <fmt/format.h>
+
+#include "broker/catalog/release_catalog.hpp"
+#include "broker/convert.hpp"
+#include "broker/images/image_actor.hpp"
+#include "broker/mount_rules.hpp"
+#include "broker/option_rules.hpp"
+
+namespace bulkhead {
+namespace {
+
+error_kind kind_of(const image_error& problem) {
+  if (!problem.permanent()) return error_kind::overloaded;
+  switch (problem.failure()) {
+    case image_failure::file_missing:
+    case image_failure::directory_missing:
+      return error_kind::not_found;
+    case image_failure::digest_mismatch:
+    case image_failure::directory_owner:
+    case image_failure::directory_writable:
+    case image_failure::file_owner:
+    case image_failure::file_writable:
+      return error_kind::permission_denied;
+    default:
+      return error_kind::invalid_argument;
+  }
+}
+
+release_wish wish_of(const mount_spec& spec) {
+  return {spec.kind, spec.plugin, spec.version};
+}
+
+/// A name that is nobody's but, in development mode, a file's.
+bool is_file(const broker_services& services, const mount_spec& spec, const resolution& meant) {
+  return services.config.allow_unregistered && meant.how == resolution::outcome::unknown &&
+         spec.kind.empty() && spec.version.empty();
+}
+
+void demand_trust(const broker_services& services, const release& what) {
+  const auto& verdict = services.trust->judge(what);
+  if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
+}
+
+kj::Promise<process_spec> prepare(broker_services& services,
+                                  const std::shared_ptr<const release>& what) {
+  demand_trust(services, *what);
+  return ask_image(services, *services.ask, what->spec.command, sha256_from_hex(what->spec.sha256))
+      .then([&services, what](std::shared_ptr<const image>&& program) {
+        // A key may have been revoked while the disk was slow.
+        demand_trust(services, *what);
+        return process_of(services, *what, *program);
+      });
+}
+
+release_choice refused(const resolution& why) {
+  return {nullptr, [problem = resolution_exception(why)]() -> kj::Promise<process_spec> {
+            return kj::cp(problem);
+          }};
+}
+
+release_choice chosen(broker_services& services, std::shared_ptr<const release> of,
+                      const mount_spec& spec) {
+  auto steps = [&services, of, options = spec.options] {
+    if (of->options_known) check_options(of->options(), options);
+    return prepare(services, of);
+  };
+  return {std::move(of), std::move(steps)};
+}
+
+}  // namespace
+
+kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, asker& ask,
+                                                    const std::string& command,
+                                                    const std::optional<sha256_digest>& expected) {
+  return ask
+      .ask<image_answer>(services.images,
+                         image_request{{services.config.plugin_directory, command}, expected})
+      .then([](image_answer&& answer) {
+        if (answer.made == nullptr)
+          kj::throwFatalException(exception(kind_of(*answer.failure), answer.failure->what(),
+                                            answer.failure->why(), answer.failure->remedy()));
+        return std::move(answer.made);
+      });
+}
+
+process_spec process_of(const broker_services& services, const release& what,
+                        const image& program) {
+  process_spec process;
+  process.executable = services.config.plugin_directory + "/" + what.spec.command;
+  process.program = program.program();
+  process.arguments = what.spec.arguments;
+  for (const auto& each : what.spec.environment) process.environment.push_back(each);
+  return process;
+}
+
+release_choice choose_release(broker_services& services, const mount_entry& entry, bool anew) {
+  const auto& spec = entry.spec;
+  if (!anew && entry.ran_unregistered && services.config.allow_unregistered) return {};
+  if (!anew && !entry.version_running.empty())
+    if (auto same = services.catalog->find({spec.kind, spec.plugin, entry.version_running}))
+      return chosen(services, std::move(same), spec);
+  const auto meant = services.catalog->resolve(wish_of(spec));
+  if (meant.found()) return chosen(services, meant.chosen, spec);
+  if (is_file(services, spec, meant)) return {};
+  return refused(meant);
+}
+
+bool note_running(broker_services& services, mount_entry& entry,
+                  const std::shared_ptr<const release>& of) {
+  entry.take_wanted = false;
+  entry.ran_unregistered = of == nullptr;
+  const auto version = of == nullptr ? std::string() : of->spec.version;
+  const auto kind = of == nullptr ? entry.spec.kind : of->spec.kind;
+  if (of != nullptr) services.reactor.detach(services.trust->started(*of));
+  if (entry.version_running == version && entry.spec.kind == kind) return false;
+  entry.version_running = version;
+  entry.spec.kind = kind;
+  return true;
+}
+
+void check_plugin(broker_services& services, mount_spec& spec) {
+  const auto meant = services.catalog->resolve(wish_of(spec));
+  if (is_file(services, spec, meant))
+    return check_plugin_file(services.config.plugin_directory, spec.plugin);
+  if (!meant.found()) kj::throwFatalException(resolution_exception(meant));
+  spec.kind = meant.chosen->spec.kind;
+  if (meant.chosen->options_known) check_options(meant.chosen->options(), spec.options);
+  // What it asks for has to be there even while a pin says otherwise.
+  if (!spec.version.empty() &&
+      services.catalog->find({spec.kind, spec.plugin, spec.version}) == nullptr)
+    kj::throwFatalException(exception(
+        error_kind::not_found,
+        fmt::format("there is no release {}", to_string({spec.kind, spec.plugin, spec.version})),
+        {}, fmt::format("bulkhead plugin list {}/{}", spec.kind, spec.plugin)));
+}
+
+void check_tuned(broker_services& services, mount_spec& spec, bool other_version) {
+  if (other_version && !spec.version.empty()) return check_plugin(services, spec);
+  const auto meant = services.catalog->resolve(wish_of(spec));
+  if (meant.found() && meant.chosen->options_known)
+    check_options(meant.chosen->options(), spec.options);
+}
+
+std::string reload_problem(const broker_services& services, const mount_entry& entry,
+                           const std::string& version) {
+  if (version.empty()) return {};
+  const auto meant = services.catalog->resolve(wish_of(entry.spec));
+  if (!meant.found() || meant.chosen->spec.version == version) return {};
+  const auto id = meant.chosen->id();
+  return fmt::format(
+      "its next release is {}, not {}: bulkhead tune {} --version {}, or bulkhead plugin pin "
+      "{}/{}@{}",
+      id.version, version, entry.spec.path, version, id.kind, id.name, version);
+}
+
+void show_release(const broker_services& services, const mount_entry& entry, bool runs,
+                  const std::shared_ptr<const release>& of, mount_status& status) {
+  const auto meant = services.catalog->resolve(wish_of(entry.spec));
+  status.kind = entry.spec.kind;
+  status.version = entry.spec.version;
+  if (meant.found()) {
+    status.kind = meant.chosen->spec.kind;
+    status.version_wanted = meant.chosen->spec.version;
+  }
+  status.unregistered = runs ? of == nullptr : is_file(services, entry.spec, meant);
+  if (status.unregistered) status.kind = entry.spec.kind;
+  if (!runs || of == nullptr) return;
+  status.sha256 = of->spec.sha256;
+  status.signed_by = services.trust->judge(*of).signers;
+}
+
+}  // namespace bulkhead

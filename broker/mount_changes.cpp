@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The broker's core, second part: a mount gets other rules (tune) or another path (move).
+//
+// Both are checked as a whole first, are then one transaction of the store, and only then change
+// what is in memory; so they have happened or they have not, whatever becomes of the broker, and
+// what was answered is durable. While one is under way no other change of the same mount begins.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/broker_core.hpp"
+#include "broker/catalog/release_start.hpp"
+#include "broker/mount_rules.hpp"
+#include "broker/option_rules.hpp"
+#include "broker/refusal.hpp"
+#include "schema/wire/error_text.hpp"
+
+namespace bulkhead {
+namespace {
+
+[[noreturn]] void refuse_option(const std::string& name, std::string why) {
+  refuse(error_kind::invalid_argument,
+         fmt::format("option '{}' cannot be unset", wire::escape_line(name)), std::move(why));
+}
+
+void set_options(std::vector<option>& options, const tune_request& what) {
+  const auto named = [](const std::string& name) {
+    return [&name](const option& each) { return each.name == name; };
+  };
+  for (const auto& name : what.unset_options) {
+    if (std::any_of(what.options.begin(), what.options.end(), named(name)))
+      refuse_option(name, "it is set by the same request");
+    if (std::erase_if(options, named(name)) == 0) refuse_option(name, "it is not set");
+  }
+  for (const auto& each : what.options) {
+    const auto found = std::find_if(options.begin(), options.end(), named(each.name));
+    if (found == options.end())
+      options.push_back(each);
+    else
+      found->value = each.value;
+  }
+}
+
+mount_spec tuned(mount_spec spec, const tune_request& what) {
+  set_options(spec.options, what);
+  if (what.version) spec.version = *what.version;
+  if (what.description) spec.description = *what.description;
+  if (what.restart) spec.restart = *what.restart;
+  if (what.supervision) spec.supervision = *what.supervision;
+  if (what.life) spec.life = *what.life;
+  if (what.calls) spec.calls = *what.calls;
+  return spec;
+}
+
+/// "options, calls", for the event.
+std::string names_of(const tune_request& what) {
+  std::string names;
+  const auto add = [&names](bool is_set, const char* name) {
+    if (is_set) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  add(!what.options.empty() || !what.unset_options.empty(), "options");
+  add(what.version.has_value(), "version");
+  add(what.description.has_value(), "description");
+  add(what.restart.has_value(), "restart");
+  add(what.supervision.has_value(), "supervision");
+  add(what.life.has_value(), "life");
+  add(what.calls.has_value(), "calls");
+  return names;
+}
+
+}  // namespace
+
+/// Marks the mount as busy until the work has ended.
+template <class T>
+kj::Promise<T> broker_core::working(mount_route& route, mount_work what, kj::Promise<T> work) {
+  route.work = what;
+  return work.attach(kj::defer([this, entry = route.entry] {
+    if (auto* now = route_of(*entry)) now->work = mount_work::none;
+  }));
+}
+
+// -- tune ----------------------------------------------------------------------------------------
+
+kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_settled(what.path);
+    auto entry = route.entry;
+    auto spec = tuned(entry->spec, what);
+    check_mount_spec(spec, services_.limits);
+    check_tuned(services_, spec, what.version.has_value());
+    // What runs unregistered has nothing but its own word.
+    if (entry->face != nullptr && entry->version_running.empty())
+      check_options(entry->face->reader(), spec.options);
+    auto before = entry->spec;
+    auto work =
+        change_record(entry, [spec = std::move(spec)](mount_record& record) { record.spec = spec; })
+            .then([this, entry, names = names_of(what)] {
+              services_.events.record(entry->spec.path, entry->generations_used, "tuned", names);
+              use_spec(*entry);
+            })
+            .then([this, entry, before = std::move(before), reload = what.reload]() mutable {
+              return reload ? reload_tuned(entry, std::move(before))
+                            : query(require(entry->spec.path));
+            });
+    return working(route, mount_work::tuning, kj::mv(work));
+  });
+}
+
+/// Makes what runs go by the entry's spec, as far as that concerns the broker.
+void broker_core::use_spec(mount_entry& entry) {
+  entry.slot->use(slot_rules(entry.spec.calls, services_.limits));
+  const auto* route = route_of(entry);
+  if (route != nullptr && route->actor) ask_.tell(route->actor, mount_changed{});
+}
+
+/// Replaces the instance. When the new one does not come up, the spec is what it was before.
+kj::Promise<mount_snapshot> broker_core::reload_tuned(entry_ptr entry, mount_spec before) {
+  return ask_.ask<reload_result>(require(entry->spec.path).actor, mount_reload{})
+      .then([this, entry, before = std::move(before)](
+                reload_result&& result) mutable -> kj::Promise<mount_snapshot> {
+        if (result.outcome != reload_outcome::failed) return query(require(entry->spec.path));
+        return change_record(entry, [before](mount_record& record) { record.spec = before; })
+            .then([this, entry, why = result.reason]() -> mount_snapshot {
+              services_.events.record(entry->spec.path, entry->generations_used, "tune_undone",
+                                      why);
+              use_spec(*entry);
+              refuse(error_kind::start_failed,
+                     fmt::format("'{}' was not tuned: its reload failed", entry->spec.path), why,
+                     "without --reload the rules are kept for the next start");
+            });
+      });
+}
+
+// -- move ----------------------------------------------------------------------------------------
+
+kj::Promise<mount_snapshot> broker_core::move(const std::string& from, const std::string& to) {
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_settled(from);
+    auto entry = route.entry;
+    const auto before = entry->spec.path;
+    auto spec = entry->spec;
+    spec.path = to;
+    check_mount_spec(spec, services_.limits);
+    const auto after = spec.path;
+    if (after == before)
+      refuse(error_kind::already_exists, fmt::format("'{}' is there already", after));
+    check_free(after, before);
+    promised_.insert(after);
+    auto work = change_record(entry, [after](mount_record& record) { record.spec.path = after; })
+                    .then([this, before, after] { switch_routes(before, after); })
+                    .attach(kj::defer([this, after] { promised_.erase(after); }))
+                    .then([this, entry] { return query(require(entry->spec.path)); });
+    return working(route, mount_work::moving, kj::mv(work));
+  });
+}
+
+/// The store has moved the record.
+void broker_core::switch_routes(const std::string& from, const std::string& to) {
+  routes_.rename(from, to);
+  parent_.rename(from, to);
+  auto& route = *routes_.exact(to);
+  auto& entry = *route.entry;
+  entry.slot->rename(to);
+  for (auto& each : entry.crashes) each.mount = to;
+  services_.events.record(to, entry.generations_used, "moved", fmt::format("from {}", from));
+  if (const auto why = parent_.absence(to))
+    tell_slot_of_absence(entry, *why);
+  else
+    use_spec(entry);
+}
+
+}  // namespace bulkhead
