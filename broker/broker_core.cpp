@@ -68,10 +68,8 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 }  // namespace
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
-    : services_(services),
-      ask_(ask),
-      parent_(parent),
-      registrar_(std::make_unique<registrar>(services, ask)) {
+    : services_(services), ask_(ask), parent_(parent) {
+  registrar_ = std::make_unique<registrar>(services, ask);
   services_.ask = &ask;
   services_.catalog->set_usage([this] { return release_usage(); });
   services_.change_record = [this](entry_ptr entry, record_change change) {
