@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iterator>
 
@@ -140,8 +141,8 @@ double allowed(const growth& of) {
 }  // namespace
 
 double growth::ratio() const {
-  const auto last = value.size() - 1;
-  return value[last - 1] > 0 ? value[last] / value[last - 1] : 0;
+  const auto doublings = static_cast<double>(value.size() - 1);
+  return value.front() > 0 ? std::pow(value.back() / value.front(), 1 / doublings) : 0;
 }
 
 mount_table_result measure_mount_table(const run_options& options, unsigned mounts) {
