@@ -4,15 +4,18 @@
 // for mounts when a key does not count any more.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker/broker_core.hpp"
 #include "broker/catalog/registration.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 
 namespace bulkhead {
 
 broker_core::~broker_core() noexcept(false) = default;
 
-/// What mounts run, and what they would with their next start.
+/// What mounts run, what they ask for, and what they would take with their next start.
 release_catalog::usage broker_core::release_usage() {
   release_catalog::usage users;
   for (const auto& [path, route] : routes_) {
@@ -20,6 +23,8 @@ release_catalog::usage broker_core::release_usage() {
     std::set<release_id> used;
     if (!route.entry->version_running.empty())
       used.insert({spec.kind, spec.plugin, route.entry->version_running});
+    if (!spec.version.empty()) used.insert({spec.kind, spec.plugin, spec.version});
+    for (const auto& [generation, of] : route.entry->runs) used.insert(of->id());
     const auto meant = services_.catalog->resolve({spec.kind, spec.plugin, spec.version});
     if (meant.found()) used.insert(meant.chosen->id());
     for (const auto& id : used) users[id].push_back(path);
@@ -41,13 +46,10 @@ trust_report broker_core::trust() const {
 kj::Promise<std::vector<std::string>> broker_core::untrust(std::string id, bool revoke,
                                                            std::string reason) {
   return services_.trust->untrust(std::move(id), revoke, std::move(reason))
-      .then([this] { return query_all(); })
-      .then([this, revoke](std::vector<mount_snapshot>&& all) -> kj::Promise<paths> {
+      .then([this, revoke]() -> kj::Promise<paths> {
         paths affected;
-        for (const auto& each : all) {
-          const bool runs = each.status.pid != 0 || each.status.state == mount_state::starting;
-          if (runs && runs_untrusted(each.status.path)) affected.push_back(each.status.path);
-        }
+        for (const auto& [path, route] : routes_)
+          if (runs_untrusted(*route.entry)) affected.push_back(path);
         if (!revoke) return kj::mv(affected);
         auto stopped = kj::Vector<kj::Promise<void>>();
         for (const auto& path : affected) stopped.add(condemn(path));
@@ -57,13 +59,10 @@ kj::Promise<std::vector<std::string>> broker_core::untrust(std::string id, bool 
       });
 }
 
-/// The mount's release would not be started any more.
-bool broker_core::runs_untrusted(const std::string& path) {
-  const auto* route = routes_.exact(path);
-  if (route == nullptr || route->entry->version_running.empty()) return false;
-  const auto& spec = route->entry->spec;
-  const auto of = services_.catalog->find({spec.kind, spec.plugin, route->entry->version_running});
-  return of != nullptr && !services_.trust->judge(*of).accepted();
+/// An instance of it, serving or not, would not be started any more.
+bool broker_core::runs_untrusted(const mount_entry& entry) const {
+  return std::any_of(entry.runs.begin(), entry.runs.end(),
+                     [this](const auto& each) { return !may_run(services_, *each.second); });
 }
 
 kj::Promise<void> broker_core::condemn(const std::string& path) {

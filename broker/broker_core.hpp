@@ -136,7 +136,7 @@ class broker_core {
 
   // broker_catalog.cpp
   release_catalog::usage release_usage();
-  bool runs_untrusted(const std::string& path);
+  bool runs_untrusted(const mount_entry& entry) const;
   kj::Promise<void> condemn(const std::string& path);
 
   // broker_core.cpp

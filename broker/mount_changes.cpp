@@ -53,6 +53,14 @@ mount_spec tuned(mount_spec spec, const tune_request& what) {
   return spec;
 }
 
+/// What was worked out from an earlier spec. The kind is found out by starts, which may have come
+/// in between.
+void take(mount_record& record, const mount_spec& spec) {
+  auto kind = spec.kind.empty() ? record.spec.kind : spec.kind;
+  record.spec = spec;
+  record.spec.kind = std::move(kind);
+}
+
 /// "options, calls", for the event.
 std::string names_of(const tune_request& what) {
   std::string names;
@@ -94,7 +102,7 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
       check_options(entry->face->reader(), spec.options);
     auto before = entry->spec;
     auto work =
-        change_record(entry, [spec = std::move(spec)](mount_record& record) { record.spec = spec; })
+        change_record(entry, [spec = std::move(spec)](mount_record& record) { take(record, spec); })
             .then([this, entry, names = names_of(what)] {
               services_.events.record(entry->spec.path, entry->generations_used, "tuned", names);
               use_spec(*entry);
@@ -120,7 +128,7 @@ kj::Promise<mount_snapshot> broker_core::reload_tuned(entry_ptr entry, mount_spe
       .then([this, entry, before = std::move(before)](
                 reload_result&& result) mutable -> kj::Promise<mount_snapshot> {
         if (result.outcome != reload_outcome::failed) return query(require(entry->spec.path));
-        return change_record(entry, [before](mount_record& record) { record.spec = before; })
+        return change_record(entry, [before](mount_record& record) { take(record, before); })
             .then([this, entry, why = result.reason]() -> mount_snapshot {
               services_.events.record(entry->spec.path, entry->generations_used, "tune_undone",
                                       why);
@@ -148,7 +156,6 @@ kj::Promise<mount_snapshot> broker_core::move(const std::string& from, const std
     check_free(after, before);
     promised_.insert(after);
     auto work = change_record(entry, [after](mount_record& record) { record.spec.path = after; })
-                    .then([this, before, after] { switch_routes(before, after); })
                     .attach(kj::defer([this, after] { promised_.erase(after); }))
                     .then([this, entry] { return query(require(entry->spec.path)); });
     return working(route, mount_work::moving, kj::mv(work));

@@ -20,11 +20,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/catalog/release.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/mount_log.hpp"
 #include "broker/mount_record.hpp"
@@ -66,6 +68,9 @@ struct mount_entry : mount_record {
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
+  /// By generation, what its instances were started from, until they have ended; the mount's actor
+  /// says so.
+  std::map<std::uint64_t, std::shared_ptr<const release>> runs;
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };
 

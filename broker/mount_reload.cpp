@@ -15,7 +15,6 @@
 
 #include <algorithm>
 
-#include "broker/catalog/trust_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
 
@@ -185,8 +184,9 @@ void mount_supervisor::judge_trial(const mount_trial& order) {
 /// From here on green is the mount's instance.
 void mount_supervisor::take_over() {
   // It was good when it was started; a trial, or a slow start, may have been long.
-  if (const auto& of = reload_->green.of; of != nullptr && !services_.trust->judge(*of).accepted())
-    return abandon_reload("a key that signed its release was revoked, or its time is over");
+  if (const auto& of = reload_->green.of; of != nullptr && !may_run(services_, *of))
+    return abandon_reload(
+        "its release may not run any more: deregistered, its time over, or a key revoked");
   auto run = std::move(*reload_);
   reload_.reset();
   auto& slot = *entry_->slot;
