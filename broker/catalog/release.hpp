@@ -9,12 +9,12 @@
 
 #include <capnp/message.h>
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "broker/releases.hpp"
 #include "schema/plugin.capnp.h"
@@ -29,7 +29,10 @@ struct release_id {
   std::string name;
   std::string version;
 
-  auto operator<=>(const release_id&) const = default;
+  bool operator==(const release_id&) const = default;
+  bool operator<(const release_id& other) const {
+    return std::tie(kind, name, version) < std::tie(other.kind, other.name, other.version);
+  }
 };
 
 /// "secrets/kv@1.2.0".
