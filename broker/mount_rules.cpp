@@ -11,6 +11,7 @@
 #include "actors/supervision.hpp"
 #include "broker/convert.hpp"
 #include "broker/router.hpp"
+#include "broker/trust/manifest.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -143,6 +144,12 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
            fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
            "a path as in kv/ or team/kv/");
   spec.path = *path;
+  if (!spec.kind.empty() && !trust::is_plugin_kind(spec.kind))
+    invalid(
+        fmt::format("'{}/{}' is no plugin", wire::escape_line(spec.kind),
+                    wire::escape_line(spec.plugin)),
+        "a plugin is named by its name, or by its kind and its name, as in secrets/kv; the kinds "
+        "are secrets, auth, database and generic");
   if (spec.restart > restart_rule::temporary)
     invalid("the restart type is unknown", "it is permanent, transient or temporary");
   if (spec.description.size() > limits.description_bytes_max)

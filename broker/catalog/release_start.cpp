@@ -8,6 +8,7 @@
 #include "broker/images/image_actor.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
+#include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
 namespace {
@@ -122,6 +123,12 @@ bool note_running(broker_services& services, mount_entry& entry,
 }
 
 void check_plugin(broker_services& services, mount_spec& spec) {
+  if (!spec.kind.empty() && !trust::is_plugin_kind(spec.kind))
+    kj::throwFatalException(exception(
+        error_kind::invalid_argument,
+        fmt::format("'{}' is no plugin", wire::escape_line(spec.kind + "/" + spec.plugin)),
+        "a plugin is [KIND/]NAME, and a kind is secrets, auth, database or generic",
+        "bulkhead plugin list"));
   const auto meant = services.catalog->resolve(wish_of(spec));
   if (is_file(services, spec, meant))
     return check_plugin_file(services.config.plugin_directory, spec.plugin);
@@ -135,6 +142,13 @@ void check_plugin(broker_services& services, mount_spec& spec) {
         error_kind::not_found,
         fmt::format("there is no release {}", to_string({spec.kind, spec.plugin, spec.version})),
         {}, fmt::format("bulkhead plugin list {}/{}", spec.kind, spec.plugin)));
+}
+
+void check_tuned(broker_services& services, mount_spec& spec, bool other_version) {
+  if (other_version && !spec.version.empty()) return check_plugin(services, spec);
+  const auto meant = services.catalog->resolve(wish_of(spec));
+  if (meant.found() && meant.chosen->options_known)
+    check_options(meant.chosen->options(), spec.options);
 }
 
 std::string reload_problem(const broker_services& services, const mount_entry& entry,

@@ -126,12 +126,12 @@ int serve(const options& chosen) {
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
+  bulkhead::broker broker(chosen.config);
   if (chosen.config.allow_unregistered)
     log.say(
         fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
                     "unchecked; not for production",
                     chosen.config.plugin_directory));
-  bulkhead::broker broker(chosen.config);
   log.say(
       fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
   std::atomic<bool> failed = false;
