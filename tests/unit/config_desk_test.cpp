@@ -37,6 +37,10 @@ struct desk_fixture : test::mount_fixture {
     file.mounts.push_back(spec);
     return file.mounts.back();
   }
+  kj::Promise<declared_state> read() {
+    if (broken) return to_exception(*broken);
+    return file;
+  }
   changes apply(bool prune = false) { return tb.wait(desk.apply(prune)); }
   changes diff(bool prune = false) { return tb.wait(desk.diff(prune)); }
 
@@ -57,10 +61,7 @@ struct desk_fixture : test::mount_fixture {
 
   declared_state file;
   std::optional<error> broken;
-  config_desk desk{tb.core(), [this]() -> kj::Promise<declared_state> {
-                     if (broken) return to_exception(*broken);
-                     return file;
-                   }};
+  config_desk desk{tb.core(), [this] { return read(); }};
 };
 
 using texts = std::vector<std::string>;

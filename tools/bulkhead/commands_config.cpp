@@ -1,33 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the configuration file declares: judged here, compared and applied by the broker.
+// What the configuration file declares: judged by the daemon, compared and applied by the broker.
 #include <fmt/format.h>
 
-#include <filesystem>
-
-#include "broker/config_file.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/config_text.hpp"
+#include "tools/bulkhead/daemon_check.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 
 namespace bulkhead::cli {
 namespace {
 
 using change_list = capnp::List<schema::ConfigChange>::Reader;
-
-exit_code code_for(const error& problem) {
-  if (problem.kind() == error_kind::not_found) return exit_code::no_target;
-  if (problem.kind() == error_kind::permission_denied) return exit_code::not_permitted;
-  return exit_code::failed;
-}
-
-config_file read_or_fail(const std::string& file) {
-  try {
-    return read_config(file);
-  } catch (const error& problem) {
-    throw failure(code_for(problem), problem.what(), problem.why(), problem.remedy());
-  }
-}
 
 bool has_problem(change_list changes) {
   for (auto each : changes)
@@ -66,18 +50,14 @@ datum read_pin(schema::Release::Reader release) {
 
 exit_code run_config_check(environment& in, const invocation& command) {
   const auto& file = command.arguments[0];
-  const auto config = read_or_fail(file);
-  const auto& declared = config.declared;
+  const auto holds = check_config_file(file);
   if (in.out.json()) {
     datum record = datum::of_record();
     record.add("file", datum::of_text(file));
-    record.add("groups", datum::of_uint(config.groups.size()));
-    record.add("releases", datum::of_uint(declared.releases.size()));
-    record.add("pins", datum::of_uint(declared.pins.size()));
-    record.add("mounts", datum::of_uint(declared.mounts.size()));
+    record.add("holds", datum::of_text(holds));
     in.out.record(record);
   } else {
-    in.out.text(fmt::format("{}: good, {}\n", wire::escape_line(file), summary(config)));
+    in.out.text(fmt::format("{}: good, {}\n", wire::escape_line(file), wire::escape_line(holds)));
   }
   return exit_code::done;
 }
