@@ -161,13 +161,13 @@ class planner {
   /// Empty, or what keeps the release in the catalog.
   std::string hold_on(const actual_release& release) const {
     const auto& spec = release.spec;
+    for (const auto& each : wanted_.pins)
+      if (each.kind == spec.kind && each.name == spec.name && each.version == spec.version)
+        return "the file pins it";
     for (const auto& each : is_.pins)
       if (each.kind == spec.kind && each.name == spec.name && each.version == spec.version &&
           !unpinned_.contains({each.kind, each.name}))
         return "it is pinned by an operator";
-    for (const auto& each : wanted_.pins)
-      if (each.kind == spec.kind && each.name == spec.name && each.version == spec.version)
-        return "the file pins it";
     std::string users;
     for (const auto& path : release.users)
       if (!leaving_.contains(path)) users += (users.empty() ? "" : ", ") + path;
