@@ -23,6 +23,7 @@ namespace bulkhead {
 
 inline constexpr std::string_view releases_prefix = "catalog/";
 inline constexpr std::string_view pins_prefix = "pins/";
+inline constexpr std::string_view declared_pins_prefix = "declared/pins/";
 
 struct release_id {
   std::string kind;
@@ -64,6 +65,8 @@ bool same_release(const release& a, const release& b);
 
 std::string release_key(const release_id& id);
 std::string pin_key(const std::string& kind, const std::string& name);
+/// Holds what the declared state pinned.
+std::string declared_pin_key(const std::string& kind, const std::string& name);
 /// Nothing when the key is not that of a release.
 std::optional<release_id> release_of_key(std::string_view key);
 

@@ -34,6 +34,7 @@ struct plugin_line {
   std::map<trust::semantic_version, std::shared_ptr<const release>, by_version> releases;
   std::map<std::string, std::string> damaged;  // version: why its record cannot be used
   std::string pin;                             // empty: none
+  std::string declared_pin;  // what the declared state pinned, whatever is pinned now; or empty
 
   bool empty() const { return releases.empty() && damaged.empty(); }
   /// Null when there is none.
