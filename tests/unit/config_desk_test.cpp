@@ -217,19 +217,6 @@ TEST_CASE_METHOD(desk_fixture, "what only a new start changes is told against th
   CHECK(diff().empty());
 }
 
-TEST_CASE_METHOD(desk_fixture, "a mount that is just starting is tuned once it has started") {
-  declare_release("1.0.0");
-  declare_release("1.1.0");
-  declare_mount("m/", "1.0.0");
-  apply();
-  tb.crash("subject-1.0.0");
-  auto restarting = tb.core().restart("m").eagerlyEvaluate(nullptr);
-  file.mounts[0].version = "1.1.0";
-  CHECK(applied() == texts{"tune m/"});
-  CHECK(version() == "1.1.0");
-  tb.wait(kj::mv(restarting));
-}
-
 TEST_CASE("another broker on the same state knows what the file brought") {
   test::test_state state;
   const auto plugins = [](test::test_broker& tb) {
