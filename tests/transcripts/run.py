@@ -90,7 +90,7 @@ def write_transcript(path, remarks, steps):
 class broker:
     """A daemon of its own, with state and socket in a new directory."""
 
-    def __init__(self, bin_directory, plugin_directory, directory, config):
+    def __init__(self, bin_directory, plugin_directory, directory, config=None):
         self.bulkhead = str(bin_directory / "bulkhead")
         # What the sanitizers are told goes along; nothing else of the caller does.
         self.environment = {key: os.environ[key] for key in ("ASAN_OPTIONS", "LSAN_OPTIONS")
