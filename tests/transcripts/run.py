@@ -108,7 +108,7 @@ class broker:
 
     @staticmethod
     def config_flags(directory, config):
-        if not config.exists():
+        if config is None or not config.exists():
             return []
         shutil.copy(config, directory / "bulkhead.toml")
         return ["--config", f"{directory}/bulkhead.toml"]
