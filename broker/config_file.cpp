@@ -22,7 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::int64_t count_max = 1'000'000'000;
-constexpr std::int64_t span_ms_max = 24LL * 60 * 60 * 1000;
+constexpr std::int64_t group_span_ms_max = 24LL * 60 * 60 * 1000;
 
 using limit_field = std::variant<std::uint32_t broker_limits::*, std::uint64_t broker_limits::*,
                                  milliseconds broker_limits::*>;
@@ -66,7 +66,7 @@ void read_limit(const config_reader& from, const std::string& name, const limit_
     to.*(*wide) = static_cast<std::uint64_t>(from.number(node, name, 1, count_max));
   else
     to.*std::get<milliseconds broker_limits::*>(field) =
-        milliseconds(from.number(node, name, 1, span_ms_max));
+        milliseconds(from.number(node, name, 1, group_span_ms_max));
 }
 
 void read_limits(const config_reader& from, const toml::node& node, broker_limits& to) {

@@ -12,7 +12,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::int64_t span_ms_max = 24LL * 60 * 60 * 1000;
+constexpr std::int64_t config_span_ms_max = 24LL * 60 * 60 * 1000;
 
 }  // namespace
 
@@ -72,7 +72,7 @@ std::int64_t config_reader::number(const toml::node& node, const std::string& na
 
 std::chrono::milliseconds config_reader::span(const toml::node& node,
                                               const std::string& name) const {
-  return std::chrono::milliseconds(number(node, name, 0, span_ms_max));
+  return std::chrono::milliseconds(number(node, name, 0, config_span_ms_max));
 }
 
 std::vector<std::string> config_reader::names(const toml::node& node,

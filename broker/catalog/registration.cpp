@@ -16,10 +16,6 @@
 namespace bulkhead {
 namespace {
 
-[[noreturn]] void invalid_release(std::string what, std::string why, std::string remedy = {}) {
-  refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
-}
-
 /// The hello of a plugin that was asked as `wanted` has said otherwise.
 [[noreturn]] void not_as_said(const char* what, const std::string& said,
                               const std::string& wanted) {
@@ -76,7 +72,8 @@ kj::Promise<void> registrar::read(std::shared_ptr<work> job) {
       })
       .then([job](companion_files&& found) {
         if (!found.problem.empty())
-          invalid_release("the manifest beside the file cannot be used", found.problem);
+          refuse(error_kind::invalid_argument, "the manifest beside the file cannot be used",
+                 found.problem);
         auto& what = job->what;
         what.spec.sha256 = to_hex(job->program->digest());
         what.size_bytes = job->program->size();
