@@ -46,6 +46,11 @@ bool is_variable_name(std::string_view name) {
                      [&](char byte) { return is_letter(byte) || (byte >= '0' && byte <= '9'); });
 }
 
+/// By it bytes that nobody has checked would come into the process.
+bool steers_the_loader(std::string_view name) {
+  return name.starts_with("LD_") || name == "GLIBC_TUNABLES" || name == "GCONV_PATH";
+}
+
 void check_environment(const std::vector<std::string>& environment) {
   std::set<std::string> names;
   for (const auto& own : process_spec::plugin_environment())
@@ -56,6 +61,9 @@ void check_environment(const std::vector<std::string>& environment) {
     if (equals == std::string::npos || !is_variable_name(name))
       invalid_release(fmt::format("'{}' is no variable", wire::escape_line(name)),
                       "a variable is NAME=value, and a name is [A-Za-z_][A-Za-z0-9_]*");
+    if (steers_the_loader(name))
+      invalid_release(fmt::format("the variable {} is not allowed", name),
+                      "it makes the loader take in code that no release covers");
     if (!names.insert(name).second || name.starts_with("BULKHEAD_"))
       invalid_release(fmt::format("the variable {} is taken", name),
                       "it is given twice, or is one that the broker sets");
