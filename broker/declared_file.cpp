@@ -213,6 +213,7 @@ void check_group(const config_reader& from, const node& where, const mount_spec&
                  const std::vector<group_spec>& groups) {
   if (spec.group.empty()) return;
   std::vector<std::string> names;
+  names.reserve(groups.size());
   for (const auto& each : groups) names.push_back(each.name);
   if (std::find(names.begin(), names.end(), spec.group) != names.end()) return;
   from.refuse(where, fmt::format("there is no group '{}'", wire::escape_line(spec.group)),
