@@ -55,6 +55,12 @@ struct plugin_face {
   }
 };
 
+/// What an instance was started from.
+struct release_run {
+  std::shared_ptr<const release> of;
+  bool set_aside = false;  // it only finishes its calls: no deregistration waits for that
+};
+
 struct mount_entry : mount_record {
   bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
@@ -68,9 +74,8 @@ struct mount_entry : mount_record {
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
-  /// By generation, what its instances were started from, until they have ended; the mount's actor
-  /// says so.
-  std::map<std::uint64_t, std::shared_ptr<const release>> runs;
+  /// By generation, until they have ended; the mount's actor says so.
+  std::map<std::uint64_t, release_run> runs;
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };
 

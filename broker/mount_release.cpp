@@ -62,7 +62,7 @@ kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>
 caf::result<mount_snapshot> mount_supervisor::condemn(const std::string& reason) {
   if (leaving_ || entry_->closed) return snapshot();
   const auto condemned = [this](const run_of& which) {
-    return !which.ended && which.of != nullptr && !may_run(services_, *which.of);
+    return !which.ended && which.of != nullptr && !may_go_on(services_, which.of);
   };
   const bool serving = condemned(live_);
   if (reload_ && (serving || condemned(reload_->green))) abandon_reload(reason);

@@ -322,7 +322,7 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   started.generation = generation;
   started.ended = false;
   started.of = choice.of;
-  if (choice.of != nullptr) entry_->runs[generation] = choice.of;
+  if (choice.of != nullptr) entry_->runs[generation].of = choice.of;
   started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation, beside);
   started.offer->of = choice.of;
   started.actor = spawn<bulkhead::instance, caf::monitored>(

@@ -40,12 +40,15 @@ class turns {
     return kj::mv(waiting.promise);
   }
 
-  /// Does the work when its turn has come; the turn lasts until what it promises is there.
+  /// Does the work when its turn has come; the turn lasts until what it promises is there. That
+  /// happens whether or not somebody waits for it yet, so that who does not holds nobody up.
   template <class Work>
   auto run(Work work) {
-    return take().then([work = std::move(work)](kj::Own<pass>&& turn) mutable {
-      return kj::evalNow(work).attach(kj::mv(turn));
-    });
+    return take()
+        .then([work = std::move(work)](kj::Own<pass>&& turn) mutable {
+          return kj::evalNow(work).attach(kj::mv(turn));
+        })
+        .eagerlyEvaluate(nullptr);
   }
 
  private:

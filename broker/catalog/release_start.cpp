@@ -80,6 +80,11 @@ bool may_run(const broker_services& services, const release& what) {
   return now != nullptr && services.trust->judge(now).accepted();
 }
 
+bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what) {
+  const auto now = as_registered(services, *what);
+  return services.trust->judge(now == nullptr ? what : now).accepted();
+}
+
 void demand_trust(const broker_services& services, const release& what) {
   const auto now = as_registered(services, what);
   if (now == nullptr)

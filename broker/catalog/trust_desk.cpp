@@ -15,8 +15,6 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::size_t judgements_kept = 10'000;
-
 std::optional<std::uint32_t> number(const std::string& text) {
   std::uint32_t value = 0;
   const auto* end = text.data() + text.size();
@@ -47,6 +45,18 @@ trust::signature_policy policy_of(signature_rule rule) {
       break;
   }
   return trust::signature_policy::automatic;
+}
+
+/// A known key that is given again: what is not said stays as it was, so that nothing is allowed in
+/// passing. Who wants a bound away forgets the key first.
+trust::trusted_key renewed(const trust::trusted_key& before, trust::trusted_key key,
+                           bool plugins_unsaid) {
+  if (plugins_unsaid) key.plugins = before.plugins;
+  if (key.name.empty()) key.name = before.name;
+  if (key.not_before_unix_ms == 0) key.not_before_unix_ms = before.not_before_unix_ms;
+  if (key.not_after_unix_ms == 0) key.not_after_unix_ms = before.not_after_unix_ms;
+  key.added_unix_ms = before.added_unix_ms;
+  return key;
 }
 
 /// "ci (3f2a9c01b2d4)", so that both people and logs know which.
@@ -168,7 +178,7 @@ kj::Promise<trusted_key_info> trust_desk::take_key(trusted_key_info info) {
       refuse(error_kind::failed_precondition,
              fmt::format("the key {} was revoked", shown(id, known->second.name)),
              wire::escape_line(known->second.reason), "sign with a new key, and trust that");
-    key.added_unix_ms = known->second.added_unix_ms;
+    key = renewed(known->second, std::move(key), info.plugins.empty());
   } else if (state_.keys.size() >= trust::trusted_keys_max) {
     refuse(error_kind::overloaded, "no further key can be trusted",
            fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),

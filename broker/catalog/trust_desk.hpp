@@ -32,6 +32,9 @@
 
 namespace bulkhead {
 
+/// When there are more, all are forgotten, and made again as they are asked for.
+inline constexpr std::size_t judgements_kept = 10'000;
+
 class trust_desk {
  public:
   using wall_clock = std::function<std::int64_t()>;
@@ -42,8 +45,8 @@ class trust_desk {
 
   kj::Promise<void> load();
 
-  /// Takes a key, or changes what is known of one. Fails with invalid_argument, overloaded
-  /// (trusted_keys_max), and failed_precondition for a revoked one.
+  /// Takes a key, or changes what is known of one: what is not given stays as it was. Fails with
+  /// invalid_argument, overloaded (trusted_keys_max), and failed_precondition for a revoked one.
   kj::Promise<trusted_key_info> trust_key(trusted_key_info key);
   /// Forgets a key, or revokes it for good. Fails with not_found.
   kj::Promise<void> untrust(std::string id, bool revoke, std::string reason);

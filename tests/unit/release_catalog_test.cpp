@@ -484,6 +484,29 @@ TEST_CASE_METHOD(trust_fixture, "a key that is damaged can be given anew, or for
   CHECK(later.signature_required("generic") == tb.trust().signature_required("generic"));
 }
 
+TEST_CASE_METHOD(trust_fixture, "a key that is trusted again keeps what is not said anew") {
+  const signer ci;
+  trusted_key_info how;
+  how.name = "ci";
+  how.plugins = "generic/subject";
+  how.not_before_unix_ms = 1;
+  how.not_after_unix_ms = 4'000'000'000'000;
+  believe(ci, how);
+  const auto known = [this] { return tb.trust().report().keys.at(0); };
+  believe(ci);
+  CHECK(known().plugins == "generic/subject");
+  CHECK(known().name == "ci");
+  CHECK(known().not_before_unix_ms == 1);
+  CHECK(known().not_after_unix_ms == 4'000'000'000'000);
+  trusted_key_info wider;
+  wider.plugins = "*";
+  believe(ci, wider);
+  CHECK(known().plugins == "*");
+  tb.wait(tb.trust().untrust(ci.id(), false, {}));
+  believe(ci);
+  CHECK(known().not_after_unix_ms == 0);
+}
+
 // -- what is about to run ------------------------------------------------------------------------
 
 namespace {
@@ -574,10 +597,36 @@ TEST_CASE_METHOD(trust_fixture, "a revoked key stops what is on trial, and not w
   auto tried = tb.process(subject_file("1.1.0"));
   CHECK(tb.finish(tb.core().untrust(next.id(), true, "stolen")) == std::vector<std::string>{"m/"});
   CHECK(tb.wait(kj::mv(reloading)).front().outcome == reload_outcome::failed);
-  tb.settle();
+  tb.advance(3s);  // past stop_grace_ms
   CHECK(tried->peek());
   CHECK(status().state == mount_state::ready);
   CHECK(status().generation == 1);
+}
+
+TEST_CASE_METHOD(trust_fixture,
+                 "an instance that finishes its calls is stopped by its own key only") {
+  const signer ci;
+  const signer next;
+  const signer other;
+  for (const auto* each : {&ci, &next, &other}) believe(*each);
+  vouch("1.0.0", {&ci});
+  enter_signed("1.0.0");
+  mount_subject();
+  auto hanging = start("m/hang");
+  tb.settle();
+  auto finishing = tb.process(subject_file("1.0.0"));
+  vouch("1.1.0", {&next});
+  enter_signed("1.1.0");
+  REQUIRE(reload().outcome == reload_outcome::replaced);
+  tb.wait(tb.catalog().remove({"generic", "subject", "1.0.0"}));
+  CHECK(tb.finish(tb.core().untrust(other.id(), true, {})).empty());
+  tb.settle();
+  CHECK_FALSE(finishing->peek());
+  CHECK(tb.finish(tb.core().untrust(ci.id(), true, "stolen")) == std::vector<std::string>{"m/"});
+  tb.advance(3s);  // past stop_grace_ms
+  CHECK(finishing->peek());
+  CHECK(tb.text_of(kj::mv(hanging)).find("plugin_unavailable") == 0);
+  CHECK(status().generation == 2);
 }
 
 TEST_CASE("a key that is revoked while a start writes its record stops that start") {
