@@ -36,8 +36,14 @@ kj::Exception resolution_exception(const resolution& refused) {
                    refused.why, refused.remedy);
 }
 
-release_catalog::release_catalog(async_store& store, event_log& events, trust_desk& trust)
-    : store_(store), events_(events), trust_(trust), usage_([] { return usage{}; }) {}
+release_catalog::release_catalog(async_store& store, event_log& events, kj::Timer& timer,
+                                 trust_desk& trust)
+    : store_(store),
+      events_(events),
+      trust_(trust),
+      usage_([] { return usage{}; }),
+      doubts_(store, events, timer,
+              [this](const std::string& key, const auto& value) { learn(key, value); }) {}
 
 // -- start ---------------------------------------------------------------------------------------
 
@@ -92,6 +98,23 @@ void release_catalog::shelve(const release_id& id, const std::string& reason) {
   lines_[{id.kind, id.name}].damaged[id.version] = reason;
 }
 
+/// What a key holds of which that was in doubt.
+void release_catalog::learn(const std::string& key, const std::optional<std::string>& value) {
+  if (key.starts_with(pins_prefix)) {
+    const auto name = key.substr(pins_prefix.size());
+    const auto slash = name.find('/');
+    if (auto* line = line_of({name.substr(0, slash), name.substr(slash + 1), {}}))
+      line->pin.clear();
+    if (value) take_pin(key, *value);
+    return;
+  }
+  if (const auto id = release_of_key(key)) {
+    trust_.forget(*id);
+    forget(*id);
+  }
+  if (value) take_release(key, *value);
+}
+
 // -- memory --------------------------------------------------------------------------------------
 
 void release_catalog::put(release what) {
@@ -126,8 +149,9 @@ std::size_t release_catalog::size() const {
 
 // -- changes -------------------------------------------------------------------------------------
 
-kj::Promise<release_info> release_catalog::add(release what, std::size_t releases_max) {
-  return kj::evalNow([&]() -> kj::Promise<release_info> {
+kj::Promise<release_info> release_catalog::add(release entering, std::size_t releases_max) {
+  return doubts_.when_known([this, what = std::move(entering),
+                             releases_max]() mutable -> kj::Promise<release_info> {
     const auto id = what.id();
     if (find(id) == nullptr && size() >= releases_max)
       refuse(error_kind::overloaded, "no further release can be registered",
@@ -137,7 +161,7 @@ kj::Promise<release_info> release_catalog::add(release what, std::size_t release
     request.compares.push_back(txn_compare::absent(release_key(id)));
     request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
     request.otherwise.push_back(txn_op::get(release_key(id)));
-    return store_.txn(std::move(request))
+    return doubts_.txn(std::move(request))
         .then([this,
                what = std::move(what)](txn_result&& result) mutable -> kj::Promise<release_info> {
           if (!result.succeeded) {
@@ -179,7 +203,7 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
   txn_request request;
   request.compares.push_back(txn_compare::unchanged(release_key(id), there.mod_revision));
   request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
-  return store_.txn(std::move(request))
+  return doubts_.txn(std::move(request))
       .then([this, id, what = std::move(what)](txn_result&& result) mutable {
         if (!result.succeeded)
           refuse(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)), {},
@@ -210,7 +234,7 @@ release_id release_catalog::require_id(release_id id) const {
 }
 
 kj::Promise<void> release_catalog::remove(release_id asked) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
+  return doubts_.when_known([this, asked = std::move(asked)]() mutable -> kj::Promise<void> {
     const auto id = require_id(std::move(asked));
     auto& line = *line_of(id);
     if (line.pin == id.version)
@@ -243,7 +267,7 @@ kj::Promise<void> release_catalog::erase(release_id id) {
   request.compares.push_back(
       {pin_key(id.kind, id.name), compare_target::value, compare_op::not_equal, 0, id.version});
   request.then.push_back(txn_op::erase(release_key(id)));
-  return store_.txn(std::move(request))
+  return doubts_.txn(std::move(request))
       .then(
           [this, id, put_back](txn_result&& result) {
             if (!result.succeeded) {
@@ -262,12 +286,12 @@ kj::Promise<void> release_catalog::erase(release_id id) {
 }
 
 kj::Promise<void> release_catalog::pin(release_id asked) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
+  return doubts_.when_known([this, asked = std::move(asked)]() mutable -> kj::Promise<void> {
     const auto id = require_id(std::move(asked));
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
-    return store_.txn(std::move(request)).then([this, id](txn_result&& result) {
+    return doubts_.txn(std::move(request)).then([this, id](txn_result&& result) {
       if (!result.succeeded)
         refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
                "it was deregistered meanwhile");
@@ -277,23 +301,24 @@ kj::Promise<void> release_catalog::pin(release_id asked) {
   });
 }
 
-kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
-    if (kind.empty()) {
-      const auto meant = resolve({{}, name, {}});
-      if (meant.how == resolution::outcome::ambiguous)
-        kj::throwFatalException(resolution_exception(meant));
-      for (const auto& [id, line] : lines_)
-        if (id.second == name) kind = id.first;
-    }
-    txn_request request;
-    request.then.push_back(txn_op::erase(pin_key(kind, name)));
-    return store_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
-      if (auto* line = line_of({kind, name, {}})) line->pin.clear();
-      if (!result.responses.empty() && result.responses[0].existed)
-        events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
-    });
-  });
+kj::Promise<void> release_catalog::unpin(std::string of_kind, std::string of_name) {
+  return doubts_.when_known(
+      [this, kind = std::move(of_kind), name = std::move(of_name)]() mutable -> kj::Promise<void> {
+        if (kind.empty()) {
+          const auto meant = resolve({{}, name, {}});
+          if (meant.how == resolution::outcome::ambiguous)
+            kj::throwFatalException(resolution_exception(meant));
+          for (const auto& [id, line] : lines_)
+            if (id.second == name) kind = id.first;
+        }
+        txn_request request;
+        request.then.push_back(txn_op::erase(pin_key(kind, name)));
+        return doubts_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
+          if (auto* line = line_of({kind, name, {}})) line->pin.clear();
+          if (!result.responses.empty() && result.responses[0].existed)
+            events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
+        });
+      });
 }
 
 // -- questions -----------------------------------------------------------------------------------

@@ -81,13 +81,15 @@ kj::Exception trust_exception(const release_id& id, const trust::verdict& refuse
                    why, refused.remedy);
 }
 
-trust_desk::trust_desk(async_store& store, event_log& events, std::string broker_version,
-                       wall_clock now)
+trust_desk::trust_desk(async_store& store, event_log& events, kj::Timer& timer,
+                       std::string broker_version, wall_clock now)
     : store_(store),
       events_(events),
       broker_version_(std::move(broker_version)),
       os_arch_(trust::this_os_arch()),
-      now_(std::move(now)) {}
+      now_(std::move(now)),
+      doubts_(store, events, timer,
+              [this](const std::string& key, const auto& value) { learn(key, value); }) {}
 
 // -- what is trusted -----------------------------------------------------------------------------
 
@@ -138,6 +140,24 @@ void trust_desk::unreadable(const std::string& key, const char* consequence) {
   KJ_LOG(ERROR, "a record of trust cannot be read", shown_key, consequence);
 }
 
+/// What a key holds of which that was in doubt.
+void trust_desk::learn(const std::string& key, const std::optional<std::string>& value) {
+  if (key.starts_with(trust_keys_prefix)) {
+    state_.keys.erase(key.substr(trust_keys_prefix.size()));
+  } else if (key.starts_with(trust_policies_prefix)) {
+    state_.policies.erase(key.substr(trust_policies_prefix.size()));
+  } else if (const auto floor = floor_of_key(key)) {
+    if (raising_.contains(*floor)) {
+      // That it is written is what is asked for, whatever is there.
+      rewriting_.add(write_floor(*floor));
+      return;
+    }
+    state_.floors.erase(*floor);
+  }
+  if (value) take_row(key, *value);
+  changed();
+}
+
 void trust_desk::changed() {
   judged_.clear();
   effective_ = state_;
@@ -148,93 +168,118 @@ void trust_desk::changed() {
   }
 }
 
-kj::Promise<trusted_key_info> trust_desk::trust_key(trusted_key_info info) {
-  return kj::evalNow([&]() -> kj::Promise<trusted_key_info> {
-    trust::trusted_key key;
-    info.revoked = false;
-    info.reason.clear();
-    info.added_unix_ms = now_();
-    try {
-      key = read_trusted_key(info);
-    } catch (const trust::refusal& problem) {
-      refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
-    }
-    const auto id = trust::key_id(key.key.key);
-    if (const auto known = state_.keys.find(id); known != state_.keys.end()) {
-      if (known->second.revoked)
-        refuse(error_kind::failed_precondition,
-               fmt::format("the key {} was revoked", shown(id, known->second.name)),
-               wire::escape_line(known->second.reason), "sign with a new key, and trust that");
-      key.added_unix_ms = known->second.added_unix_ms;
-    } else if (state_.keys.size() >= trust::trusted_keys_max) {
-      refuse(error_kind::overloaded, "no further key can be trusted",
-             fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
-             "bulkhead key list");
-    }
-    txn_request request;
-    request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
-    return store_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
-      // A revocation may have been on its way: it wins.
-      if (auto& known = state_.keys[id]; !known.revoked) known = key;
-      changed();
-      events_.record({}, 0, "key_trusted",
-                     fmt::format("{} for {}", shown(id, key.name), key.plugins));
-      return describe(state_.keys[id]);
-    });
-  });
+kj::Promise<trusted_key_info> trust_desk::trust_key(trusted_key_info asked) {
+  return doubts_.when_known(
+      [this, info = std::move(asked)]() mutable -> kj::Promise<trusted_key_info> {
+        trust::trusted_key key;
+        info.revoked = false;
+        info.reason.clear();
+        info.added_unix_ms = now_();
+        try {
+          key = read_trusted_key(info);
+        } catch (const trust::refusal& problem) {
+          refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
+        }
+        const auto id = trust::key_id(key.key.key);
+        if (const auto known = state_.keys.find(id); known != state_.keys.end()) {
+          if (known->second.revoked)
+            refuse(error_kind::failed_precondition,
+                   fmt::format("the key {} was revoked", shown(id, known->second.name)),
+                   wire::escape_line(known->second.reason), "sign with a new key, and trust that");
+          key.added_unix_ms = known->second.added_unix_ms;
+        } else if (state_.keys.size() >= trust::trusted_keys_max) {
+          refuse(error_kind::overloaded, "no further key can be trusted",
+                 fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
+                 "bulkhead key list");
+        }
+        txn_request request;
+        request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
+        return doubts_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
+          // It may have been revoked meanwhile, with a write that came after this one.
+          if (auto& known = state_.keys[id]; !known.revoked) known = key;
+          changed();
+          events_.record({}, 0, "key_trusted",
+                         fmt::format("{} for {}", shown(id, key.name), key.plugins));
+          return describe(state_.keys[id]);
+        });
+      });
 }
 
-kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string reason) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
+kj::Promise<void> trust_desk::untrust(std::string key_id, bool revoke, std::string reason) {
+  return doubts_.when_known([this, id = std::move(key_id), revoke,
+                             reason = std::move(reason)]() mutable -> kj::Promise<void> {
     const auto known = state_.keys.find(id);
     if (known == state_.keys.end())
       refuse(error_kind::not_found, fmt::format("no key '{}' is trusted", wire::escape_line(id)),
              {}, "bulkhead key list");
-    auto key = known->second;
+    const auto& key = known->second;
     if (key.revoked && !revoke)
       refuse(error_kind::failed_precondition,
              fmt::format("the key {} was revoked", shown(id, key.name)),
              "a revocation is remembered, so that the key is never taken again");
-    if (key.revoked) return kj::READY_NOW;
-    txn_request request;
-    std::vector<trust::floor_key> idle;
-    if (revoke) {
-      key.revoked = true;
-      key.reason = reason;
-      try {
-        trust::check_trusted_key(key);
-      } catch (const trust::refusal& problem) {
-        refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
-      }
-      request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
-      // Floors that only revoked keys have left hold nobody any more. Those above what one
-      // transaction takes stay, and are as idle in the store.
-      auto later = state_;
-      later.keys[id] = key;
-      idle = trust::idle_floors(later);
-      idle.resize(std::min(idle.size(), store_limits::txn_ops_max - 1));
-      for (const auto& floor : idle) request.then.push_back(txn_op::erase(trust_floor_key(floor)));
-    } else {
-      request.then.push_back(txn_op::erase(trust_key_key(id)));
-    }
-    return store_.txn(std::move(request))
-        .then([this, id, revoke, key = std::move(key), idle = std::move(idle)](txn_result&&) {
-          if (revoke)
-            state_.keys[id] = key;
-          else
-            state_.keys.erase(id);
-          for (const auto& floor : idle) state_.floors.erase(floor);
-          changed();
-          events_.record({}, 0, revoke ? "key_revoked" : "key_forgotten",
-                         revoke && !key.reason.empty() ? fmt::format("{}: {}", shown(id, key.name),
-                                                                     wire::escape_line(key.reason))
-                                                       : shown(id, key.name));
-        });
+    if (key.revoked && !revoking_.contains(id)) return kj::READY_NOW;
+    return revoke ? revoke_key(id, std::move(reason)) : forget_key(id);
   });
 }
 
-kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
+kj::Promise<void> trust_desk::forget_key(const std::string& id) {
+  txn_request request;
+  request.then.push_back(txn_op::erase(trust_key_key(id)));
+  return doubts_.txn(std::move(request))
+      .then([this, id, name = state_.keys[id].name](txn_result&&) {
+        state_.keys.erase(id);
+        changed();
+        events_.record({}, 0, "key_forgotten", shown(id, name));
+      });
+}
+
+/// From here on the key does not count: nothing that is asked for meanwhile takes it again. Should
+/// that not become durable, it counts as before.
+kj::Promise<void> trust_desk::revoke_key(const std::string& id, std::string reason) {
+  const auto before = state_.keys[id];
+  auto key = before;
+  key.revoked = true;
+  key.reason = std::move(reason);
+  try {
+    trust::check_trusted_key(key);
+  } catch (const trust::refusal& problem) {
+    refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
+  }
+  state_.keys[id] = key;
+  changed();
+  // Floors that only revoked keys have left hold nobody any more. Those above what one
+  // transaction takes stay, and are as idle in the store.
+  auto idle = trust::idle_floors(state_);
+  idle.resize(std::min(idle.size(), store_limits::txn_ops_max - 1));
+  txn_request request;
+  request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
+  for (const auto& floor : idle) request.then.push_back(txn_op::erase(trust_floor_key(floor)));
+  const auto mark = revoking_.insert(id);
+  return doubts_.txn(std::move(request))
+      .then(
+          [this, id, mark, key, idle = std::move(idle)](txn_result&&) {
+            revoking_.erase(mark);
+            state_.keys[id] = key;
+            for (const auto& floor : idle) {
+              state_.floors.erase(floor);
+              raising_.erase(floor);
+            }
+            changed();
+            events_.record({}, 0, "key_revoked",
+                           key.reason.empty() ? shown(id, key.name)
+                                              : fmt::format("{}: {}", shown(id, key.name),
+                                                            wire::escape_line(key.reason)));
+          },
+          [this, id, mark, before](kj::Exception&& problem) {
+            revoking_.erase(mark);
+            state_.keys[id] = before;
+            changed();
+            kj::throwFatalException(kj::mv(problem));
+          });
+}
+
+kj::Promise<void> trust_desk::set_policy(std::string of_kind, signature_rule rule) {
+  return doubts_.when_known([this, kind = std::move(of_kind), rule]() -> kj::Promise<void> {
     if (!trust::is_plugin_kind(kind))
       refuse(error_kind::invalid_argument,
              fmt::format("'{}' is no kind of plugin", wire::escape_line(kind)),
@@ -246,7 +291,7 @@ kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) 
     txn_request request;
     request.then.push_back(
         txn_op::put(trust_policy_key(kind), std::string(trust::to_text(policy))));
-    return store_.txn(std::move(request)).then([this, kind, policy](txn_result&&) {
+    return doubts_.txn(std::move(request)).then([this, kind, policy](txn_result&&) {
       state_.policies[kind] = policy;
       changed();
       events_.record({}, 0, "policy_changed",
@@ -331,16 +376,26 @@ kj::Promise<void> trust_desk::started(const release& what) {
   // In memory at once: whoever starts now must find it.
   state_.floors[raised->first] = raised->second;
   changed();
-  txn_request request;
-  request.then.push_back(
-      txn_op::put(trust_floor_key(raised->first), std::to_string(raised->second)));
-  return store_.txn(std::move(request))
-      .then([this, id = to_string(what.id()), height = raised->second](txn_result&&) {
+  return write_floor(raised->first)
+      .then([this, id = to_string(what.id()), height = raised->second] {
         events_.record({}, 0, "floor_raised",
                        fmt::format("{} runs: security versions below {} of its signers do not "
                                    "start any more",
                                    id, height));
       });
+}
+
+/// Writes a floor that is in memory. What fails is in doubt, and written again when that is looked
+/// up.
+kj::Promise<void> trust_desk::write_floor(const trust::floor_key& floor) {
+  const auto height = state_.floors[floor];
+  raising_.insert(floor);
+  txn_request request;
+  request.then.push_back(txn_op::put(trust_floor_key(floor), std::to_string(height)));
+  return doubts_.txn(std::move(request)).then([this, floor, height](txn_result&&) {
+    const auto now = state_.floors.find(floor);
+    if (now == state_.floors.end() || now->second <= height) raising_.erase(floor);
+  });
 }
 
 }  // namespace bulkhead

@@ -4,9 +4,12 @@
 // Whose signature counts: keys, policies and floors, in memory and in the store, and the judgement
 // of releases by them (broker/trust/trust_rules.hpp has the rules). Threads: the reactor's.
 //
-// What is acknowledged is durable, and the memory follows the store, not the other way round.
-// Judgements are remembered until something that is trusted changes, or a moment comes at which
-// time itself changes the answer; so a mount that restarts over and over costs no signature checks.
+// What is acknowledged is durable, and the memory follows the store, not the other way round; also
+// after a write that failed and may have been done (write_doubts.hpp). Two things hold from the
+// moment at which they are asked for: a revocation, so that nothing overtakes it, and a floor,
+// which is written until that succeeds. Judgements are remembered until something that is trusted
+// changes, or a moment comes at which time itself changes the answer; so a mount that restarts over
+// and over costs no signature checks.
 //
 // A key's record that cannot be read fails closed: who knows which key it was, or whether it was
 // revoked? Its signatures do not count, and every kind of plugin whose policy is automatic needs
@@ -17,10 +20,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "broker/catalog/release.hpp"
+#include "broker/catalog/write_doubts.hpp"
 #include "broker/event_log.hpp"
 #include "broker/releases.hpp"
 #include "broker/store/async_store.hpp"
@@ -32,8 +38,8 @@ class trust_desk {
  public:
   using wall_clock = std::function<std::int64_t()>;
 
-  /// `store` and `events` outlive it. `broker_version` is semantic.
-  trust_desk(async_store& store, event_log& events, std::string broker_version,
+  /// `store`, `events` and `timer` outlive it. `broker_version` is semantic.
+  trust_desk(async_store& store, event_log& events, kj::Timer& timer, std::string broker_version,
              wall_clock now = unix_ms_now);
 
   kj::Promise<void> load();
@@ -72,6 +78,10 @@ class trust_desk {
   void take_row(const std::string& key, const std::string& value);
   void unreadable(const std::string& key, const char* consequence);
   void changed();
+  void learn(const std::string& key, const std::optional<std::string>& value);
+  kj::Promise<void> forget_key(const std::string& id);
+  kj::Promise<void> revoke_key(const std::string& id, std::string reason);
+  kj::Promise<void> write_floor(const trust::floor_key& floor);
   trust::circumstances circumstances() const;
   std::int64_t next_turn(const trust::verdict& answer, std::int64_t now) const;
 
@@ -84,6 +94,14 @@ class trust_desk {
   trust::trust_state effective_;  // what is judged by: `state_`, closed where it is damaged
   bool damaged_keys_ = false;
   std::map<release_id, judged> judged_;
+  std::multiset<std::string> revoking_;  // keys whose revocation is not durable yet
+  std::set<trust::floor_key> raising_;   // floors that are not
+  // What fails there is in doubt again, and said by that.
+  struct : kj::TaskSet::ErrorHandler {
+    void taskFailed(kj::Exception&&) override {}
+  } unheard_;
+  kj::TaskSet rewriting_{unheard_};
+  write_doubts doubts_;
 };
 
 /// The candidate that a release is. It refers to `what`.

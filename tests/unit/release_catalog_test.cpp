@@ -291,7 +291,7 @@ TEST_CASE_METHOD(catalog_fixture, "a later broker finds releases, pins and damag
   txn_request damage;
   damage.then.push_back(txn_op::put("catalog/generic/subject/3.0.0", "nonsense"));
   tb.wait(tb.services().store.txn(std::move(damage)));
-  release_catalog later(tb.services().store, tb.events(), tb.trust());
+  release_catalog later(tb.services().store, tb.events(), tb.timer(), tb.trust());
   tb.wait(later.load());
   const auto all = later.list({}, {});
   REQUIRE(all.size() == 3);
@@ -401,7 +401,7 @@ TEST_CASE_METHOD(trust_fixture, "what is trusted is durable, and a damaged key c
   const signer ci;
   believe(ci, {{}, {}, "ci", "generic/*"});
   tb.wait(tb.trust().set_policy("auth", signature_rule::optional));
-  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  trust_desk later(tb.services().store, tb.events(), tb.timer(), "0.1.0");
   tb.wait(later.load());
   REQUIRE(later.report().keys.size() == 1);
   CHECK(later.report().keys[0].name == "ci");
