@@ -26,6 +26,7 @@ std::string encode_record(const mount_record& from) {
   record.setGenerationsReserved(from.generations_reserved);
   record.setCreatedUnixMs(from.created_unix_ms);
   record.setRemoving(from.removing);
+  record.setDeclared(from.declared);
   record.setVersionRunning(from.version_running.c_str());
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
@@ -47,6 +48,7 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.created_unix_ms = from.getCreatedUnixMs();
     record.generations_reserved = from.getGenerationsReserved();
     record.removing = from.getRemoving();
+    record.declared = from.getDeclared();
     record.version_running = text(from.getVersionRunning());
   });
   return problem == nullptr && !record.uuid.empty() && !record.spec.path.empty();

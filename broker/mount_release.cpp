@@ -9,23 +9,6 @@
 #include "broker/mount_supervisor.hpp"
 
 namespace bulkhead {
-namespace {
-
-/// Resolves when the record says that the mount runs this release.
-kj::Promise<void> write_release(broker_services& services,
-                                const std::shared_ptr<mount_entry>& entry,
-                                const std::shared_ptr<const release>& of) {
-  return services.change_record(entry, [of](mount_record& record) {
-    record.version_running = of->spec.version;
-    record.spec.kind = of->spec.kind;
-  });
-}
-
-bool keeps_to(const mount_entry& entry, const release& of) {
-  return entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind;
-}
-
-}  // namespace
 
 /// The steps before a start. Before anything of another release runs, the record says that the
 /// mount runs it: a broker that dies meanwhile goes on with it.
@@ -37,16 +20,20 @@ std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
     return choice.prepare().then(
         [&services, entry, of = choice.of](process_spec&& program) -> kj::Promise<process_spec> {
           if (keeps_to(*entry, *of)) return kj::mv(program);
-          return write_release(services, entry, of).then([program = kj::mv(program)]() mutable {
-            return kj::mv(program);
-          });
+          return write_release(services, entry, of)
+              .then([&services, of, program = kj::mv(program)]() mutable {
+                demand_trust(services, *of);  // the store may have been slow
+                return kj::mv(program);
+              });
         });
   };
 }
 
-/// Writes which release runs. It runs whether that can be written or not.
+/// Writes that the mount runs on with this release, whatever the record says. It does, whether that
+/// can be written or not: every later change of the record says so, too.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {
   if (of == nullptr) return kj::READY_NOW;
+  entry_->version_running = of->spec.version;
   return write_release(services_, entry_, of)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);
@@ -56,11 +43,25 @@ kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>
       });
 }
 
+/// Ends what may not run any more: on trial, finishing its calls, or serving.
 caf::result<mount_snapshot> mount_supervisor::condemn(const std::string& reason) {
-  const auto now = state();
-  if (leaving_ || entry_->closed || now == child_state::stopped || now == child_state::quarantined)
-    return snapshot();
-  abandon_reload(reason);
+  if (leaving_ || entry_->closed) return snapshot();
+  const auto condemned = [this](const run_of& which) {
+    return !which.ended && which.of != nullptr && !may_go_on(services_, which.of);
+  };
+  const bool serving = condemned(live_);
+  if (reload_ && (serving || condemned(reload_->green))) abandon_reload(reason);
+  for (const auto& each : old_) {
+    if (!condemned(each)) continue;
+    entry_->slot->cut(
+        each.generation,
+        exception(error_kind::plugin_unavailable,
+                  fmt::format("the instance of '{}' that had this call was stopped: {}",
+                              entry_->spec.path, reason),
+                  "whether the call took effect is not known"));
+    stop_instance(each, false);
+  }
+  if (!serving) return snapshot();
   entry_->take_wanted = false;
   restart(reason);
   return await_start();

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "actors/supervision.hpp"
-#include "broker/convert.hpp"
+#include "broker/refusal.hpp"
 #include "broker/router.hpp"
 #include "broker/trust/manifest.hpp"
 #include "schema/wire/error_text.hpp"
@@ -21,11 +21,6 @@ constexpr std::size_t file_name_bytes_max = 255;  // NAME_MAX
 constexpr std::chrono::hours supervision_span_max{24};
 constexpr std::chrono::hours rule_span_max{24};
 constexpr std::chrono::hours lifetime_max{24 * 366};
-
-[[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
-                         std::string remedy = {}) {
-  kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
-}
 
 [[noreturn]] void invalid(std::string what, std::string why) {
   refuse(error_kind::invalid_argument, std::move(what), std::move(why));

@@ -39,6 +39,7 @@ struct release_info {
   std::int64_t registered_unix_ms = 0;
   bool declared = false;  // the configuration file brought it
   bool pinned = false;
+  bool pin_declared = false;         // ... by the configuration file
   bool preferred = false;            // a mount without a version takes it
   std::vector<std::string> used_by;  // mounts that run it, or would with their next start
   std::string refusal;               // when not empty: why it would not start now
@@ -49,7 +50,7 @@ struct trusted_key_info {
   std::string id{};        // 64 hex digits
   std::string public_key;  // base64, as the second line of a minisign public key
   std::string name{};
-  std::string plugins{};                // "*", "secrets/*", "secrets/kv"; empty: "*"
+  std::string plugins{};                // "*", "secrets/*", "secrets/kv"; empty: "*", or as it was
   std::int64_t not_before_unix_ms = 0;  // 0: no bound
   std::int64_t not_after_unix_ms = 0;   // 0: no bound
   bool revoked = false;

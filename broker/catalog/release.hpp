@@ -9,27 +9,32 @@
 
 #include <capnp/message.h>
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "broker/releases.hpp"
+#include "broker/trust/digest.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
 
 inline constexpr std::string_view releases_prefix = "catalog/";
 inline constexpr std::string_view pins_prefix = "pins/";
+inline constexpr std::string_view declared_pins_prefix = "declared/pins/";
 
 struct release_id {
   std::string kind;
   std::string name;
   std::string version;
 
-  auto operator<=>(const release_id&) const = default;
+  bool operator==(const release_id&) const = default;
+  bool operator<(const release_id& other) const {
+    return std::tie(kind, name, version) < std::tie(other.kind, other.name, other.version);
+  }
 };
 
 /// "secrets/kv@1.2.0".
@@ -59,8 +64,14 @@ void describe_options(release& to, capnp::List<schema::FieldSpec>::Reader option
 /// words.
 bool same_release(const release& a, const release& b);
 
+/// Of the release's bytes. Throws for one that has none, which is no release: what is compared with
+/// nothing would be anything.
+trust::digest digest_of(const release& of);
+
 std::string release_key(const release_id& id);
 std::string pin_key(const std::string& kind, const std::string& name);
+/// Holds what the declared state pinned.
+std::string declared_pin_key(const std::string& kind, const std::string& name);
 /// Nothing when the key is not that of a release.
 std::optional<release_id> release_of_key(std::string_view key);
 

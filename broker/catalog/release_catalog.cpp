@@ -49,9 +49,9 @@ release_catalog::release_catalog(async_store& store, event_log& events, kj::Time
 
 kj::Promise<void> release_catalog::load() {
   lines_.clear();
-  return load_page(std::string(releases_prefix), {}).then([this] {
-    return load_page(std::string(pins_prefix), {});
-  });
+  return load_page(std::string(releases_prefix), {})
+      .then([this] { return load_page(std::string(pins_prefix), {}); })
+      .then([this] { return load_page(std::string(declared_pins_prefix), {}); });
 }
 
 kj::Promise<void> release_catalog::load_page(std::string prefix, std::string after) {
@@ -62,7 +62,8 @@ kj::Promise<void> release_catalog::load_page(std::string prefix, std::string aft
       .then([this, prefix](range_result&& page) -> kj::Promise<void> {
         for (const auto& row : page.rows)
           prefix == releases_prefix ? take_release(row.key, row.value)
-                                    : take_pin(row.key, row.value);
+          : prefix == pins_prefix   ? take_pin(row.key, row.value)
+                                    : take_declared_pin(row.key, row.value);
         if (!page.more) return kj::READY_NOW;
         return load_page(prefix, page.rows.back().key);
       });
@@ -91,6 +92,10 @@ void release_catalog::take_pin(const std::string& key, const std::string& value)
   line->second.pin = value;
 }
 
+void release_catalog::take_declared_pin(const std::string& key, const std::string& value) {
+  if (auto* line = line_named(key.substr(declared_pins_prefix.size()))) line->declared_pin = value;
+}
+
 void release_catalog::shelve(const release_id& id, const std::string& reason) {
   const auto shown = wire::escape_line(to_string(id));
   events_.record({}, 0, "unreadable", fmt::format("release {}: {}", shown, reason));
@@ -101,18 +106,16 @@ void release_catalog::shelve(const release_id& id, const std::string& reason) {
 /// What a key holds of which that was in doubt.
 void release_catalog::learn(const std::string& key, const std::optional<std::string>& value) {
   if (key.starts_with(pins_prefix)) {
-    const auto name = key.substr(pins_prefix.size());
-    const auto slash = name.find('/');
-    if (auto* line = line_of({name.substr(0, slash), name.substr(slash + 1), {}}))
-      line->pin.clear();
+    if (auto* line = line_named(key.substr(pins_prefix.size()))) line->pin.clear();
     if (value) take_pin(key, *value);
-    return;
+  } else if (key.starts_with(declared_pins_prefix)) {
+    if (auto* line = line_named(key.substr(declared_pins_prefix.size())))
+      line->declared_pin.clear();
+    if (value) take_declared_pin(key, *value);
+  } else {
+    if (const auto id = release_of_key(key)) forget(*id);
+    if (value) take_release(key, *value);
   }
-  if (const auto id = release_of_key(key)) {
-    trust_.forget(*id);
-    forget(*id);
-  }
-  if (value) take_release(key, *value);
 }
 
 // -- memory --------------------------------------------------------------------------------------
@@ -136,6 +139,13 @@ plugin_line* release_catalog::line_of(const release_id& id) {
   return found == lines_.end() ? nullptr : &found->second;
 }
 
+/// By "kind/name".
+plugin_line* release_catalog::line_named(const std::string& name) {
+  const auto slash = name.find('/');
+  return slash == std::string::npos ? nullptr
+                                    : line_of({name.substr(0, slash), name.substr(slash + 1), {}});
+}
+
 std::shared_ptr<const release> release_catalog::find(const release_id& id) const {
   const auto line = lines_.find({id.kind, id.name});
   return line == lines_.end() ? nullptr : line->second.find(id.version);
@@ -149,9 +159,10 @@ std::size_t release_catalog::size() const {
 
 // -- changes -------------------------------------------------------------------------------------
 
-kj::Promise<release_info> release_catalog::add(release entering, std::size_t releases_max) {
-  return doubts_.when_known([this, what = std::move(entering),
-                             releases_max]() mutable -> kj::Promise<release_info> {
+kj::Promise<release_info> release_catalog::add(release what, std::size_t releases_max) {
+  return doubts_.change([this, what = std::move(what),
+                         releases_max]() mutable -> kj::Promise<release_info> {
+    digest_of(what);
     const auto id = what.id();
     if (find(id) == nullptr && size() >= releases_max)
       refuse(error_kind::overloaded, "no further release can be registered",
@@ -172,7 +183,7 @@ kj::Promise<release_info> release_catalog::add(release entering, std::size_t rel
                          fmt::format("{}, sha256 {}", to_string(what.id()), what.spec.sha256));
           const auto entered = what.id();
           put(std::move(what));
-          return show_now(*find(entered), usage_());
+          return show_now(find(entered), usage_());
         });
   });
 }
@@ -196,7 +207,7 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
         fmt::format("register another version   |   bulkhead plugin deregister {}", to_string(id)));
   if (same_release(*known, what)) {
     if (find(id) == nullptr) put(std::move(*known));  // another broker on this state entered it
-    return show_now(*find(id), usage_());
+    return show_now(find(id), usage_());
   }
   what.registered_unix_ms = known->registered_unix_ms;
   what.declared = known->declared;
@@ -209,9 +220,8 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
           refuse(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)), {},
                  "register it again");
         put(std::move(what));
-        trust_.forget(id);
         events_.record({}, 0, "signatures_replaced", to_string(id));
-        return show_now(*find(id), usage_());
+        return show_now(find(id), usage_());
       });
 }
 
@@ -234,8 +244,8 @@ release_id release_catalog::require_id(release_id id) const {
 }
 
 kj::Promise<void> release_catalog::remove(release_id asked) {
-  return doubts_.when_known([this, asked = std::move(asked)]() mutable -> kj::Promise<void> {
-    const auto id = require_id(std::move(asked));
+  return doubts_.change([this, asked = std::move(asked)]() -> kj::Promise<void> {
+    const auto id = require_id(asked);
     auto& line = *line_of(id);
     if (line.pin == id.version)
       refuse(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
@@ -263,7 +273,7 @@ kj::Promise<void> release_catalog::erase(release_id id) {
     if (!reason.empty()) lines_[{id.kind, id.name}].damaged[id.version] = reason;
   };
   txn_request request;
-  // A pin may be on its way to the store.
+  // Another broker on this state may have pinned it.
   request.compares.push_back(
       {pin_key(id.kind, id.name), compare_target::value, compare_op::not_equal, 0, id.version});
   request.then.push_back(txn_op::erase(release_key(id)));
@@ -276,7 +286,6 @@ kj::Promise<void> release_catalog::erase(release_id id) {
                      "it was pinned meanwhile",
                      fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
             }
-            trust_.forget(id);
             events_.record({}, 0, "deregistered", to_string(id));
           },
           [put_back](kj::Exception&& problem) {
@@ -285,25 +294,29 @@ kj::Promise<void> release_catalog::erase(release_id id) {
           });
 }
 
-kj::Promise<void> release_catalog::pin(release_id asked) {
-  return doubts_.when_known([this, asked = std::move(asked)]() mutable -> kj::Promise<void> {
-    const auto id = require_id(std::move(asked));
+kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
+  return doubts_.change([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
+    const auto id = require_id(asked);
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
-    return doubts_.txn(std::move(request)).then([this, id](txn_result&& result) {
+    if (declared)
+      request.then.push_back(txn_op::put(declared_pin_key(id.kind, id.name), id.version));
+    return doubts_.txn(std::move(request)).then([this, id, declared](txn_result&& result) {
       if (!result.succeeded)
         refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
                "it was deregistered meanwhile");
-      lines_[{id.kind, id.name}].pin = id.version;
+      auto& line = lines_[{id.kind, id.name}];
+      line.pin = id.version;
+      if (declared) line.declared_pin = id.version;
       events_.record({}, 0, "pinned", to_string(id));
     });
   });
 }
 
-kj::Promise<void> release_catalog::unpin(std::string of_kind, std::string of_name) {
-  return doubts_.when_known(
-      [this, kind = std::move(of_kind), name = std::move(of_name)]() mutable -> kj::Promise<void> {
+kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
+  return doubts_.change(
+      [this, kind = std::move(kind), name = std::move(name)]() mutable -> kj::Promise<void> {
         if (kind.empty()) {
           const auto meant = resolve({{}, name, {}});
           if (meant.how == resolution::outcome::ambiguous)
@@ -313,8 +326,12 @@ kj::Promise<void> release_catalog::unpin(std::string of_kind, std::string of_nam
         }
         txn_request request;
         request.then.push_back(txn_op::erase(pin_key(kind, name)));
+        request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
         return doubts_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
-          if (auto* line = line_of({kind, name, {}})) line->pin.clear();
+          if (auto* line = line_of({kind, name, {}})) {
+            line->pin.clear();
+            line->declared_pin.clear();
+          }
           if (!result.responses.empty() && result.responses[0].existed)
             events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
         });
@@ -323,7 +340,9 @@ kj::Promise<void> release_catalog::unpin(std::string of_kind, std::string of_nam
 
 // -- questions -----------------------------------------------------------------------------------
 
-release_info release_catalog::show_now(const release& what, const usage& users) {
+release_info release_catalog::show_now(const std::shared_ptr<const release>& shown,
+                                       const usage& users) {
+  const auto& what = *shown;
   release_info info;
   const auto id = what.id();
   info.kind = id.kind;
@@ -335,7 +354,7 @@ release_info release_catalog::show_now(const release& what, const usage& users) 
   info.arguments = what.spec.arguments;
   for (const auto& each : what.spec.environment) info.environment.push_back(name_of(each));
   info.link = what.link;
-  const auto& verdict = trust_.judge(what);
+  const auto& verdict = trust_.judge(shown);
   info.signed_by = verdict.signers;
   if (verdict.manifest) {
     info.security_version = verdict.manifest->security_version;
@@ -347,7 +366,10 @@ release_info release_catalog::show_now(const release& what, const usage& users) 
   info.registered_unix_ms = what.registered_unix_ms;
   info.declared = what.declared;
   info.storage_version = what.storage_version;
-  if (const auto* line = line_of(id)) info.pinned = line->pin == id.version;
+  if (const auto* line = line_of(id)) {
+    info.pinned = line->pin == id.version;
+    info.pin_declared = info.pinned && line->declared_pin == id.version;
+  }
   const auto meant = resolve({id.kind, id.name, {}});
   info.preferred = meant.found() && meant.chosen->id() == id;
   if (const auto its = users.find(id); its != users.end()) info.used_by = its->second;
@@ -369,7 +391,7 @@ std::vector<release_info> release_catalog::list(const std::string& kind, const s
   for (const auto& [id, line] : lines_) {
     if ((!kind.empty() && id.first != kind) || (!name.empty() && id.second != name)) continue;
     for (auto each = line.releases.rbegin(); each != line.releases.rend(); ++each)
-      result.push_back(show_now(*each->second, users));
+      result.push_back(show_now(each->second, users));
     for (const auto& [version, reason] : line.damaged)
       result.push_back(show_damaged({id.first, id.second, version}, reason));
   }
@@ -380,11 +402,18 @@ release_info release_catalog::show(const release_wish& wish) {
   if (wish.version.empty()) {
     const auto meant = resolve(wish);
     if (!meant.found()) kj::throwFatalException(resolution_exception(meant));
-    return show_now(*meant.chosen, usage_());
+    return show_now(meant.chosen, usage_());
   }
   const auto id = require_id({wish.kind, wish.name, wish.version});
-  if (const auto there = find(id)) return show_now(*there, usage_());
+  if (const auto there = find(id)) return show_now(there, usage_());
   return show_damaged(id, line_of(id)->damaged.at(id.version));
+}
+
+std::vector<actual_pin> release_catalog::pins() const {
+  std::vector<actual_pin> result;
+  for (const auto& [id, line] : lines_)
+    if (!line.pin.empty()) result.push_back({id.first, id.second, line.pin, line.declared_pin});
+  return result;
 }
 
 std::shared_ptr<const release> release_catalog::at(const release_info& shown) const {

@@ -32,6 +32,7 @@
 #include "broker/catalog/resolution.hpp"
 #include "broker/catalog/trust_desk.hpp"
 #include "broker/catalog/write_doubts.hpp"
+#include "broker/declared_state.hpp"
 #include "broker/event_log.hpp"
 #include "broker/store/async_store.hpp"
 
@@ -39,7 +40,7 @@ namespace bulkhead {
 
 class release_catalog {
  public:
-  /// Mounts by the release that they run, or that they would with their next start.
+  /// Mounts by the releases that they run, ask for, or would take with their next start.
   using usage = std::map<release_id, std::vector<std::string>>;
 
   /// All outlive it.
@@ -50,6 +51,8 @@ class release_catalog {
   void set_usage(std::function<usage()> ask) { usage_ = std::move(ask); }
 
   resolution resolve(const release_wish& wish) const { return bulkhead::resolve(lines_, wish); }
+  /// Exactly this one, whatever is pinned: found, damaged, or missing.
+  resolution kept(const release_id& id) const { return resolve_kept(lines_, id); }
   /// Null when there is none.
   std::shared_ptr<const release> find(const release_id& id) const;
 
@@ -58,7 +61,8 @@ class release_catalog {
   /// Fails with not_found, and failed_precondition for one that is used or pinned.
   kj::Promise<void> remove(release_id id);
   /// Fails with not_found.
-  kj::Promise<void> pin(release_id id);
+  /// `declared`: the declared state asks for it.
+  kj::Promise<void> pin(release_id id, bool declared = false);
   kj::Promise<void> unpin(std::string kind, std::string name);
 
   /// By kind, name and falling version. Empty: all.
@@ -69,6 +73,7 @@ class release_catalog {
   /// The release itself, where `show` shows it; null for a damaged one.
   std::shared_ptr<const release> at(const release_info& shown) const;
 
+  std::vector<actual_pin> pins() const;
   std::size_t size() const;
 
  private:
@@ -76,12 +81,14 @@ class release_catalog {
   void take_release(const std::string& key, const std::string& value);
   void take_pin(const std::string& key, const std::string& value);
   void learn(const std::string& key, const std::optional<std::string>& value);
+  void take_declared_pin(const std::string& key, const std::string& value);
+  plugin_line* line_named(const std::string& name);
   void shelve(const release_id& id, const std::string& reason);
   void put(release what);
   void forget(const release_id& id);
   kj::Promise<void> erase(release_id id);
   kj::Promise<release_info> settle(release what, const store_row& there);
-  release_info show_now(const release& what, const usage& users);
+  release_info show_now(const std::shared_ptr<const release>& shown, const usage& users);
   release_info show_damaged(const release_id& id, const std::string& reason) const;
   plugin_line* line_of(const release_id& id);
   release_id require_id(release_id id) const;

@@ -7,7 +7,8 @@
 //     (broker/images: sealed, hashed, by digest) ── what to spawn
 //
 // A crash upgrades nobody: a mount keeps to the release that it ran (mount_entry::version_running)
-// until an operator starts it anew (mount_entry::take_wanted), or that release is gone. Whether the
+// until an operator starts it anew (mount_entry::take_wanted), or that release is gone; one whose
+// record is damaged is not gone, and nothing is run in its place. Whether the
 // release may run is asked at every start. What can be refused without waiting is refused in the
 // same way as what takes a look at the disk: as the failure of the start, with its own words.
 //
@@ -37,6 +38,14 @@ kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, a
 
 process_spec process_of(const broker_services& services, const release& what, const image& program);
 
+/// Whether a start of the release would be accepted at this moment: it is registered, and trusted.
+bool may_run(const broker_services& services, const release& what);
+/// Whether what was started from it may go on: somebody who counts vouches for it, as it is
+/// registered now, or, when it is not any more, as it was.
+bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what);
+/// Fails, in the words of the refusal, when it may not run.
+void demand_trust(const broker_services& services, const release& what);
+
 /// What an instance is to run. Null `of`, and no `prepare`: the unregistered file of that name.
 struct release_choice {
   std::shared_ptr<const release> of;
@@ -47,9 +56,14 @@ struct release_choice {
 /// cannot be run fails in `prepare`.
 release_choice choose_release(broker_services& services, const mount_entry& entry, bool anew);
 
+bool keeps_to(const mount_entry& entry, const release& of);
+/// Resolves when the record, and then the entry, says that the mount runs this release.
+kj::Promise<void> write_release(broker_services& services,
+                                const std::shared_ptr<mount_entry>& entry,
+                                const std::shared_ptr<const release>& of);
+
 /// The mount's release has started and runs from now on: the entry says so, and floors are raised.
-/// True when the mount's record has to be written.
-bool note_running(broker_services& services, mount_entry& entry,
+void note_running(broker_services& services, mount_entry& entry,
                   const std::shared_ptr<const release>& of);
 
 /// Checks that there is something to mount, and fills in its kind. Fails with not_found,

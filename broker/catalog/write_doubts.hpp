@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Writes of which nobody knows whether they were done.
+// Changes of what is kept both in memory and in the store: one after another, each knowing what the
+// one before it has left; and what became of writes of which nobody knows whether they were done.
 //
 // A store whose disk fails refuses a write, and may have done it all the same: that shows when it
 // takes writes again (store.hpp, `io_error`). Whoever keeps in memory what is in the store would go
 // by the old until its next start, and a later broker by the new. So the keys of a failed write are
 // in doubt: they are read anew as soon as the store takes writes, and the memory learns what there
-// is. That is looked up with the next change (`when_known`), and each `doubt_pause` without one.
+// is. That is looked up with the next change, and each `doubt_pause` without one.
 //
 // What is in doubt is said in the log of events. Threads: the loop's.
 
@@ -21,6 +22,7 @@
 
 #include "broker/event_log.hpp"
 #include "broker/store/async_store.hpp"
+#include "broker/turns.hpp"
 
 namespace bulkhead {
 
@@ -37,12 +39,12 @@ class write_doubts {
   /// As the store's. When it fails, what it would have changed is in doubt.
   kj::Promise<txn_result> txn(txn_request request);
 
-  /// Does what has to know the truth: at once, unless something is in doubt; then after that has
-  /// been looked up. Fails as the store does when that cannot be.
-  template <class F>
-  auto when_known(F work) -> decltype(work()) {
-    if (keys_.empty()) return kj::evalNow(std::move(work));
-    return look_up().then(std::move(work));
+  /// Does the work, which may go by the memory: those that were asked for before it have ended, and
+  /// nothing is in doubt. Fails as the store does when that cannot be looked up.
+  template <class Work>
+  auto change(Work work) {
+    return turns_.run(
+        [this, work = std::move(work)]() mutable { return look_up().then(std::move(work)); });
   }
 
  private:
@@ -54,6 +56,7 @@ class write_doubts {
   event_log& events_;
   kj::Timer& timer_;
   learner learn_;
+  turns turns_;
   std::set<std::string> keys_;
   bool mends_ = false;
   kj::Promise<void> mending_ = kj::READY_NOW;

@@ -268,7 +268,12 @@ TEST_CASE("what runs has raised its floor, at whichever write the broker ends") 
         mount_spec spec{"m/", "subject"};
         return tb.core().mount(std::move(spec)).ignoreResult();
       });
-  CHECK(all.run() == 3);
+  // The release has run, and its mount could not be stored: the floor holds.
+  all.also_allowed = [](const std::string& before, const std::string& after) {
+    const auto floor = after.find("floor ");
+    return before + after.substr(floor, after.find('\n', floor) + 1 - floor);
+  };
+  CHECK(all.run() == 2);
 }
 
 TEST_CASE("a reload brings a mount to the other release or not, whenever the broker ends") {
@@ -284,7 +289,23 @@ TEST_CASE("a reload brings a mount to the other release or not, whenever the bro
             KJ_FAIL_REQUIRE("not reloaded", all.front().reason.c_str());
         });
       });
-  CHECK(all.run() == 2);
+  CHECK(all.run() == 1);
+}
+
+TEST_CASE("a reload that cannot be stored has failed, and the old instance serves on") {
+  mortal_broker one(test_state{}.engine, plugins);
+  auto& tb = *one.broker;
+  enter(tb, "1.0.0");
+  mount(tb);
+  enter(tb, "2.0.0");
+  one.disk->arm(write_fault::fails, 1);
+  const auto failed = tb.finish(tb.core().reload("m", {})).front();
+  CHECK(failed.outcome == reload_outcome::failed);
+  CHECK(failed.reason.find("generic/subject@2.0.0 could not be stored") != std::string::npos);
+  CHECK(tb.status("m").status.generation == 1);
+  CHECK(tb.core().require("m").entry->version_running == "1.0.0");
+  CHECK(tb.finish(tb.core().reload("m", {})).front().outcome == reload_outcome::replaced);
+  CHECK(tb.core().require("m").entry->version_running == "2.0.0");
 }
 
 TEST_CASE("nothing overtakes a revocation on its way to the store") {
