@@ -2,6 +2,8 @@
 add_executable(inside confinement/inside.cpp)
 target_compile_options(inside PRIVATE -Wall -Wextra -Werror)
 target_link_options(inside PRIVATE -static-pie -s)
+add_executable(inside-dynamic confinement/inside.cpp)
+target_compile_options(inside-dynamic PRIVATE -Wall -Wextra -Werror)
 
 # bulkhead_confinement_test(NAME SOURCES...): NAME and NAME-nobody.
 function(bulkhead_confinement_test name)
@@ -9,11 +11,12 @@ function(bulkhead_confinement_test name)
   target_link_libraries(${name} PRIVATE test-main bulkhead-options bulkhead-actors)
   target_compile_definitions(${name} PRIVATE
     BULKHEAD_BUILT_LAUNCHER="$<TARGET_FILE:bulkhead-launcher>" BULKHEAD_BUILT_INSIDE="$<TARGET_FILE:inside>")
-  add_dependencies(${name} bulkhead-launcher inside)
+  add_dependencies(${name} bulkhead-launcher inside inside-dynamic)
   add_test(NAME ${name} COMMAND ${name})
   add_test(NAME ${name}-nobody COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/confinement/as-nobody"
     $<TARGET_FILE:${name}> $<TARGET_FILE:bulkhead-launcher> $<TARGET_FILE:inside>)
   set_tests_properties(${name} ${name}-nobody PROPERTIES LABELS confinement TIMEOUT 120)
 endfunction()
 
-bulkhead_confinement_test(confinement_walls_test confinement/walls_test.cpp confinement/launched_test.cpp)
+bulkhead_confinement_test(confinement_walls_test confinement/walls_test.cpp confinement/launched_test.cpp
+  confinement/contents_test.cpp)
