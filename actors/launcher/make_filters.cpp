@@ -136,6 +136,15 @@ void allow_descriptors(allow_list& list) {
   // Is the stream a terminal, and how wide?
   for (const unsigned request : {TCGETS, TIOCGWINSZ})
     list.add(SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), {equals(1, request)});
+  // What is at descriptor 3, and is it well?
+  for (const int option : {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})
+    list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt),
+             {equals(1, SOL_SOCKET), equals(2, static_cast<std::uint64_t>(option))});
+  // The link is read and written by these; never with MSG_OOB, which has a history.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(recvmsg),
+           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT})});
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(sendmsg),
+           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT})});
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, static_cast<std::uint64_t>(command))});
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, F_SETFL), none_of(2, O_ASYNC | O_DIRECT)});
@@ -238,9 +247,9 @@ void allow_writing_files(allow_list& list) {
 
 void allow_runtime(allow_list& list) {
   list.allow({SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(chdir), SCMP_SYS(sysinfo),
-              SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(recvfrom),
-              SCMP_SYS(sendto), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
-              SCMP_SYS(capget), SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
+              SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+              SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(capget),
+              SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
   // A pair of its own, as event loops wake themselves with; no other socket.
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
   list.refuse(EACCES, {SCMP_SYS(socket)});

@@ -40,6 +40,10 @@ std::string dynamic_inside_path() {
   return inside_path() + "-dynamic";
 }
 
+std::string plugin_path() {
+  return from_environment("BULKHEAD_TEST_PLUGIN", BULKHEAD_BUILT_PLUGIN);
+}
+
 bool as_root() {
   return ::geteuid() == 0;
 }

@@ -18,6 +18,10 @@ std::string inside_path();
 /// The same program, linked to shared libraries: beside it.
 std::string dynamic_inside_path();
 
+/// BULKHEAD_TEST_PLUGIN, or a shipped plugin. Empty in a build with sanitizers: see
+/// confinement.cmake.
+std::string plugin_path();
+
 /// This process is root.
 bool as_root();
 
