@@ -44,6 +44,7 @@ class link_network::outgoing final : public capnp::OutgoingRpcMessage {
     }
     const bool with_fds = network_.limits_.fds_per_message > 0;
     network_.stream_.send(with_fds ? fds_.asPtr() : kj::ArrayPtr<const int>(nullptr), segments);
+    network_.stream_.count_sent(message_.getRoot<capnp::rpc::Message>().asReader());
   }
 
  private:

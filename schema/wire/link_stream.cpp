@@ -36,6 +36,7 @@ link_stream::link_stream(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilit
     : stream_(stream),
       fd_stream_(fd_stream),
       limits_(limits),
+      timer_(timer),
       input_(fd_stream == nullptr ? 0 : limits.fds_per_message),
       output_(stream, fd_stream, socket, timer, limits_, meter_,
               [this](kj::Exception cause) { write_failed(kj::mv(cause)); }),
@@ -62,6 +63,11 @@ kj::Maybe<const kj::Exception&> link_stream::close_reason() const {
 
 kj::Promise<link_stream::frame> link_stream::receive(capnp::ReaderOptions options) {
   if (closing_) return waiting_.wrap(closed());
+  const auto wait = pause();
+  if (wait > 0 * kj::SECONDS) {
+    return waiting_.wrap(KJ_ASSERT_NONNULL(timer_).afterDelay(wait).then(
+        [this, options]() { return receive(options); }));
+  }
   KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
   return waiting_.wrap(reading_.wrap(read_on(options)).catch_([this](kj::Exception&& cause) {
     begin_close(kj::mv(cause));
@@ -103,6 +109,8 @@ kj::Maybe<kj::Promise<link_stream::frame>> link_stream::frame_at_hand(
 kj::Promise<link_stream::frame> link_stream::read_on(capnp::ReaderOptions options) {
   const auto have = input_.bytes().size();
   const auto check = check_frame(input_.bytes(), limits_);
+  inside_frame_ = have > 0;
+  if (inside_frame_) watch_frame();
   if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
     return read_rest(check.amount, options);
   }
@@ -152,8 +160,14 @@ kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
 }
 
 kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> words,
-                                                     const capnp::ReaderOptions& options) {
+                                                     capnp::ReaderOptions options) {
+  if (limits_.reads_per_byte > 0) {
+    const std::uint64_t most =
+        words.size() * limits_.reads_per_byte + read_bytes_free / sizeof(capnp::word);
+    options.traversalLimitInWords = std::min(options.traversalLimitInWords, most);
+  }
   ++meter_.frames_in;
+  inside_frame_ = false;
   meter_.frame_bytes_largest =
       std::max<std::uint64_t>(meter_.frame_bytes_largest, words.asBytes().size());
   auto fds = input_.take_fds();
@@ -166,7 +180,47 @@ kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> word
       return waiting_.wrap(closed());
     }
   }
+  KJ_IF_MAYBE (fault, count_received(*reader)) {
+    begin_close(kj::mv(*fault));
+    return waiting_.wrap(closed());
+  }
   return frame(received_frame{kj::mv(reader), kj::mv(fds)});
+}
+
+kj::Maybe<kj::Exception> link_stream::count_received(capnp::MessageReader& reader) {
+  KJ_IF_MAYBE (budget, budget_) {
+    try {
+      KJ_IF_MAYBE (breach, budget->received(reader.getRoot<capnp::rpc::Message>())) {
+        return budget_fault(*breach);
+      }
+    } catch (const kj::Exception& problem) {
+      return message_fault(problem);
+    }
+  }
+  return nullptr;
+}
+
+kj::Duration link_stream::pause() {
+  KJ_IF_MAYBE (budget, budget_) {
+    KJ_IF_MAYBE (timer, timer_) return budget->pause(timer->now());
+  }
+  return 0 * kj::SECONDS;
+}
+
+// One timer at most, however many frames come in parts: it looks whether the frame that was
+// unfinished then is unfinished now. So a later frame may get up to twice the time.
+void link_stream::watch_frame() {
+  if (frame_watched_ || limits_.frame_ms == 0) return;
+  KJ_IF_MAYBE (timer, timer_) {
+    frame_watched_ = true;
+    const auto span = static_cast<std::int64_t>(limits_.frame_ms) * kj::MILLISECONDS;
+    tasks_.add(timer->afterDelay(span).then([this, seen = meter_.frames_in]() {
+      frame_watched_ = false;
+      if (closing_ || !inside_frame_) return;
+      if (meter_.frames_in == seen) return break_off(frame_late(limits_.frame_ms));
+      watch_frame();
+    }));
+  }
 }
 
 kj::Promise<link_stream::frame> link_stream::read_failed(kj::Exception&& cause) {
@@ -190,10 +244,23 @@ kj::Promise<link_stream::frame> link_stream::end_of_file() {
 
 void link_stream::send(kj::ArrayPtr<const int> fds, frame_segments segments) {
   KJ_IF_MAYBE (reason, abort_reason(segments)) {
-    // The RPC system gives up: a frame that was no RPC message, or its owner goes.
-    if (!closing_) settle(kj::mv(*reason));
+    // The RPC system gives up: a frame that was no RPC message, or its owner goes. It has failed
+    // everything with its own words already, but the owner is to hear of it.
+    if (!closing_) {
+      if (why_ == nullptr) {
+        settle(kj::mv(*reason));
+      } else {
+        begin_close(message_fault(*reason));
+      }
+    }
   }
   output_.add(fds, segments);
+}
+
+void link_stream::count_sent(capnp::rpc::Message::Reader message) {
+  KJ_IF_MAYBE (budget, budget_) {
+    KJ_IF_MAYBE (breach, budget->sent(message)) break_off(budget_fault(*breach));
+  }
 }
 
 kj::Promise<void> link_stream::writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) {
@@ -272,7 +339,12 @@ void link_stream::write_failed(kj::Exception cause) {
     }
     return;
   }
-  // The peer is there but breaks a rule: what else it has to say does not matter.
+  break_off(kj::mv(cause));
+}
+
+// The peer is there but breaks a rule: what else it has to say does not matter.
+void link_stream::break_off(kj::Exception cause) {
+  if (closing_) return;
   begin_close(kj::cp(cause));
   reading_.cancel(cause);
 }
