@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The budgets of a link: each at its limit and one above, what brings a count down again, and the
+// deadlines and the rate by a clock that the test turns. At the end guard and counter are given
+// what is nearly right, by the ten thousand: messages of the protocol with their structure broken.
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "schema/wire/link_budget.hpp"
+#include "tests/unit/wire_testing.hpp"
+
+using namespace bulkhead;
+using namespace bulkhead::wire;
+using namespace bulkhead::wire::testing;
+namespace rpc = capnp::rpc;
+
+namespace {
+
+constexpr budget_limits small{.calls_open = 3,
+                              .calls_unanswered = 3,
+                              .capabilities_held = 10,
+                              .message_capabilities = 8,
+                              .capabilities_given = 10,
+                              .pipeline_steps = 4,
+                              .frames_per_s = 1000};
+
+/// "LIMIT COUNT/ALLOWED" of a breach; empty when there is none.
+std::string text_of(const link_budget::verdict& verdict) {
+  KJ_IF_MAYBE (breach, verdict) {
+    return std::string(breach->limit) + " " + std::to_string(breach->count) + "/" +
+           std::to_string(breach->allowed);
+  }
+  return {};
+}
+
+struct message {
+  capnp::MallocMessageBuilder builder;
+  rpc::Message::Builder root = builder.initRoot<rpc::Message>();
+  operator rpc::Message::Reader() {
+    return root.asReader();
+  }  // NOLINT(google-explicit-constructor)
+};
+
+void fill(rpc::Payload::Builder payload, unsigned hosted, unsigned others) {
+  auto entries = payload.initCapTable(hosted + others);
+  for (unsigned i = 0; i < hosted; ++i) entries[i].setSenderHosted(i);
+  for (unsigned i = hosted; i < hosted + others; ++i) entries[i].setReceiverHosted(i);
+}
+
+struct peer {
+  explicit peer(const budget_limits& limits = small) : budget(limits) {}
+
+  std::string call(unsigned id, unsigned hosted = 0, unsigned others = 0, unsigned steps = 0) {
+    message sent;
+    auto made = sent.root.initCall();
+    made.setQuestionId(id);
+    if (steps > 0) made.initTarget().initPromisedAnswer().initTransform(steps);
+    fill(made.initParams(), hosted, others);
+    return text_of(budget.received(sent));
+  }
+  std::string answer(unsigned id, unsigned hosted = 0, bool release = false) {
+    message sent;
+    auto made = sent.root.initReturn();
+    made.setAnswerId(id);
+    made.setReleaseParamCaps(release);
+    fill(made.initResults(), hosted, 0);
+    return text_of(budget.received(sent));
+  }
+  std::string finish(unsigned id, bool release = false) {
+    message sent;
+    auto made = sent.root.initFinish();
+    made.setQuestionId(id);
+    made.setReleaseResultCaps(release);
+    return text_of(budget.received(sent));
+  }
+  std::string release(unsigned count) {
+    message sent;
+    sent.root.initRelease().setReferenceCount(count);
+    return text_of(budget.received(sent));
+  }
+  std::string called(unsigned id, unsigned given = 0) {
+    message sent;
+    auto made = sent.root.initCall();
+    made.setQuestionId(id);
+    fill(made.initParams(), given, 0);
+    return text_of(budget.sent(sent));
+  }
+  std::string answered(unsigned id, unsigned given = 0) {
+    message sent;
+    auto made = sent.root.initReturn();
+    made.setAnswerId(id);
+    fill(made.initResults(), given, 0);
+    return text_of(budget.sent(sent));
+  }
+  void finished(unsigned id, bool given_up) {
+    message sent;
+    auto made = sent.root.initFinish();
+    made.setQuestionId(id);
+    made.setReleaseResultCaps(given_up);
+    budget.sent(sent);
+  }
+  void released(unsigned count) {
+    message sent;
+    sent.root.initRelease().setReferenceCount(count);
+    budget.sent(sent);
+  }
+
+  link_budget budget;
+};
+
+kj::TimePoint at(kj::Duration since) {
+  return kj::origin<kj::TimePoint>() + since;
+}
+
+}  // namespace
+
+TEST_CASE("a plugin may have as many calls open as the limit says and not one more") {
+  peer plugin;
+  for (unsigned id = 0; id < 3; ++id) REQUIRE(plugin.call(id).empty());
+  CHECK(plugin.call(3) == "plugin_calls_open_max 4/3");
+}
+
+TEST_CASE("a call is open until it is both answered and finished, in either order") {
+  peer plugin;
+  for (unsigned id = 0; id < 3; ++id) REQUIRE(plugin.call(id).empty());
+  plugin.answered(0);
+  CHECK(plugin.budget.calls_open() == 3);
+  plugin.finish(0);
+  CHECK(plugin.budget.calls_open() == 2);
+  plugin.finish(1);
+  CHECK(plugin.budget.calls_open() == 2);
+  plugin.answered(1);
+  CHECK(plugin.budget.calls_open() == 1);
+}
+
+TEST_CASE("a bootstrap is a call") {
+  peer plugin;
+  for (unsigned id = 0; id < 3; ++id) {
+    message sent;
+    sent.root.initBootstrap().setQuestionId(id);
+    REQUIRE(text_of(plugin.budget.received(sent)).empty());
+  }
+  CHECK(plugin.call(3) == "plugin_calls_open_max 4/3");
+}
+
+TEST_CASE("so many calls to a plugin may be unanswered, also when they were given up") {
+  peer plugin;
+  for (unsigned id = 0; id < 3; ++id) {
+    REQUIRE(plugin.called(id).empty());
+    plugin.finished(id, true);
+  }
+  CHECK(plugin.called(3) == "plugin_calls_unanswered_max 4/3");
+  plugin.answer(0);
+  plugin.answer(1);
+  CHECK(plugin.called(4).empty());
+}
+
+TEST_CASE("a plugin's capabilities count once each time they are sent, until they are released") {
+  peer plugin;
+  REQUIRE(plugin.call(0, 5).empty());
+  plugin.called(7);
+  REQUIRE(plugin.answer(7, 5).empty());
+  CHECK(plugin.budget.capabilities_held() == 10);
+  plugin.released(1);
+  REQUIRE(plugin.call(1, 1).empty());
+  CHECK(plugin.call(2, 1) == "plugin_capabilities_max 11/10");
+}
+
+TEST_CASE("a resolution with a capability counts as one") {
+  peer plugin;
+  message sent;
+  sent.root.initResolve().initCap().setSenderHosted(1);
+  for (int i = 0; i < 10; ++i) REQUIRE(text_of(plugin.budget.received(sent)).empty());
+  CHECK(text_of(plugin.budget.received(sent)) == "plugin_capabilities_max 11/10");
+}
+
+TEST_CASE("other entries of a call's table count until it is answered") {
+  peer plugin;
+  REQUIRE(plugin.call(0, 2, 6).empty());
+  CHECK(plugin.call(1, 0, 3) == "plugin_capabilities_max 11/10");
+  plugin.answered(0);
+  CHECK(plugin.budget.capabilities_held() == 5);
+}
+
+TEST_CASE("the answer to a call that was given up brings no capabilities") {
+  peer plugin;
+  plugin.called(0);
+  plugin.finished(0, true);
+  plugin.answer(0, 8);
+  CHECK(plugin.budget.capabilities_held() == 0);
+  plugin.called(0);
+  plugin.answer(0, 8);
+  CHECK(plugin.budget.capabilities_held() == 8);
+}
+
+TEST_CASE("a message may list so many capabilities and not one more, whatever their kind") {
+  CHECK(peer().call(0, 8).empty());
+  CHECK(peer().call(0, 0, 8).empty());
+  CHECK(peer().call(0, 9) == "plugin_message_capabilities_max 9/8");
+  CHECK(peer().call(0, 0, 9) == "plugin_message_capabilities_max 9/8");
+  CHECK(peer().answer(0, 9) == "plugin_message_capabilities_max 9/8");
+}
+
+TEST_CASE("a table that claims a million entries in no bytes is refused unread") {
+  message sent;
+  auto made = sent.root.initCall();
+  made.setQuestionId(1);
+  fill(made.initParams(), 1, 0);
+  auto words = capnp::messageToFlatArray(sent.builder);
+  // The tag of the list, of struct elements: their number, then their size. Only it has both.
+  const std::uint64_t tag = (1U << 2U) | (std::uint64_t{1} << 32U) | (std::uint64_t{1} << 48U);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    auto* word = words.asBytes().begin() + i * sizeof tag;
+    if (std::memcmp(word, &tag, sizeof tag) != 0) continue;
+    const std::uint64_t evil = 1'000'000ULL << 2U;
+    std::memcpy(word, &evil, sizeof evil);
+    ++found;
+  }
+  REQUIRE(found == 1);
+  capnp::FlatArrayMessageReader reader(words);
+  link_budget budget(small);
+  CHECK(text_of(budget.received(reader.getRoot<rpc::Message>())) ==
+        "plugin_message_capabilities_max 1000000/8");
+}
+
+TEST_CASE("what a plugin has of ours counts until its Release, Finish or Return releases it") {
+  peer plugin;
+  plugin.call(0);
+  REQUIRE(plugin.answered(0, 5).empty());
+  REQUIRE(plugin.called(0, 5).empty());
+  CHECK(plugin.called(1, 1) == "plugin_capabilities_given_max 11/10");
+  plugin.release(1);
+  CHECK(plugin.budget.capabilities_given() == 10);
+  plugin.finish(0, true);
+  CHECK(plugin.budget.capabilities_given() == 5);
+  plugin.answer(0, 0, true);
+  CHECK(plugin.budget.capabilities_given() == 0);
+}
+
+TEST_CASE("a Finish or Return that releases nothing leaves what was given") {
+  peer plugin;
+  plugin.call(0);
+  plugin.answered(0, 5);
+  plugin.called(0, 4);
+  plugin.finish(0);
+  plugin.answer(0);
+  CHECK(plugin.budget.capabilities_given() == 9);
+  plugin.finish(0, true);  // too late
+  CHECK(plugin.budget.capabilities_given() == 9);
+}
+
+TEST_CASE("a path into an answer may have so many steps and not one more") {
+  CHECK(peer().call(0, 0, 0, 4).empty());
+  CHECK(peer().call(0, 0, 0, 5) == "plugin_pipeline_steps_max 5/4");
+  for (unsigned steps : {4U, 5U}) {
+    INFO("in a table, " << steps << " steps");
+    message sent;
+    auto entry = sent.root.initCall().initParams().initCapTable(1)[0];
+    entry.initReceiverAnswer().initTransform(steps);
+    CHECK(text_of(peer().budget.received(sent)).empty() == (steps == 4));
+  }
+}
+
+TEST_CASE("a second's worth of frames may come at once, the next one waits its turn") {
+  peer plugin;
+  for (int i = 0; i < 1000; ++i) plugin.release(0);
+  CHECK(plugin.budget.pause(at(0 * kj::SECONDS)) == 0 * kj::SECONDS);
+  plugin.release(0);
+  CHECK(plugin.budget.pause(at(0 * kj::SECONDS)) == 1 * kj::MILLISECONDS);
+  CHECK(plugin.budget.pause(at(1 * kj::MILLISECONDS)) == 0 * kj::SECONDS);
+  for (int i = 0; i < 500; ++i) plugin.release(0);
+  CHECK(plugin.budget.pause(at(1 * kj::MILLISECONDS)) == 500 * kj::MILLISECONDS);
+  CHECK(plugin.budget.pause(at(10 * kj::SECONDS)) == 0 * kj::SECONDS);
+}
+
+TEST_CASE("answers cost nothing of the rate, and a rate of zero is none") {
+  peer plugin;
+  for (int i = 0; i < 5000; ++i) plugin.answer(0);
+  CHECK(plugin.budget.pause(at(0 * kj::SECONDS)) == 0 * kj::SECONDS);
+  auto limits = small;
+  limits.frames_per_s = 0;
+  peer free(limits);
+  for (int i = 0; i < 5000; ++i) free.release(0);
+  CHECK(free.budget.pause(at(0 * kj::SECONDS)) == 0 * kj::SECONDS);
+}
+
+// -- on a stream ---------------------------------------------------------------------------------
+
+namespace {
+
+/// A stream that a raw peer writes to, and a clock.
+struct watched {
+  explicit watched(stream_limits limits)
+      : timer(kj::origin<kj::TimePoint>()), sockets(on), stream(*sockets.right, limits, timer) {
+    stream.on_close([](kj::Exception cause) { return reason_at_once(kj::mv(cause)); });
+    reading = stream.receive({}).then([](auto&&) {}).eagerlyEvaluate([this](kj::Exception&& e) {
+      why = e.getDescription().cStr();
+    });
+  }
+  void turn_to(kj::Duration since) {
+    timer.advanceTo(kj::origin<kj::TimePoint>() + since);
+    on.settle();
+  }
+
+  loop on;
+  kj::TimerImpl timer;
+  socket_pair sockets;
+  link_stream stream;
+  std::string why;
+  kj::Promise<void> reading = nullptr;
+};
+
+stream_limits with_deadlines() {
+  stream_limits limits;
+  limits.frame_ms = 100;
+  limits.write_ms = 100;
+  return limits;
+}
+
+}  // namespace
+
+TEST_CASE("a frame that has begun must be complete at its deadline, however it drips") {
+  for (std::uint32_t words : {4U, 100'000U}) {
+    watched link(with_deadlines());
+    link.turn_to(60 * kj::SECONDS);
+    CHECK(link.why.empty());  // a link that says nothing has no deadline
+    const std::uint32_t header[] = {0, words};
+    link.sockets.left->write(header, sizeof header).wait(link.on.io.waitScope);
+    link.on.settle();
+    for (int ms = 20; ms < 100; ms += 20) {
+      link.sockets.left->write("x", 1).wait(link.on.io.waitScope);
+      link.turn_to(60 * kj::SECONDS + ms * kj::MILLISECONDS);
+    }
+    link.turn_to(60 * kj::SECONDS + 99 * kj::MILLISECONDS);
+    CHECK(link.why.empty());
+    link.turn_to(60 * kj::SECONDS + 100 * kj::MILLISECONDS);
+    CHECK(link.why.find("plugin_frame_ms_max") != std::string::npos);
+  }
+}
+
+TEST_CASE("a frame that is complete in time stops the clock") {
+  watched link(with_deadlines());
+  capnp::MallocMessageBuilder message;
+  message.initRoot<rpc::Message>().initRelease().setId(1);
+  auto words = capnp::messageToFlatArray(message);
+  link.sockets.left->write(words.asBytes().begin(), 8).wait(link.on.io.waitScope);
+  link.turn_to(99 * kj::MILLISECONDS);
+  const auto rest = words.asBytes().slice(8, words.asBytes().size());
+  link.sockets.left->write(rest.begin(), rest.size()).wait(link.on.io.waitScope);
+  link.on.settle();
+  link.turn_to(10 * kj::SECONDS);
+  CHECK(link.why.empty());
+  CHECK(link.stream.meter().frames_in == 1);
+}
+
+TEST_CASE("what a full socket does not take in time ends the connection, below the queue's limit") {
+  watched link(with_deadlines());
+  capnp::MallocMessageBuilder message;
+  message.getRoot<capnp::AnyPointer>().initAs<capnp::Data>(4U << 20U);
+  link.stream.send(nullptr, message.getSegmentsForOutput());
+  link.on.settle();
+  REQUIRE(link.stream.meter().bytes_queued > 0);
+  link.turn_to(99 * kj::MILLISECONDS);
+  CHECK(link.why.empty());
+  link.turn_to(100 * kj::MILLISECONDS);
+  CHECK(link.why.find("plugin_write_ms_max") != std::string::npos);
+}
+
+TEST_CASE("a frame is read so many times over and not without end") {
+  stream_limits limits;
+  limits.reads_per_byte = 2;
+  loop on;
+  socket_pair sockets(on);
+  link_stream stream(*sockets.right, limits);
+  capnp::MallocMessageBuilder message(4096);
+  message.getRoot<capnp::AnyPointer>().initAs<capnp::Data>(10'000);
+  auto words = capnp::messageToFlatArray(message);
+  sockets.left->write(words.asBytes().begin(), words.asBytes().size()).wait(on.io.waitScope);
+  auto frame = stream.receive({}).wait(on.io.waitScope);
+  auto& reader = *KJ_ASSERT_NONNULL(frame).reader;
+  const auto visit = [&] { reader.getRoot<capnp::AnyPointer>().getAs<capnp::Data>(); };
+  visit();
+  visit();
+  CHECK_THROWS_AS(visit(), kj::Exception);
+}
+
+TEST_CASE("a peer that is over its budget loses its connection, and its owner hears why") {
+  loop on;
+  socket_pair sockets(on);
+  connection_options options;
+  options.budget = small;
+  connection host(kj::mv(sockets.left), connection::side::SERVER,
+                  capnp::Capability::Client(kj::heap<echo_plugin>()), options);
+  std::string why;
+  host.on_close([&](kj::Exception cause) {
+    why = cause.getDescription().cStr();
+    return reason_at_once(kj::mv(cause));
+  });
+  connection client(kj::mv(sockets.right), connection::side::CLIENT, nullptr);
+  auto backend = client.bootstrap().castAs<schema::Plugin>().mountRequest().send().getBackend();
+  std::vector<capnp::RemotePromise<schema::Backend::HandleResults>> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(echo(backend, "hang"));
+  on.settle();
+  CHECK(why.find("plugin_calls_open_max: 4 calls, 3 allowed") != std::string::npos);
+  CHECK(why.find("kind=protocol_violation") != std::string::npos);
+}
+
+TEST_CASE("a peer whose message makes no sense to the RPC system is reported to the owner") {
+  loop on;
+  socket_pair sockets(on);
+  connection host(kj::mv(sockets.left), connection::side::SERVER,
+                  capnp::Capability::Client(kj::heap<echo_plugin>()), {});
+  std::string why;
+  host.on_close([&](kj::Exception cause) {
+    why = cause.getDescription().cStr();
+    return reason_at_once(kj::mv(cause));
+  });
+  message sent;
+  sent.root.initFinish().setQuestionId(77);
+  auto words = capnp::messageToFlatArray(sent.builder);
+  sockets.right->write(words.asBytes().begin(), words.asBytes().size()).wait(on.io.waitScope);
+  on.settle();
+  CHECK(why.find("fault=no_message") != std::string::npos);
+}
+
+// -- mutants -------------------------------------------------------------------------------------
+
+namespace {
+
+/// xorshift64*: small, seeded, the same everywhere.
+struct dice {
+  std::uint64_t state;
+  std::uint64_t next() {
+    state ^= state >> 12U;
+    state ^= state << 25U;
+    state ^= state >> 27U;
+    return state * 0x2545f4914f6cdd1dULL;
+  }
+  unsigned below(unsigned n) { return static_cast<unsigned>(next() % n); }
+};
+
+void write_payload(rpc::Payload::Builder payload, dice& roll) {
+  payload.initContent().setAs<capnp::Text>("a text");
+  auto entries = payload.initCapTable(roll.below(6));
+  for (auto entry : entries) {
+    switch (roll.below(5)) {
+      case 0:
+        entry.setSenderHosted(roll.below(9));
+        break;
+      case 1:
+        entry.setSenderPromise(roll.below(9));
+        break;
+      case 2:
+        entry.setReceiverHosted(roll.below(9));
+        break;
+      case 3:
+        entry.initReceiverAnswer().initTransform(roll.below(4));
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+/// Any message that is right by its schema.
+kj::Array<capnp::word> honest_message(dice& roll) {
+  message made;
+  switch (roll.below(6)) {
+    case 0: {
+      auto call = made.root.initCall();
+      call.setQuestionId(roll.below(9));
+      if (roll.below(2) == 0) call.initTarget().initPromisedAnswer().initTransform(roll.below(4));
+      write_payload(call.initParams(), roll);
+      break;
+    }
+    case 1:
+      made.root.initReturn().setAnswerId(roll.below(9));
+      write_payload(made.root.getReturn().initResults(), roll);
+      break;
+    case 2:
+      made.root.initFinish().setQuestionId(roll.below(9));
+      break;
+    case 3:
+      made.root.initResolve().initCap().setSenderHosted(roll.below(9));
+      break;
+    case 4:
+      made.root.initRelease().setReferenceCount(roll.below(4));
+      break;
+    default:
+      made.root.initDisembargo().initTarget().initPromisedAnswer().initTransform(roll.below(4));
+      break;
+  }
+  return capnp::messageToFlatArray(made.builder);
+}
+
+/// Breaks a word as a pointer, a size, or a discriminant is broken; or a length, or nothing.
+kj::Array<capnp::word> broken(kj::Array<capnp::word> words, dice& roll) {
+  for (unsigned times = roll.below(4); times > 0; --times) {
+    auto at = words.asBytes().begin() + std::size_t{roll.below(words.size())} * 8;
+    std::uint64_t value = 0;
+    std::memcpy(&value, at, sizeof value);
+    switch (roll.below(7)) {
+      case 0:
+        value ^= 1ULL << roll.below(64);
+        break;
+      case 1:  // another offset
+        value = (value & ~0xfffffffcULL) | (roll.next() & 0xfffffffcULL);
+        break;
+      case 2:  // another size
+        value = (value & 0xffffffffULL) | (roll.next() << 32U);
+        break;
+      case 3:  // a list that claims elements without a body
+        value = (roll.next() & 0xfffffffcULL);
+        break;
+      case 4:  // to itself, or far away
+        value = 0xfffffffcULL | (roll.next() << 48U);
+        break;
+      case 5:
+        value = roll.next();
+        break;
+      default:
+        value = ~0ULL;
+        break;
+    }
+    std::memcpy(at, &value, sizeof value);
+  }
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("guard and counter take whatever is nearly a message: passed, refused or broken") {
+  unsigned passed = 0;
+  unsigned refused = 0;
+  unsigned damaged = 0;
+  unsigned stopped = 0;
+  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+    INFO("seed " << seed);
+    dice roll{seed * 0x9e3779b97f4a7c15ULL};
+    link_budget budget(small);
+    for (int i = 0; i < 60; ++i) {
+      const auto words = broken(honest_message(roll), roll);
+      const auto check = check_frame(words.asBytes(), {});
+      if (check.result != frame_check::verdict::frame || check.amount > words.asBytes().size()) {
+        ++stopped;
+        continue;
+      }
+      auto frame = kj::heapArray<capnp::word>(words.slice(0, check.amount / sizeof(capnp::word)));
+      capnp::ReaderOptions options;
+      options.traversalLimitInWords = frame.size() * 16 + 512;
+      try {
+        capnp::FlatArrayMessageReader reader(frame, options);
+        const auto verdict = roll.below(4) == 0 ? budget.sent(reader.getRoot<rpc::Message>())
+                                                : budget.received(reader.getRoot<rpc::Message>());
+        KJ_IF_MAYBE (breach, verdict) {
+          REQUIRE(breach->count > breach->allowed);
+          ++refused;
+          break;  // the link is gone
+        }
+        REQUIRE(budget.calls_open() <= small.calls_open);
+        REQUIRE(budget.calls_unanswered() <= small.calls_unanswered);
+        REQUIRE(budget.capabilities_held() <= small.capabilities_held);
+        REQUIRE(budget.capabilities_given() <= small.capabilities_given);
+        ++passed;
+      } catch (const kj::Exception&) {
+        ++damaged;
+      }
+    }
+  }
+  CHECK(passed > 1000);
+  CHECK(refused > 500);
+  CHECK(damaged > 500);
+  CHECK(stopped > 500);
+}
