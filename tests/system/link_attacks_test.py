@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks on the link by a plugin that was let in. Of each: what it sent, what the broker grew by
+meanwhile, and what became of it. No attack may cost the broker more than a hundred times its bytes,
+nor more than the budget that it strains; each ends as the table says, with the limit named in the
+crash report; and a neighbour's calls go on. The last lines of the test's output are the table."""
+
+import re
+import threading
+import time
+
+import harness
+from harness import settings
+
+mib = 1 << 20
+# Below this a growth says nothing: the allocator's own pieces, and the neighbour's.
+noise_bytes = 12 * mib
+amplification_max = 100
+
+# Mode: what the crash report names (None: the plugin lives on, and harms nobody), and the most that
+# the broker may grow by: the budget, and the noise.
+attacks = {
+    "link-bogus-answer": ("a frame that is no message", noise_bytes),
+    "link-unfinished-calls": ("plugin_calls_open_max: 4097 calls, 4096 allowed", 24 * mib),
+    "link-capabilities": ("plugin_capabilities_max: ", 32 * mib),
+    "link-empty-table": ("plugin_message_capabilities_max: 4000000 ", noise_bytes),
+    "link-views": ("plugin_capabilities_given_max: 16385 ", 32 * mib),
+    "link-chain": ("plugin_calls_open_max: 4097 ", 24 * mib),
+    "link-deep-path": ("plugin_pipeline_steps_max: 100000 ", noise_bytes),
+    "link-long-farewell": ("", 96 * mib),
+    "link-unread-answers": ("bytes would wait for it, 67108864 allowed", 160 * mib),
+    "link-descriptors": (None, noise_bytes),
+    "link-flood": (None, noise_bytes),
+}
+# Those that a deadline ends: together, because they take long.
+slow_attacks = {
+    "link-drip": ("plugin_frame_ms_max: it was not complete after 10000 ms", noise_bytes),
+    "link-slow-reader": ("plugin_write_ms_max: ", 48 * mib),
+}
+
+
+class Watch:
+    """The most memory that the broker has had, looked at every few milliseconds."""
+
+    def __init__(self, pid):
+        self.pid, self.ended = pid, threading.Event()
+        self.before = self.most = harness.Counters(pid).rss_kib
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.ended.wait(0.005):
+            self.most = max(self.most, harness.kib(self.pid, "status", "VmRSS"))
+
+    def grown_bytes(self):
+        self.ended.set()
+        self.thread.join()
+        return (self.most - self.before) * 1024
+
+
+class LinkAttacks(harness.NeighbourTest):
+    rows = []
+
+    @classmethod
+    def tearDownClass(cls):
+        print(f"\n{'attack':24} {'sent':>11} {'grown':>11} {'times':>7}  outcome")
+        for row in cls.rows:
+            print("{:24} {:>11} {:>11} {:>7}  {}".format(*row))
+
+    def begin(self, mode):
+        path = mode + "/"
+        self.broker.ok("mount", path, "bad_plugin", "--restart", "temporary")
+        return path, self.broker.begin("write", path + "x", f"mode={mode}")
+
+    def sent_bytes(self, path):
+        lines = self.broker.ok("logs", path, "-n", "50").json["lines"]
+        return max(int(re.search(r"sent (\d+)", each["text"])[1]) for each in lines)
+
+    def outcome(self, path, named):
+        if named is None:
+            time.sleep(5)
+            self.assertEqual(self.broker.status(path)["state"], "ready")
+            return "lives on, alone"
+        crash = harness.until(f"{path} has ended",
+                              lambda: self.broker.ok("why", path).json["crash"], 90)
+        self.assertIn(named, str(crash["cause"]))
+        self.assertLess(len(str(crash["cause"])), 4096)
+        self.assertNotIn("\x1b", str(crash["cause"]))
+        if named:
+            self.assertIn("violation", crash["cause"])
+            self.assertIn(named, self.broker.ok("why", path, output="table").out)
+        return str(crash["cause"])[:100]
+
+    def report(self, mode, path, grown, outcome, budget):
+        sent = self.sent_bytes(path)
+        self.rows.append((mode, sent, grown, f"{grown / sent:.1f}", outcome))
+        if settings.sanitized:
+            return  # memory is the sanitizer's
+        self.assertLessEqual(grown, budget)
+        self.assertLessEqual(grown, max(noise_bytes, amplification_max * sent))
+
+    def neighbour_served(self, calls):
+        harness.until("the neighbour answers", lambda: self.neighbour.calls > calls + 20)
+        self.assertEqual(self.neighbour.failures, [])
+        self.assertIsNone(self.broker.process.poll(), "the broker is alive")
+
+    def check_attack(self, mode):
+        named, budget = attacks[mode]
+        calls = self.neighbour.calls
+        fds = harness.Counters(self.broker.pid).fds
+        watch = Watch(self.broker.pid)
+        try:
+            path, call = self.begin(mode)
+            outcome = self.outcome(path, named)
+        finally:
+            grown = watch.grown_bytes()
+        self.assertLess(harness.Counters(self.broker.pid).fds, fds + 20)
+        self.report(mode, path, grown, outcome, budget)
+        self.broker.ok("unmount", path)
+        call.wait(30)
+        self.neighbour_served(calls)
+
+    def test_those_that_wait_are_ended_by_their_deadlines(self):
+        calls = self.neighbour.calls
+        watch = Watch(self.broker.pid)
+        try:
+            begun = {mode: self.begin(mode) for mode in slow_attacks}
+            outcomes = {mode: self.outcome(begun[mode][0], named)
+                        for mode, (named, _) in slow_attacks.items()}
+        finally:
+            grown = watch.grown_bytes()
+        budget = sum(most for _, most in slow_attacks.values())
+        for mode, (path, call) in begun.items():
+            self.rows.append((mode, self.sent_bytes(path), "", "", outcomes[mode]))
+            self.broker.ok("unmount", path)
+            call.wait(30)
+        if not settings.sanitized:
+            self.assertLessEqual(grown, budget)
+        self.neighbour_served(calls)
+
+
+harness.test_each(LinkAttacks, attacks, LinkAttacks.check_attack, "test_{}")
+
+
+if __name__ == "__main__":
+    harness.main()
