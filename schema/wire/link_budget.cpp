@@ -60,6 +60,13 @@ link_budget::verdict link_budget::call_received(rpc::Call::Reader call) {
   const auto entries = call.getParams().getCapTable();
   KJ_IF_MAYBE (breach, open_call()) return *breach;
   KJ_IF_MAYBE (breach, check_table(entries)) return *breach;
+  if (call.getSendResultsTo().isYourself()) {
+    kept_here_.insert(call.getQuestionId());
+    KJ_IF_MAYBE (breach, above("plugin_tail_calls_max", "answers kept", kept_here_.size(),
+                               limits_.tail_calls)) {
+      return *breach;
+    }
+  }
   const auto target = call.getTarget();
   if (target.isPromisedAnswer()) {
     KJ_IF_MAYBE (breach, check_path(target.getPromisedAnswer())) return *breach;
@@ -91,6 +98,7 @@ link_budget::verdict link_budget::return_received(rpc::Return::Reader answer) {
 
 link_budget::verdict link_budget::finish_received(rpc::Finish::Reader finish) {
   lower(unfinished_, 1);
+  if (!kept_here_.empty()) kept_here_.erase(finish.getQuestionId());
   const auto given = take(given_with_answer_, finish.getQuestionId());
   if (finish.getReleaseResultCaps()) lower(given_, given);
   return nullptr;

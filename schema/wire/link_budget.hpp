@@ -17,6 +17,8 @@
 //                      entries of the tables of its calls, until they are answered
 //   * capabilities given  references that the peer has to this side's objects, until its Release,
 //                      or its Finish or Return when that releases
+//   * tail calls       the peer's calls whose answer is not to be sent but kept here, to be the
+//                      answer to a call of ours; kept, of any size, until the peer's Finish
 // A message that lies (a Finish or Release of what is not there) would lower a count, but libcapnp
 // ends the connection for it before it takes anything from the tables.
 //
@@ -100,10 +102,11 @@ class link_budget {
   std::uint64_t references_held_ = 0;
   std::uint64_t entries_held_ = 0;
   std::uint64_t given_ = 0;
-  by_question entries_of_call_;                 // of the peer's open calls
-  by_question given_with_answer_;               // the peer's Finish may release them
-  by_question given_with_call_;                 // the peer's Return may release them
-  std::unordered_set<std::uint32_t> given_up_;  // our Finish was before its Return
+  by_question entries_of_call_;                  // of the peer's open calls
+  by_question given_with_answer_;                // the peer's Finish may release them
+  by_question given_with_call_;                  // the peer's Return may release them
+  std::unordered_set<std::uint32_t> given_up_;   // our Finish was before its Return
+  std::unordered_set<std::uint32_t> kept_here_;  // the peer's tail calls
   std::uint64_t frames_to_charge_ = 0;
   kj::TimePoint paid_until_ = kj::origin<kj::TimePoint>();
 };

@@ -50,6 +50,7 @@ inline constexpr std::uint64_t plugin_capabilities_max = 16'384;
 inline constexpr std::uint64_t plugin_message_capabilities_max = 1024;
 inline constexpr std::uint64_t plugin_capabilities_given_max = 16'384;
 inline constexpr std::uint64_t plugin_pipeline_steps_max = 64;
+inline constexpr std::uint64_t plugin_tail_calls_max = 64;
 
 /// Frames other than answers that a plugin may send in a second; above, it is read more slowly.
 inline constexpr std::uint64_t plugin_frames_per_s_max = 100'000;
@@ -79,7 +80,7 @@ struct limit_row {
 
 /// All of the above, in the same order. "The instance ends" as a breach of protocol that names the
 /// limit and the count.
-inline constexpr std::array<limit_row, 18> limit_table{{
+inline constexpr std::array<limit_row, 19> limit_table{{
     {"frame_bytes_max", frame_bytes_max, "bytes",
      "the sender's call fails; a peer that sends more loses its connection"},
     {"segments_max", segments_max, "segments", "the connection is closed as a protocol violation"},
@@ -101,6 +102,8 @@ inline constexpr std::array<limit_row, 18> limit_table{{
     {"plugin_capabilities_given_max", plugin_capabilities_given_max,
      "capabilities that a plugin has", "the instance ends"},
     {"plugin_pipeline_steps_max", plugin_pipeline_steps_max, "steps into an answer",
+     "the instance ends"},
+    {"plugin_tail_calls_max", plugin_tail_calls_max, "answers kept here for a plugin",
      "the instance ends"},
     {"plugin_frames_per_s_max", plugin_frames_per_s_max, "frames per second",
      "the plugin is read more slowly"},
@@ -142,6 +145,7 @@ struct budget_limits {
   std::uint64_t message_capabilities = plugin_message_capabilities_max;
   std::uint64_t capabilities_given = plugin_capabilities_given_max;
   std::uint64_t pipeline_steps = plugin_pipeline_steps_max;
+  std::uint64_t tail_calls = plugin_tail_calls_max;
   std::uint64_t frames_per_s = plugin_frames_per_s_max;  ///< 0: any number
 };
 
