@@ -22,7 +22,7 @@ constexpr std::uint64_t us_per_percent = period_us / 100;
 constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100
 constexpr std::string_view no_limit = "-1";    // of version 1
 
-constexpr int sweep_ms_max = 50;  // for each group
+constexpr int removal_ms_max = 50;  // of each group
 
 const char* name_of(controller which) {
   return names[static_cast<std::size_t>(which)];
@@ -101,6 +101,14 @@ int limit_cpu(int base, bool unified, const group_name& group, const resource_li
   return write_number(base, group, "cpu.shares", shares < 2 ? 2 : shares);
 }
 
+/// Those in it may still be dying: without a pid namespace a plugin outlives its init a moment.
+void remove_directory(int base, const group_name& name) {
+  for (int tries = 0; tries < removal_ms_max; ++tries) {
+    if (::unlinkat(base, name.c_str(), AT_REMOVEDIR) == 0 || errno != EBUSY) return;
+    ::poll(nullptr, 0, 1);
+  }
+}
+
 /// "bulkhead-PID-N" of a process that is no more.
 bool is_left_behind(const char* name) {
   const std::string_view text{name};
@@ -174,11 +182,7 @@ void cgroups::sweep(int base) const {
       group_name name;
       name << entry->d_name;
       write_in(base, name, "cgroup.kill", "1");
-      // Those in it may still be dying.
-      for (int tries = 0; tries < sweep_ms_max; ++tries) {
-        if (::unlinkat(base, entry->d_name, AT_REMOVEDIR) == 0 || errno != EBUSY) break;
-        ::poll(nullptr, 0, 1);
-      }
+      remove_directory(base, name);
     }
   }
 }
@@ -265,10 +269,10 @@ int cgroups::change(const group_name& name, const resource_limits& limits,
 void cgroups::remove(const group_name& name) const {
   if (unified_.base >= 0) {
     write_in(unified_.base, name, "cgroup.kill", "1");
-    ::unlinkat(unified_.base, name.c_str(), AT_REMOVEDIR);
+    remove_directory(unified_.base, name);
   }
   for (const auto& each : controllers_)
-    if (each.base >= 0 && !each.unified) ::unlinkat(each.base, name.c_str(), AT_REMOVEDIR);
+    if (each.base >= 0 && !each.unified) remove_directory(each.base, name);
 }
 
 }  // namespace bulkhead::launcher
