@@ -6,6 +6,7 @@
 #include "broker/catalog/registration.hpp"
 #include "broker/catalog/trust_desk.hpp"
 #include "broker/crash_report.hpp"
+#include "broker/declaration_reader.hpp"
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
@@ -101,6 +102,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are dropped, the least recently started first"},
+      {"declaration_read_ms_max", ms(declaration_read_max), "ms",
+       "the configuration file counts as unreadable, and nothing is changed"},
       {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
       {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
        "a backup goes on with its next step, behind who waits"},
