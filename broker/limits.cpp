@@ -38,6 +38,8 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
+      {"declaration_read_ms_max", static_cast<std::uint64_t>(declaration_read_max.count()), "ms",
+       "the configuration file counts as unreadable, and nothing is changed"},
       {"judgements_kept", judgements_kept, "releases", "all are judged anew as they are asked for"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
@@ -102,8 +104,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are dropped, the least recently started first"},
-      {"declaration_read_ms_max", ms(declaration_read_max), "ms",
-       "the configuration file counts as unreadable, and nothing is changed"},
       {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
       {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
        "a backup goes on with its next step, behind who waits"},

@@ -333,7 +333,7 @@ TEST_CASE("what waits for the next start is what differs from the file of this o
   CHECK(changed.size() == 4);
   CHECK(changed.at("state") == "/a -> /b");
   CHECK(changed.at("socket") == "nothing -> /s");
-  CHECK(changed.at("limits.call_ms_max") == "30000 -> 5");
+  CHECK(changed.at("limits.call_ms_max") == "90000 -> 5");
   CHECK(changed.at("group.a").find("one_for_one") == 0);
 }
 
