@@ -191,6 +191,7 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
 const std::vector<std::string>& confinement_limit_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
+    all.reserve(limit_fields.size());
     for (const auto& each : limit_fields) all.emplace_back(each.name);
     return all;
   }();
@@ -243,6 +244,7 @@ confinement_rules rules_shown(confinement_rules rules) {
 
 std::vector<named_number> limits_shown(const resource_limits& limits) {
   std::vector<named_number> all;
+  all.reserve(limit_fields.size());
   for (const auto& each : limit_fields) all.push_back({std::string(each.name), get(limits, each)});
   return all;
 }

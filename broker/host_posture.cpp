@@ -203,6 +203,7 @@ host_finding broker_finding(const char* name, bool good, std::string found, std:
 
 std::vector<host_finding> judge_host(const file_reader& read) {
   std::vector<host_finding> findings;
+  findings.reserve(settings.size() + 4);
   for (const auto& each : settings) findings.push_back(judge(each, read));
   findings.push_back(judge_landlock(read));
   findings.push_back(judge_ia32(read));

@@ -84,6 +84,7 @@ TEST_CASE("this process can be sampled; one that is not there is not alive") {
 
 TEST_CASE("a sample of a hundred processes is cheap enough for every two seconds") {
   std::vector<sampled_process> all;
+  all.reserve(100);
   for (int i = 0; i < 100; ++i) all.emplace_back(::getpid());
   std::vector<double> rounds;
   for (int i = 0; i < 9; ++i) {
