@@ -56,6 +56,16 @@ void check_reload(const reload_request& how) {
     refuse(error_kind::invalid_argument, "canary is out of range", "it is 1 ms to 24 h");
 }
 
+/// Fails while a change of the mount is under way.
+void require_idle(const mount_route& route) {
+  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
+  if (route.work != mount_work::none)
+    refuse(error_kind::failed_precondition,
+           fmt::format("'{}' is being {}", route.entry->spec.path,
+                       words.at(static_cast<std::size_t>(route.work))),
+           "wait until that has ended");
+}
+
 constexpr std::size_t queries_at_once = 64;
 constexpr const char* being_removed = "being removed";
 
@@ -67,6 +77,12 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 }
 
 }  // namespace
+
+std::string remedy_of(const mount_route& route) {
+  const auto& path = route.entry->spec.path;
+  return route.tunable ? fmt::format("bulkhead tune {}, so that it keeps the rules", path)
+                       : fmt::format("bulkhead unmount {}, and mount it anew", path);
+}
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
     : services_(services), ask_(ask), parent_(parent) {
@@ -165,6 +181,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_record record) {
   entry->generations_used = entry->generations_reserved;
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), entry->spec.path,
                                                slot_rules(entry->spec.calls, limits));
+  entry->slot->heed(services_.load);
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
@@ -191,6 +208,7 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec, bool declared) {
     record.accessor = fmt::format("{}_{}", spec.plugin, random_hex(4));
     record.created_unix_ms = unix_ms_now();
     record.declared = declared;
+    if (declared) record.declared_path = spec.path;
     record.spec = std::move(spec);
     auto entry = make_entry(std::move(record));
     entry->generations_reserved = generation_block;
@@ -220,11 +238,14 @@ kj::Promise<mount_snapshot> broker_core::keep(entry_ptr entry, mount_snapshot st
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
     const auto lines =
         redact_last(entry->log->last_lines(status.status.generation, 1 + pem_lines_max), 1);
-    return discard(entry, "its first start failed").then([path, why, lines]() -> mount_snapshot {
-      refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
-             lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),
-             "correct the plugin, its file or its options, and mount it again");
-    });
+    auto remedy = status.start_remedy.empty()
+                      ? "correct the plugin, its file or its options, and mount it again"
+                      : status.start_remedy;
+    return discard(entry, "its first start failed")
+        .then([path, why, lines, remedy = std::move(remedy)]() -> mount_snapshot {
+          refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
+                 lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()), remedy);
+        });
   }
   return save_new(entry).then(
       [this, entry, status = kj::mv(status)]() mutable -> kj::Promise<mount_snapshot> {
@@ -351,7 +372,7 @@ mount_route& broker_core::require_usable(const std::string& path) {
   const auto& name = route.entry->spec.path;
   if (!route.unusable.empty())
     refuse(error_kind::failed_precondition, fmt::format("'{}' cannot be started", name),
-           route.unusable, fmt::format("bulkhead unmount {}, and mount it anew", name));
+           route.unusable, remedy_of(route));
   if (!route.actor && route.entry->removing)
     refuse(error_kind::failed_precondition, fmt::format("'{}' is being removed", name),
            route.removal_problem, fmt::format("bulkhead unmount {}", name));
@@ -359,13 +380,16 @@ mount_route& broker_core::require_usable(const std::string& path) {
 }
 
 mount_route& broker_core::require_settled(const std::string& path) {
-  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
   auto& route = require_usable(path);
-  if (route.work != mount_work::none)
-    refuse(error_kind::failed_precondition,
-           fmt::format("'{}' is being {}", route.entry->spec.path,
-                       words.at(static_cast<std::size_t>(route.work))),
-           "wait until that has ended");
+  require_idle(route);
+  return route;
+}
+
+/// As require_settled(), or one that other rules put right.
+mount_route& broker_core::require_tunable(const std::string& path) {
+  auto& route = require(path);
+  if (!route.tunable) return require_settled(path);
+  require_idle(route);
   return route;
 }
 

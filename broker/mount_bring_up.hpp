@@ -22,6 +22,7 @@ class mount_bring_up final : public bring_up {
 
   kj::Promise<void> introduce(schema::Plugin::Client plugin,
                               schema::PluginInfo::Reader info) override;
+  void spawned(const process_spec& asked, const spawn_answer& answer) override;
 
   /// What the plugin offered; valid after introduce() has resolved, until the instance ends.
   kj::Maybe<capnp::Capability::Client> backend;
@@ -33,6 +34,14 @@ class mount_bring_up final : public bring_up {
   bool refused_beside = false;
   /// What was started; it must introduce itself as that. Null: an unregistered file.
   std::shared_ptr<const release> of;
+  /// What it was started with; null: unconfined, or not yet started.
+  std::shared_ptr<const confinement> confined;
+  /// Limits that were asked for since; empty: none are under way.
+  std::optional<resource_limits> limits_asked;
+  /// What was found standing, of a start that was refused for a missing wall too.
+  std::shared_ptr<const confinement_report> report;
+  /// The wall for which the start was refused.
+  std::optional<wall> missing;
 
  private:
   broker_services& services_;

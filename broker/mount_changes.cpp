@@ -51,6 +51,11 @@ mount_spec tuned(mount_spec spec, const tune_request& what) {
   if (what.supervision) spec.supervision = *what.supervision;
   if (what.life) spec.life = *what.life;
   if (what.calls) spec.calls = *what.calls;
+  if (what.profile) spec.confinement.profile = *what.profile;
+  if (what.waive) spec.confinement.waive = *what.waive;
+  if (what.limits) spec.confinement.limits = *what.limits;
+  if (what.grants) spec.confinement.grants = *what.grants;
+  if (what.thresholds) spec.thresholds = *what.thresholds;
   return spec;
 }
 
@@ -75,6 +80,11 @@ std::string names_of(const tune_request& what) {
   add(what.supervision.has_value(), "supervision");
   add(what.life.has_value(), "life");
   add(what.calls.has_value(), "calls");
+  add(what.profile.has_value(), "profile");
+  add(what.waive.has_value(), "waive");
+  add(what.limits.has_value(), "limits");
+  add(what.grants.has_value(), "grants");
+  add(what.thresholds.has_value(), "thresholds");
   return names;
 }
 
@@ -93,7 +103,7 @@ kj::Promise<T> broker_core::working(mount_route& route, mount_work what, kj::Pro
 
 kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
-    auto& route = require_settled(what.path);
+    auto& route = require_tunable(what.path);
     auto entry = route.entry;
     auto spec = tuned(entry->spec, what);
     check_mount_spec(spec, services_.limits);
@@ -109,10 +119,21 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
               use_spec(*entry);
             })
             .then([this, entry, before = std::move(before), reload = what.reload]() mutable {
+              if (require(entry->spec.path).tunable) return start_mended(entry);
               return reload ? reload_tuned(entry, std::move(before))
                             : query(require(entry->spec.path));
             });
     return working(route, mount_work::tuning, kj::mv(work));
+  });
+}
+
+/// The record broke a rule, and does not any more: the mount starts, as with a broker that starts.
+kj::Promise<mount_snapshot> broker_core::start_mended(entry_ptr entry) {
+  auto& route = require(entry->spec.path);
+  route.unusable.clear();
+  route.tunable = false;
+  return start(entry).then([this, entry] {
+    return ask_.ask<mount_snapshot>(require(entry->spec.path).actor, mount_await_start{});
   });
 }
 
@@ -178,6 +199,13 @@ kj::Promise<mount_snapshot> broker_core::move(const std::string& from, const std
                     .attach(kj::defer([this, after] { promised_.erase(after); }))
                     .then([this, entry] { return query(require(entry->spec.path)); });
     return working(route, mount_work::moving, kj::mv(work));
+  });
+}
+
+kj::Promise<void> broker_core::adopt(const std::string& path) {
+  return kj::evalNow([&] {
+    return change_record(require(path).entry,
+                         [](mount_record& record) { record.declared_path = record.spec.path; });
   });
 }
 

@@ -4,7 +4,12 @@
 
 #include "broker/config_file.hpp"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "broker/group_rules.hpp"
 
@@ -103,10 +108,9 @@ TEST_CASE("A17 an unknown key is refused by its line, with the name that was mea
         "b.toml:2: key of a group 'stratgy' is not known | did you mean 'strategy'?");
   CHECK(said("[group.a]\nstrategy = \"one_for_al\"") ==
         "b.toml:2: the strategy 'one_for_al' is not known | did you mean 'one_for_all'?");
-  CHECK(
-      said("xyzzy = 1")
-          .find("one of: group, limits, mount, pin, plugins, release, socket, state, state_key") !=
-      std::string::npos);
+  CHECK(said("xyzzy = 1")
+            .find("one of: confinement, group, limits, mount, pin, plugins, release, socket, "
+                  "state, state_key") != std::string::npos);
 }
 
 TEST_CASE("a value of the wrong type or size is refused by its line") {
@@ -310,11 +314,107 @@ TEST_CASE("limits of the same file count for its mounts") {
 }
 
 TEST_CASE("what a running broker cannot take over is listed by name and value") {
-  const auto fixed =
-      declared_by(parse_config("socket = \"/s\"\n[limits]\ncall_ms_max = 5\n[group.a]\n", "b"))
-          .fixed;
+  const auto config = parse_config("socket = \"/s\"\n[limits]\ncall_ms_max = 5\n[group.a]\n", "b");
+  const auto fixed = fixed_settings(config);
   CHECK(fixed.at("socket") == "/s");
   CHECK(fixed.at("limits.call_ms_max") == "5");
   CHECK(fixed.at("group.a").find("one_for_one") == 0);
   CHECK(fixed.count("state") == 0);
+}
+
+TEST_CASE("what waits for the next start is what differs from the file of this one") {
+  const auto started = fixed_settings(parse_config("state = \"/a\"\n[group.a]\n", "b"));
+  const auto waiting = [&started](const char* text) {
+    return declared_by(parse_config(text, "b"), started).fixed;
+  };
+  CHECK(waiting("state = \"/a\"\n[group.a]\n").empty());
+  const auto changed = waiting("state = \"/b\"\nsocket = \"/s\"\n[limits]\ncall_ms_max = 5\n");
+  CHECK(changed.size() == 4);
+  CHECK(changed.at("state") == "/a -> /b");
+  CHECK(changed.at("socket") == "nothing -> /s");
+  CHECK(changed.at("limits.call_ms_max") == "90000 -> 5");
+  CHECK(changed.at("group.a").find("one_for_one") == 0);
+}
+
+namespace {
+
+error unreadable(const std::string& file) {
+  try {
+    read_config(file);
+  } catch (const error& problem) {
+    return problem;
+  }
+  FAIL("it was read");
+  return {error_kind::internal, "", "", ""};
+}
+
+}  // namespace
+
+TEST_CASE("what is no file, or cannot be read, is not taken for an empty configuration") {
+  char name[] = "/tmp/bulkhead-config-XXXXXX";
+  REQUIRE(::mkdtemp(name) != nullptr);
+  const std::string directory = name;
+  const auto fifo = directory + "/fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(unreadable(directory).kind() == error_kind::invalid_argument);
+  CHECK(unreadable(directory).why() == "it is a directory");
+  CHECK(unreadable(fifo).why() == "it is no regular file");  // at once, though nobody writes it
+  CHECK(unreadable("/dev/null").why() == "it is no regular file");
+  CHECK(unreadable(directory + "/none").kind() == error_kind::not_found);
+  // A regular file that can be opened, and whose first byte nobody can read: EIO.
+  CHECK(unreadable("/proc/self/mem").kind() == error_kind::storage);
+  const auto good = directory + "/good.toml";
+  std::ofstream(good) << "socket = \"/s\"\n";
+  CHECK(read_config(good).socket == "/s");
+  std::ofstream(good) << std::string(config_bytes_max + 1, '#');
+  CHECK(unreadable(good).kind() == error_kind::invalid_argument);
+  std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("confinement is said of the broker, a release and a mount, by the words of the flags") {
+  const auto config = parse_config(R"(
+[confinement]
+profile = "strict"
+waive = ["cg.cpu"]
+limits = { memory = "128M", tasks = 32 }
+grants = ["read-dir:/etc/ssl"]
+launcher = "/opt/launcher"
+
+[[release]]
+kind = "generic"
+name = "py"
+version = "1.0.0"
+profile = "interpreter"
+limits = { fds = 128 }
+
+[mount."py/"]
+plugin = "py"
+waive = ["cg.memory"]
+limits = { memory = "1G" }
+thresholds = { rss-restart = "900M", cpu-warn = 80 }
+)",
+                                   "b.toml");
+  const auto& broker = config.confinement;
+  CHECK(broker.launcher == "/opt/launcher");
+  CHECK_FALSE(broker.unconfined);
+  CHECK(broker.rules ==
+        confinement_rules{
+            "strict", {"cg.cpu"}, {{"memory", 128U << 20U}, {"tasks", 32}}, {"read-dir:/etc/ssl"}});
+  REQUIRE(config.declared.releases.size() == 1);
+  CHECK(config.declared.releases[0].confinement ==
+        confinement_rules{"interpreter", {}, {{"fds", 128}}, {}});
+  REQUIRE(config.declared.mounts.size() == 1);
+  const auto& mount = config.declared.mounts[0];
+  CHECK(mount.confinement == confinement_rules{{}, {"cg.memory"}, {{"memory", 1U << 30U}}, {}});
+  CHECK(mount.thresholds ==
+        std::vector<named_number>{{"cpu-warn", 80}, {"rss-restart", 900U << 20U}});
+}
+
+TEST_CASE("confinement that makes no sense is refused with its line, and cannot be switched off") {
+  CHECK(said("[confinement]\nprofile = \"open\"").find("b.toml:1: 'open' is no profile") == 0);
+  CHECK(said("[confinement]\nlimits = { memory = \"much\" }") ==
+        "b.toml:2: limits.memory is no amount | as in 64, \"256M\", \"1G\"");
+  CHECK(said("[confinement]\nwaive = [\"all\"]").find("b.toml:1: 'all' is no wall") == 0);
+  CHECK(said("[confinement]\nunconfined = true")
+            .find("b.toml:2: key of confinement 'unconfined' is not known") == 0);
 }
