@@ -12,6 +12,7 @@
 
 #include "schema/wire/error_text.hpp"
 #include "schema/wire/text_escape.hpp"
+#include "schema/wire/wire_fault.hpp"
 
 namespace bulkhead {
 namespace {
@@ -354,6 +355,7 @@ kj::Promise<kj::Exception> instance::link_lost(kj::Exception cause) {
   // A farewell is the plugin's own text, and disconnected whatever it claims.
   const bool own_words = cause.getType() != kj::Exception::Type::DISCONNECTED;
   if (own_words && said.kind == schema::ErrorKind::PROTOCOL_VIOLATION) {
+    if (phase_ != phase::ending) end_.breach = wire::breach_in(said);
     begin_end(end_cause::violation, said.why.empty() ? said.what : said.why);
   } else if (phase_ != phase::ending && !stop_asked_) {
     // The usual case: the process is dying and its status is a moment away.

@@ -268,7 +268,7 @@ void output_queue::watch_writes() {
     turns_.add(timer->afterDelay(span).then([this, seen = meter_.writes]() {
       writes_watched_ = false;
       if (dead_ || !draining_) return;
-      if (meter_.writes == seen) return fail(write_late(limits_.write_ms, meter_.bytes_queued));
+      if (meter_.writes == seen) return fail(write_late(limits_.write_ms));
       watch_writes();
     }));
   }

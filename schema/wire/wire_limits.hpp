@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 namespace bulkhead::wire {
 
@@ -94,7 +95,7 @@ inline constexpr std::array<limit_row, 19> limit_table{{
      "the instance ends: it does not read what it is sent"},
     {"plugin_calls_open_max", plugin_calls_open_max, "calls of a plugin", "the instance ends"},
     {"plugin_calls_unanswered_max", plugin_calls_unanswered_max, "calls to a plugin",
-     "the instance ends"},
+     "the next call fails as overloaded"},
     {"plugin_capabilities_max", plugin_capabilities_max, "capabilities of a plugin",
      "the instance ends"},
     {"plugin_message_capabilities_max", plugin_message_capabilities_max,
@@ -114,6 +115,14 @@ inline constexpr std::array<limit_row, 19> limit_table{{
     {"plugin_fds_per_message_max", plugin_fds_per_message_max, "descriptors",
      "the kernel closes them"},
 }};
+
+/// A limit that was passed, and by how much.
+struct limit_breach {
+  std::string limit;  ///< its name in the table
+  std::string unit;   ///< of the counts: "calls"
+  std::uint64_t count = 0;
+  std::uint64_t allowed = 0;
+};
 
 /// What one stream enforces. The defaults are the limits above.
 struct stream_limits {
