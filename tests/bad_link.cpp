@@ -64,8 +64,13 @@ class attacker {
 
   void flush() {
     write_all(link_fd, waiting_.data(), waiting_.size());
-    sent_ += waiting_.size();
+    const auto bytes = waiting_.size();
     waiting_.clear();
+    say_sent(bytes);
+  }
+
+  void say_sent(std::size_t bytes) {
+    sent_ += bytes;
     const auto line = fmt::format("sent {}\n", sent_);
     write_all(STDERR_FILENO, line.data(), line.size());
   }
@@ -139,13 +144,16 @@ void unread_answers(attacker& by, unsigned times) {
   }
 }
 
-/// Calls with a thousand capabilities each.
+/// Calls with a thousand capabilities each, to a method that waits for the disk: until it answers
+/// they are held.
 void capabilities(attacker& by) {
   constexpr unsigned each = 1000;
-  for (unsigned i = 0; i < 199; ++i) {
+  by.send(call(first_question).of_host(method_view).message);
+  for (unsigned i = 1; i < 200; ++i) {
     call made(first_question + i);
-    made.of_host(method_now);
-    auto entries = made.made.initParams().initCapTable(each);
+    made.of_view(first_question, method_put);
+    made.made.initParams().initContent().initAs<schema::View::PutParams>().setKey("held");
+    auto entries = made.made.getParams().initCapTable(each);
     for (unsigned j = 0; j < each; ++j) entries[j].setSenderHosted(first_question + i * each + j);
     by.send(made.message);
   }
@@ -259,7 +267,7 @@ void descriptors(attacker& by) {
     first->cmsg_type = SCM_RIGHTS;
     first->cmsg_len = CMSG_LEN(sizeof fds);
     std::memcpy(CMSG_DATA(first), fds.data(), sizeof fds);
-    ::sendmsg(link_fd, &header, MSG_NOSIGNAL);
+    if (::sendmsg(link_fd, &header, MSG_NOSIGNAL) > 0) by.say_sent(words.asBytes().size());
   }
 }
 
