@@ -251,7 +251,11 @@ kj::Promise<void> instance::ping() {
       .pingRequest()
       .send()
       .ignoreResult()
-      .catch_([](kj::Exception&&) {})
+      .catch_([](kj::Exception&& problem) -> kj::Promise<void> {
+        const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
+        if (said.from_plugin()) return kj::READY_NOW;
+        return kj::NEVER_DONE;  // it was not asked, because it has too many calls to answer
+      })
       .exclusiveJoin(kj::mv(limit));
 }
 

@@ -177,10 +177,6 @@ link_budget::verdict link_budget::sent(message to_peer) {
     default:
       return nullptr;
   }
-  KJ_IF_MAYBE (breach, above("plugin_calls_unanswered_max", "calls", calls_unanswered_,
-                             limits_.calls_unanswered)) {
-    return *breach;
-  }
   return check_given();
 }
 

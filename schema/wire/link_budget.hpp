@@ -12,7 +12,8 @@
 //
 // The counts are those of libcapnp's tables, by its own rules:
 //   * calls open       the peer's calls that are not yet answered, or not yet finished: the larger
-//   * calls unanswered this side's calls, also those it has given up, without a Return
+//   * calls unanswered this side's calls, also those it has given up, without a Return. Whoever
+//                      calls the peer raises it, so that the next call fails and the peer lives
 //   * capabilities held  references to the peer's objects, until this side's Release, and any other
 //                      entries of the tables of its calls, until they are answered
 //   * capabilities given  references that the peer has to this side's objects, until its Release,
@@ -62,6 +63,9 @@ class link_budget {
 
   /// Counts a message to the peer, once it is on its way.
   verdict sent(message to_peer);
+
+  /// Whether one more call to the peer would be one too many.
+  bool full() const { return calls_unanswered_ >= limits_.calls_unanswered; }
 
   /// How long nothing more is to be read. To be asked before each read; `now` never goes back.
   kj::Duration pause(kj::TimePoint now);

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "schema/wire/error_frame.hpp"
 #include "schema/wire/frame_reader.hpp"
 #include "schema/wire/wire_fault.hpp"
 
@@ -15,6 +17,14 @@ namespace {
 
 // A frame with more than this still to come is read straight into its own memory.
 constexpr std::size_t read_through_bytes = 8 * 1024;
+
+/// Room for twice as much of a frame as has come, with what has come in it.
+kj::Array<capnp::word> doubled(kj::ArrayPtr<const capnp::word> room, std::size_t frame_bytes) {
+  const auto bytes = std::min(frame_bytes, room.asBytes().size() * 2);
+  auto bigger = kj::heapArray<capnp::word>(bytes / sizeof(capnp::word));
+  std::memcpy(bigger.begin(), room.begin(), room.asBytes().size());
+  return bigger;
+}
 
 kj::PromiseFulfillerPair<void> new_settled() {
   return kj::newPromiseAndFulfiller<void>();
@@ -112,7 +122,7 @@ kj::Promise<link_stream::frame> link_stream::read_on(capnp::ReaderOptions option
   inside_frame_ = have > 0;
   if (inside_frame_) watch_frame();
   if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
-    return read_rest(check.amount, options);
+    return read_big(check.amount, options);
   }
   return fill(input_.room())
       .then(
@@ -140,21 +150,32 @@ kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPt
   });
 }
 
-kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
-                                                       capnp::ReaderOptions options) {
-  auto words = kj::heapArray<capnp::word>(frame_bytes / sizeof(capnp::word));
+kj::Promise<link_stream::frame> link_stream::read_big(std::size_t frame_bytes,
+                                                      capnp::ReaderOptions options) {
+  auto room =
+      kj::heapArray<capnp::word>(std::min(frame_bytes, reserve_bytes) / sizeof(capnp::word));
   const auto have = input_.bytes().size();
-  input_.take(words.asBytes().slice(0, have));
-  auto rest = words.asBytes().slice(have, frame_bytes);
+  input_.take(room.asBytes().slice(0, have));
+  return read_rest(kj::mv(room), have, frame_bytes, options);
+}
+
+// What a frame claims is a promise of the peer's; memory is given for what has come. So the room
+// doubles until it is the frame's.
+kj::Promise<link_stream::frame> link_stream::read_rest(kj::Array<capnp::word> room,
+                                                       std::size_t have, std::size_t frame_bytes,
+                                                       capnp::ReaderOptions options) {
+  auto rest = room.asBytes().slice(have, room.asBytes().size());
   return stream_.tryRead(rest.begin(), rest.size(), rest.size())
       .then(
-          [this, wanted = rest.size(), words = kj::mv(words),
+          [this, wanted = rest.size(), frame_bytes, room = kj::mv(room),
            options](std::size_t bytes) mutable -> kj::Promise<frame> {
             ++meter_.reads;
             meter_.bytes_in += bytes;
             input_.passed(bytes);
             if (bytes < wanted) return peer_closed(true);
-            return deliver(kj::mv(words), options);
+            const auto have = room.asBytes().size();
+            if (have == frame_bytes) return deliver(kj::mv(room), options);
+            return read_rest(doubled(room, frame_bytes), have, frame_bytes, options);
           },
           [this](kj::Exception&& cause) { return read_failed(kj::mv(cause)); });
 }
@@ -171,7 +192,7 @@ kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> word
   meter_.frame_bytes_largest =
       std::max<std::uint64_t>(meter_.frame_bytes_largest, words.asBytes().size());
   auto fds = input_.take_fds();
-  auto reader = kj::heap<frame_reader>(kj::mv(words), options);
+  kj::Own<capnp::MessageReader> reader = kj::heap<frame_reader>(kj::mv(words), options);
   if (why_ != nullptr) {
     // The other side's farewell is an end like any other: the owner chooses the words.
     const auto first = reader->getSegment(0);
@@ -180,18 +201,22 @@ kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> word
       return waiting_.wrap(closed());
     }
   }
-  KJ_IF_MAYBE (fault, count_received(*reader)) {
+  KJ_IF_MAYBE (fault, inspect(reader, options)) {
     begin_close(kj::mv(*fault));
     return waiting_.wrap(closed());
   }
   return frame(received_frame{kj::mv(reader), kj::mv(fds)});
 }
 
-kj::Maybe<kj::Exception> link_stream::count_received(capnp::MessageReader& reader) {
+// Counts the message, and puts a clean one in its place when it carries an error.
+kj::Maybe<kj::Exception> link_stream::inspect(kj::Own<capnp::MessageReader>& reader,
+                                              const capnp::ReaderOptions& options) {
   KJ_IF_MAYBE (budget, budget_) {
     try {
-      KJ_IF_MAYBE (breach, budget->received(reader.getRoot<capnp::rpc::Message>())) {
-        return budget_fault(*breach);
+      const auto message = reader->getRoot<capnp::rpc::Message>();
+      KJ_IF_MAYBE (breach, budget->received(message)) return budget_fault(*breach);
+      KJ_IF_MAYBE (clean, with_clean_error(message)) {
+        reader = kj::heap<frame_reader>(kj::mv(*clean), options);
       }
     } catch (const kj::Exception& problem) {
       return message_fault(problem);
@@ -255,6 +280,13 @@ void link_stream::send(kj::ArrayPtr<const int> fds, frame_segments segments) {
     }
   }
   output_.add(fds, segments);
+}
+
+kj::Maybe<kj::Exception> link_stream::call_obstacle() const {
+  KJ_IF_MAYBE (budget, budget_) {
+    if (budget->full()) return calls_fault(budget->calls_unanswered());
+  }
+  return nullptr;
 }
 
 void link_stream::count_sent(capnp::rpc::Message::Reader message) {

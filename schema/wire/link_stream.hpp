@@ -50,6 +50,10 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// Given the raw cause, answers the exception that everything on the connection is to fail with.
   using close_reason_function = kj::Function<kj::Promise<kj::Exception>(kj::Exception)>;
 
+  /// Reserved at once for a frame that has begun: room for the largest value of a view. For a
+  /// longer one memory is taken as its bytes come, at most twice as much as has come.
+  static constexpr std::size_t reserve_bytes = std::size_t{2} << 20U;
+
   /// A unix socket. When `stream.getFd()` answers, writes go to that descriptor directly, without
   /// waiting. The timer is needed for the limits that are times.
   explicit link_stream(kj::AsyncCapabilityStream& stream, stream_limits limits = {},
@@ -68,9 +72,13 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// read with the raw cause.
   void on_close(close_reason_function why);
 
-  /// Counts every message with `budget`, which must outlive the stream; to be called before the
-  /// first read. The stream must carry RPC messages then, and nothing else.
+  /// Counts every message with `budget`, which must outlive the stream, and cleans the peer's
+  /// errors (error_frame.hpp); to be called before the first read. The stream must carry RPC
+  /// messages then, and nothing else.
   void use_budget(link_budget& budget) { budget_ = budget; }
+
+  /// Why the budget has no room for one more call to the peer; nothing when it has.
+  kj::Maybe<kj::Exception> call_obstacle() const;
 
   /// Counts a message that was given to send().
   void count_sent(capnp::rpc::Message::Reader message);
@@ -116,13 +124,16 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
 
   kj::Maybe<kj::Promise<frame>> frame_at_hand(const capnp::ReaderOptions& options);
   kj::Promise<frame> read_on(capnp::ReaderOptions options);
-  kj::Promise<frame> read_rest(std::size_t frame_bytes, capnp::ReaderOptions options);
+  kj::Promise<frame> read_big(std::size_t frame_bytes, capnp::ReaderOptions options);
+  kj::Promise<frame> read_rest(kj::Array<capnp::word> room, std::size_t have,
+                               std::size_t frame_bytes, capnp::ReaderOptions options);
   kj::Promise<kj::AsyncCapabilityStream::ReadResult> fill(kj::ArrayPtr<kj::byte> room);
   kj::Promise<frame> deliver(kj::Array<capnp::word> words, capnp::ReaderOptions options);
   kj::Promise<frame> read_failed(kj::Exception&& cause);
   kj::Promise<frame> end_of_file();
   kj::Promise<frame> closed();
-  kj::Maybe<kj::Exception> count_received(capnp::MessageReader& reader);
+  kj::Maybe<kj::Exception> inspect(kj::Own<capnp::MessageReader>& reader,
+                                   const capnp::ReaderOptions& options);
   kj::Duration pause();
   void watch_frame();
   void begin_close(kj::Exception cause);
