@@ -249,7 +249,7 @@ kj::Promise<void> broker_core::discard(entry_ptr entry, std::string reason) {
   entry->slot->refuse(exception(error_kind::unmounted,
                                 fmt::format("'{}' is not mounted", entry->spec.path), reason));
   return stop_actor(entry, mount_stop{std::chrono::milliseconds{0}, reason})
-      .then([this, entry] { return delete_storage(entry->uuid); })
+      .then([this, entry] { return delete_storage(entry); })
       .catch_([entry](kj::Exception&& problem) {
         KJ_LOG(ERROR, "a mount was not taken back cleanly", entry->spec.path,
                problem.getDescription());
@@ -357,7 +357,7 @@ mount_route& broker_core::require_usable(const std::string& path) {
 }
 
 mount_route& broker_core::require_settled(const std::string& path) {
-  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
+  static constexpr std::array words = {"", "mounted", "tuned", "moved", "rolled back", "unmounted"};
   auto& route = require_usable(path);
   if (route.work != mount_work::none)
     refuse(error_kind::failed_precondition,
@@ -425,8 +425,8 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 }
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
-kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset) {
-  entry->take_wanted = true;
+kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset, bool anew) {
+  entry->take_wanted = anew;
   return parent_.revive(entry->spec.path, reset)
       .then([this, entry]() -> kj::Promise<mount_snapshot> {
         auto& route = require(entry->spec.path);

@@ -67,6 +67,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"call_ms_max", ms(limits.call_ms_max), "ms", "a call in flight fails as deadline_exceeded"},
       {"start_ms_max", ms(limits.start_ms_max), "ms",
        "the start has failed; the process is killed"},
+      {"migrate_ms_max", ms(limits.migrate_ms_max), "ms",
+       "the start has failed; the storage is put back"},
       {"drain_ms_max", ms(limits.drain_ms_max), "ms",
        "calls still in flight at an unmount are cut off"},
       {"stop_grace_ms", ms(limits.stop_grace_ms), "ms",

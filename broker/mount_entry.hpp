@@ -58,6 +58,7 @@ struct mount_entry : mount_record {
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   turns writes;                   // of the record: one at a time, so that none undoes another
+  turns storage_work;             // on the view and its snapshot as a whole
   bool ran_unregistered = false;  // what ran last was a file that nobody registered
   bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
@@ -66,6 +67,8 @@ struct mount_entry : mount_record {
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
+  /// Resolves when no instance but the newest lives; set by the mount's actor.
+  std::function<kj::Promise<void>()> become_alone;
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };
 

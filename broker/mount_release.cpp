@@ -7,47 +7,14 @@
 
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/storage_upgrade.hpp"
 
 namespace bulkhead {
-namespace {
-
-/// Resolves when the record says that the mount runs this release.
-kj::Promise<void> write_release(broker_services& services,
-                                const std::shared_ptr<mount_entry>& entry,
-                                const std::shared_ptr<const release>& of) {
-  return services.change_record(entry, [of](mount_record& record) {
-    record.version_running = of->spec.version;
-    record.spec.kind = of->spec.kind;
-  });
-}
-
-bool keeps_to(const mount_entry& entry, const release& of) {
-  return entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind;
-}
-
-}  // namespace
-
-/// The steps before a start. Before anything of another release runs, the record says that the
-/// mount runs it: a broker that dies meanwhile goes on with it.
-std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
-    const release_choice& choice) {
-  if (!choice.prepare || choice.of == nullptr) return choice.prepare;
-  // The instance that does this may outlive this actor by a moment.
-  return [&services = services_, entry = entry_, choice]() -> kj::Promise<process_spec> {
-    return choice.prepare().then(
-        [&services, entry, of = choice.of](process_spec&& program) -> kj::Promise<process_spec> {
-          if (keeps_to(*entry, *of)) return kj::mv(program);
-          return write_release(services, entry, of).then([program = kj::mv(program)]() mutable {
-            return kj::mv(program);
-          });
-        });
-  };
-}
 
 /// Writes which release runs. It runs whether that can be written or not.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {
   if (of == nullptr) return kj::READY_NOW;
-  return write_release(services_, entry_, of)
+  return note_release(services_, entry_, of)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);
         services_.events.record(
