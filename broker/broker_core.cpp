@@ -56,6 +56,7 @@ void check_reload(const reload_request& how) {
     refuse(error_kind::invalid_argument, "canary is out of range", "it is 1 ms to 24 h");
 }
 
+constexpr std::size_t queries_at_once = 64;
 constexpr const char* being_removed = "being removed";
 
 reload_result failed_reload(const std::string& path, const kj::Exception& problem) {
@@ -68,10 +69,8 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 }  // namespace
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
-    : services_(services),
-      ask_(ask),
-      parent_(parent),
-      registrar_(std::make_unique<registrar>(services, ask)) {
+    : services_(services), ask_(ask), parent_(parent) {
+  registrar_ = std::make_unique<registrar>(services, ask);
   services_.ask = &ask;
   services_.catalog->set_usage([this] { return release_usage(); });
   services_.change_record = [this](entry_ptr entry, record_change change) {
@@ -435,19 +434,31 @@ kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool res
       });
 }
 
+/// Not all at once: what an actor has asked and not heard of yet, CAF searches one by one.
 kj::Promise<std::vector<mount_snapshot>> broker_core::query_all() {
-  auto answers = kj::Vector<kj::Promise<kj::Maybe<mount_snapshot>>>();
-  for (auto& [path, route] : routes_)
-    answers.add(query(route).then(
-        [](mount_snapshot&& each) -> kj::Maybe<mount_snapshot> { return kj::mv(each); },
-        [](kj::Exception&&) -> kj::Maybe<mount_snapshot> { return nullptr; }));
-  return kj::joinPromises(answers.releaseAsArray())
-      .then([](kj::Array<kj::Maybe<mount_snapshot>>&& all) {
-        std::vector<mount_snapshot> result;
-        for (auto& each : all)
-          KJ_IF_MAYBE (status, each) result.push_back(kj::mv(*status));
-        return result;
-      });
+  auto work = std::make_shared<query_work>();
+  for (auto& [path, route] : routes_) work->entries.push_back(route.entry);
+  work->answers.resize(work->entries.size());
+  auto lanes = kj::Vector<kj::Promise<void>>();
+  for (std::size_t i = 0; i < std::min(queries_at_once, work->entries.size()); ++i)
+    lanes.add(query_next(work));
+  return kj::joinPromises(lanes.releaseAsArray()).then([work] {
+    std::vector<mount_snapshot> result;
+    for (auto& each : work->answers)
+      if (each) result.push_back(std::move(*each));
+    return result;
+  });
+}
+
+kj::Promise<void> broker_core::query_next(std::shared_ptr<query_work> work) {
+  if (work->next == work->entries.size()) return kj::READY_NOW;
+  const auto index = work->next++;
+  const auto* route = route_of(*work->entries[index]);
+  if (route == nullptr) return query_next(std::move(work));  // it has gone meanwhile
+  return query(*route)
+      .then([work, index](mount_snapshot&& now) { work->answers[index] = std::move(now); },
+            [](kj::Exception&&) { /* it goes */ })
+      .then([this, work] { return query_next(work); });
 }
 
 kj::Promise<mount_snapshot> broker_core::restart(const std::string& path) {

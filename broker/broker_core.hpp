@@ -40,6 +40,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -130,6 +131,11 @@ class broker_core {
   using record_change = std::function<void(mount_record&)>;
   using entry_ptr = std::shared_ptr<mount_entry>;
 
+  struct query_work {
+    std::vector<entry_ptr> entries;
+    std::vector<std::optional<mount_snapshot>> answers;
+    std::size_t next = 0;
+  };
   using paths = std::vector<std::string>;
 
   // broker_catalog.cpp
@@ -138,6 +144,7 @@ class broker_core {
   kj::Promise<void> condemn(const std::string& path);
 
   // broker_core.cpp
+  kj::Promise<void> query_next(std::shared_ptr<query_work> work);
   kj::Promise<std::vector<reload_result>> reload_all(std::shared_ptr<reload_work> work);
   kj::Promise<void> reload_next(std::shared_ptr<reload_work> work);
   entry_ptr make_entry(mount_record record);

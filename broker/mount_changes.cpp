@@ -88,9 +88,9 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
     auto entry = route.entry;
     auto spec = tuned(entry->spec, what);
     check_mount_spec(spec, services_.limits);
-    if (what.version)
-      check_plugin(services_, spec);  // which knows the options of that version
-    else if (entry->face != nullptr)
+    check_tuned(services_, spec, what.version.has_value());
+    // What runs unregistered has nothing but its own word.
+    if (entry->face != nullptr && entry->version_running.empty())
       check_options(entry->face->reader(), spec.options);
     auto before = entry->spec;
     auto work =

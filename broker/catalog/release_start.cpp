@@ -138,6 +138,13 @@ void check_plugin(broker_services& services, mount_spec& spec) {
         {}, fmt::format("bulkhead plugin list {}/{}", spec.kind, spec.plugin)));
 }
 
+void check_tuned(broker_services& services, mount_spec& spec, bool other_version) {
+  if (other_version && !spec.version.empty()) return check_plugin(services, spec);
+  const auto meant = services.catalog->resolve(wish_of(spec));
+  if (meant.found() && meant.chosen->options_known)
+    check_options(meant.chosen->options(), spec.options);
+}
+
 std::string reload_problem(const broker_services& services, const mount_entry& entry,
                            const std::string& version) {
   if (version.empty()) return {};

@@ -56,6 +56,10 @@ bool note_running(broker_services& services, mount_entry& entry,
 /// invalid_argument.
 void check_plugin(broker_services& services, mount_spec& spec);
 
+/// The same for a mount that is there and gets other options, or another version. A release that is
+/// missing is no reason to refuse what does not ask for it.
+void check_tuned(broker_services& services, mount_spec& spec, bool other_version);
+
 /// Empty, or why a reload of the mount cannot bring it to this version.
 std::string reload_problem(const broker_services& services, const mount_entry& entry,
                            const std::string& version);

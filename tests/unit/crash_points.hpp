@@ -77,7 +77,10 @@ class crashing_store final : public async_store {
   }
   kj::Promise<void> compact(std::uint64_t revision) override { return inner_.compact(revision); }
   kj::Promise<store_status> status() override { return inner_.status(); }
-  kj::Promise<void> backup(std::string file) override { return inner_.backup(std::move(file)); }
+  kj::Promise<backup_result> backup(std::string file) override {
+    return inner_.backup(std::move(file));
+  }
+  kj::Promise<std::uint64_t> rotate_key() override { return inner_.rotate_key(); }
 
  private:
   inline_async_store inner_;

@@ -12,8 +12,7 @@
 
 #include "tools/temporary_directory.hpp"
 
-using namespace bulkhead;        // NOLINT(google-build-using-namespace)
-using namespace bulkhead::test;  // NOLINT(google-build-using-namespace)
+using namespace bulkhead;  // NOLINT(google-build-using-namespace)
 
 namespace {
 

@@ -187,16 +187,10 @@ class test_images final : public hosted<image_actor::base> {
 class test_broker {
  public:
   explicit test_broker(std::vector<group_spec> groups = {}, test_state state = {})
-      : groups_(std::move(groups)),
-        io_(kj::setupAsyncIo()),
-        system_(config_),
-        engine_(std::move(state.engine)),
-        store_(state.opened ? std::move(state.opened)
-                            : std::make_shared<inline_async_store>(*engine_)),
-        directory_(std::filesystem::temp_directory_path() /
-                   fmt::format("test-broker-{}", ::getpid())),
-        parts_(std::make_unique<parts>(*this)) {
+      : groups_(std::move(groups)), engine_(std::move(state.engine)), store_(state.opened) {
+    if (store_ == nullptr) store_ = std::make_shared<inline_async_store>(*engine_);
     std::filesystem::create_directories(directory_);
+    parts_ = std::make_unique<parts>(*this);
     wait(parts_->tree.started());
     if (state.before_load) state.before_load(*this);
     loading_ = parts_->core.load().eagerlyEvaluate(nullptr);
@@ -366,9 +360,9 @@ class test_broker {
                    {},
                    {},
                    {}},
-          trust(owner.store_, services.events, test_broker_version,
+          trust(*owner.store_, services.events, test_broker_version,
                 [&owner] { return owner.unix_ms; }),
-          catalog(owner.store_, services.events, trust),
+          catalog(*owner.store_, services.events, trust),
           tree(*caf::actor_cast<asker*>(asking), loop, 1,
                {{"spawner",
                  [this, &owner] {
@@ -444,13 +438,14 @@ class test_broker {
 
   std::vector<group_spec> groups_;
   testing_config config_;
-  kj::AsyncIoContext io_;
+  kj::AsyncIoContext io_{kj::setupAsyncIo()};
   kj::TimerImpl timer_{kj::origin<kj::TimePoint>()};
-  caf::actor_system system_;
+  caf::actor_system system_{config_};
   std::shared_ptr<store> engine_;
   std::shared_ptr<async_store> store_;
   manual_clock clock_;
-  std::filesystem::path directory_;
+  std::filesystem::path directory_{std::filesystem::temp_directory_path() /
+                                   fmt::format("test-broker-{}", ::getpid())};
   std::map<std::string, program> programs_;
   std::map<std::string, std::shared_ptr<fake_process>> processes_;
   std::vector<std::weak_ptr<fake_process>> all_processes_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "tools/bulkhead/commands.hpp"
+#include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/status_text.hpp"
 #include "tools/bulkhead/tokenizer.hpp"
 

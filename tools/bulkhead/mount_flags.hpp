@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flags of `mount` and `tune`: how they are called, and what they say to the broker. Of a mount:
+// The flags of `mount` and `tune`: how they are called, and what they say to the broker. Of `mount`
 // a group of rules of which no flag was given stays null in the message, so that the broker's
 // defaults stand; in a group that was touched, the flags that are left out keep the contract's
 // defaults. Pure.
