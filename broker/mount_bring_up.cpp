@@ -233,6 +233,17 @@ kj::Promise<void> mount_bring_up::keep_upgrade(std::uint32_t known) {
   });
 }
 
+namespace {
+
+/// The plugin was made before there was a `migrate`; one that has it speaks of its kinds.
+bool is_unknown_method(const kj::Exception& problem) {
+  return problem.getType() == kj::Exception::Type::UNIMPLEMENTED &&
+         std::string_view(problem.getDescription().cStr()).find("detail: kind=") ==
+             std::string_view::npos;
+}
+
+}  // namespace
+
 /// What the plugin has under way in the storage when this ends is dropped.
 kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::uint32_t known) {
   const auto from = entry_->storage_version;
@@ -262,7 +273,7 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
           },
           [this, from, known](kj::Exception&& problem) {
             lent_->end(exception(error_kind::failed_precondition, "the migration has failed"));
-            if (problem.getType() == kj::Exception::Type::UNIMPLEMENTED)
+            if (is_unknown_method(problem))
               refuse("cannot migrate its storage",
                      fmt::format("the storage is version {}, the plugin knows {} and no way there",
                                  from, known));

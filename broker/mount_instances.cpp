@@ -126,7 +126,7 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
   if (start_failed_ && !entry_->acknowledged && entry_->spec.life.start == start_mode::eager)
     give_up_mounting(sentence);
   const bool back = start_failed_ && falls_back();
-  reloaded_alone_ = false;
+  if (no_start) reloaded_alone_ = false;
   const auto reports =
       back ? fall_back(sentence)
       : no_start

@@ -30,8 +30,7 @@ void mount_supervisor::launch_settled(std::uint64_t generation) {
 
 /// Brings the view into one piece and starts the instance then.
 void mount_supervisor::settle_then_launch(std::uint64_t generation) {
-  run(become_alone()
-          .then([this] { return settle_storage(services_, entry_); })
+  run(settle_storage(services_, entry_)
           .then([this, generation] { this->send(this, mount_launch{generation}); },
                 [this, generation](kj::Exception&& problem) {
                   step(event::start_failed{instance_id, generation,
@@ -74,7 +73,7 @@ bool mount_supervisor::falls_back() const {
 /// In place of a failed start: the release before starts at once, and whoever waits hears, when it
 /// serves, why it is that one.
 std::vector<action::report> mount_supervisor::fall_back(const std::string& why) {
-  entry_->take_wanted = false;
+  entry_->take_wanted = start_failed_ = permanent_failure_ = false;
   for (auto& waiter : waiters_)
     waiter = [waiter = std::move(waiter), why](const mount_snapshot& now) {
       auto told = now;

@@ -132,9 +132,11 @@ kj::Promise<void> take_snapshot(broker_services& services, entry_ptr entry) {
 }
 
 kj::Promise<void> settle_storage(broker_services& services, entry_ptr entry) {
-  return entry->storage_work.take().then([&services, entry](kj::Own<turns::pass>&& turn) {
-    return settle(services, entry).attach(kj::mv(turn)).attach(entry);
-  });
+  auto alone = entry->become_alone ? entry->become_alone() : kj::Promise<void>(kj::READY_NOW);
+  return alone.then([entry] { return entry->storage_work.take(); })
+      .then([&services, entry](kj::Own<turns::pass>&& turn) {
+        return settle(services, entry).attach(kj::mv(turn)).attach(entry);
+      });
 }
 
 void settle_storage_soon(broker_services& services, const entry_ptr& entry) {

@@ -48,8 +48,9 @@ kj::Promise<void> note_release(broker_services& services, const std::shared_ptr<
 kj::Promise<void> take_snapshot(broker_services& services, std::shared_ptr<mount_entry> entry);
 
 /// Brings a view that is not to be seen into one piece: as it was before the upgrade, or the
-/// rollback has asked for it. Takes the turn. Without anything to do it does nothing; so it does
-/// for a mount that is being removed. If it fails or is dropped, call it again.
+/// rollback has asked for it. Takes the turn, when no instance but the newest lives. Without
+/// anything to do it does nothing; so it does for a mount that is being removed. If it fails or is
+/// dropped, call it again.
 kj::Promise<void> settle_storage(broker_services& services, std::shared_ptr<mount_entry> entry);
 
 /// The same, begun and left to itself; a failure is an event.

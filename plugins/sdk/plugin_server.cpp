@@ -96,6 +96,9 @@ mount_context plugin_server::context_of(schema::MountInfo::Reader info,
 kj::Promise<void> plugin_server::migrate(MigrateContext context) {
   const auto params = context.getParams();
   const auto from = params.getFrom();
+  if (!greeted_) {
+    throw error(error_kind::FAILED_PRECONDITION, "`migrate` was called before `hello`");
+  }
   if (!definition_->migrate) {
     throw error(
         error_kind::UNSUPPORTED,

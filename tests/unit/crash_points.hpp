@@ -168,17 +168,18 @@ struct crash_points {
   bool succeeds = true;          // undisturbed, the operation does; else it leaves the old state
   std::string also_allowed{};    // a state in between that counts as new
   bool cut_short_twice = false;  // also the broker after it
+  std::function<std::string(test_broker&)> also{};  // what else belongs to the state
 
   /// How many writes the operation makes.
   std::uint64_t run() {
     {
       mortal_broker one(new_state(), plugins);
       prepare(*one.broker);
-      before_ = one.describe();
+      before_ = state_of(one);
       one.disk->arm(write_fault::none, 0);
       REQUIRE(one.acknowledges(operate(*one.broker)) == succeeds);
       writes_ = one.disk->writes();
-      after_ = one.describe();
+      after_ = state_of(one);
       one.check_nothing_is_left();
     }
     for (std::uint64_t at = 1; at <= writes_; ++at)
@@ -192,6 +193,10 @@ struct crash_points {
 
  private:
   static std::shared_ptr<store> new_state() { return test_state{}.engine; }
+
+  std::string state_of(mortal_broker& one) const {
+    return one.describe() + (also ? also(*one.broker) : std::string());
+  }
 
   void cut_short(write_fault how, std::uint64_t at) {
     auto state = new_state();
@@ -220,7 +225,7 @@ struct crash_points {
 
   void check(const std::shared_ptr<store>& state, bool acknowledged) const {
     mortal_broker next(state, plugins);
-    const auto found = next.describe();
+    const auto found = state_of(next);
     if (acknowledged)
       CHECK(found == after_);
     else if (found != before_ && found != after_)
@@ -233,7 +238,7 @@ struct crash_points {
     prepare(*one.broker);
     one.disk->arm(write_fault::fails, at);
     if (!one.acknowledges(operate(*one.broker))) CHECK(one.acknowledges(operate(*one.broker)));
-    CHECK(one.describe() == after_);
+    CHECK(state_of(one) == after_);
     one.check_nothing_is_left();
   }
 

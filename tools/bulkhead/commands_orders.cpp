@@ -78,6 +78,10 @@ exit_code run_reset(environment& in, const invocation& command) {
   return state_code(order(in, command, in.broker.admin().resetRequest()));
 }
 
+exit_code run_rollback(environment& in, const invocation& command) {
+  return state_code(order(in, command, in.broker.admin().rollbackRequest()));
+}
+
 exit_code run_stop(environment& in, const invocation& command) {
   order(in, command, in.broker.admin().stopRequest());
   return exit_code::done;

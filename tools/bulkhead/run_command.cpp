@@ -82,6 +82,8 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_restart(in, command);
     case command_id::reset:
       return run_reset(in, command);
+    case command_id::rollback:
+      return run_rollback(in, command);
     case command_id::stop:
       return run_stop(in, command);
     case command_id::start:

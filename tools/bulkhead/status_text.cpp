@@ -147,6 +147,9 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
   text += release_lines(mount);
+  if (mount.getStorageVersion() > 0)
+    text += detail_line("storage", fmt::format("version {}", mount.getStorageVersion()));
+  text += detail_line("rollback", plain(mount.getSnapshot()));
   text += detail_line("description", plain(mount.getDescription()));
   text += detail_line("options", options_text(mount.getOptions()));
   if (mount.getOptionsPending()) {
