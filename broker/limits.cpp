@@ -31,6 +31,8 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
        "registering fails as invalid_argument"},
+      {"migrate_ms_max", static_cast<std::uint64_t>(limits.migrate_ms_max.count()), "ms",
+       "the upgrade has failed; the storage is put back"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
   };
@@ -67,8 +69,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"call_ms_max", ms(limits.call_ms_max), "ms", "a call in flight fails as deadline_exceeded"},
       {"start_ms_max", ms(limits.start_ms_max), "ms",
        "the start has failed; the process is killed"},
-      {"migrate_ms_max", ms(limits.migrate_ms_max), "ms",
-       "the start has failed; the storage is put back"},
       {"drain_ms_max", ms(limits.drain_ms_max), "ms",
        "calls still in flight at an unmount are cut off"},
       {"stop_grace_ms", ms(limits.stop_grace_ms), "ms",

@@ -69,7 +69,9 @@ mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor&
       entry_(std::move(entry)),
       shares_fate_(shares_fate(entry_->spec.group, services.config.groups)),
       ticket_(std::move(ticket)),
-      core_(policy_of(entry_->spec, shares_fate_), services.random) {}
+      core_(policy_of(entry_->spec, shares_fate_), services.random) {
+  entry_->become_alone = [this] { return become_alone(); };
+}
 
 mount_supervisor::~mount_supervisor() noexcept = default;
 
@@ -88,7 +90,6 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
   entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
     if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
   });
-  entry_->become_alone = [this] { return become_alone(); };
   step(event::start{});
   if (entry_->spec.life.start == start_mode::lazy)
     switch_slot({instance_id, 0, child_state::stopped, child_state::stopped, asleep, {}});

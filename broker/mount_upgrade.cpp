@@ -59,7 +59,12 @@ kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
                                             entry->version_running));
         return halt(entry);
       })
-      .then([this, entry] { return settle_storage(services_, entry); });
+      .then([this, entry] { return settle_storage(services_, entry); })
+      .catch_([entry](kj::Exception&& problem) {
+        // What is left of the snapshot when the view is back is removed before the start, or later.
+        if (!entry->snapshot || entry->snapshot->state != snapshot_state::copying)
+          kj::throwFatalException(kj::mv(problem));
+      });
 }
 
 /// Resolves when no instance of the mount lives.

@@ -3,6 +3,7 @@
 // Upgrades of what a mount stores, and the way back, in a whole broker in memory: every end that a
 // migration can have, and the broker's own death at every write.
 
+#include "broker/store/encrypted_store.hpp"
 #include "tests/unit/crash_points.hpp"
 #include "tests/unit/ledger_plugin.hpp"
 
@@ -47,6 +48,12 @@ struct fixture {
     for (const auto& each : tb.events().after(0, 1000))
       if (each.name == name) return true;
     return false;
+  }
+  void until_it_migrates() {
+    constexpr int steps_max = 100;
+    for (int i = 0; i < steps_max && !happened("migrating"); ++i) tb.advance(100ms);
+    REQUIRE(happened("migrating"));
+    tb.settle();
   }
   /// Nothing has happened to the mount, and the old release serves.
   void check_all_is_as_before() {
@@ -175,6 +182,8 @@ TEST_CASE_METHOD(fixture, "a migration that fails at a restart is a permanent fa
   })));
   tb.finish(tb.core().restart("m"));
   tb.advance(60s);
+  for (const auto& each : tb.events().after(0, 1000))
+    UNSCOPED_INFO(each.name << ": " << each.reason);
   CHECK(asked == 1);
   CHECK(status().state == mount_state::quarantined);
   CHECK(status().reason.find("the books do not balance") != std::string::npos);
@@ -213,8 +222,7 @@ TEST_CASE_METHOD(fixture, "an unmount in the middle of a migration leaves nothin
   enter_2(layout_2(half_and_then([]() -> kj::Promise<void> { return kj::NEVER_DONE; })));
   const auto uuid = status().uuid;
   auto reloading = begin_reload();
-  tb.settle();
-  CHECK(happened("migrating"));
+  until_it_migrates();
   tb.finish(tb.core().unmount("m"));
   auto& store = tb.core().services().store;
   CHECK(rows_text(store, tb.wait_scope(), view_prefix(uuid)).empty());
@@ -225,7 +233,7 @@ TEST_CASE_METHOD(fixture, "an unmount in the middle of a migration leaves nothin
 TEST_CASE_METHOD(fixture, "an operator who stops a mount in its migration gets the storage back") {
   enter_2(layout_2(half_and_then([]() -> kj::Promise<void> { return kj::NEVER_DONE; })));
   auto reloading = begin_reload();
-  tb.settle();
+  until_it_migrates();
   tb.finish(tb.core().stop("m"));
   tb.settle();
   CHECK(status().state == mount_state::stopped);
@@ -381,4 +389,26 @@ TEST_CASE("a big view is copied and put back in bounded steps") {
   tb.finish(tb.core().rollback("m"));
   CHECK(view_of(tb) == before);
   CHECK(snapshot_of(tb).empty());
+}
+
+TEST_CASE("a view that is encrypted can be read after an upgrade, and after the way back") {
+  const auto keys =
+      std::filesystem::temp_directory_path() / fmt::format("storage-upgrade-keys-{}", ::getpid());
+  add_state_key(keys);
+  test_state state;
+  state.engine = with_encryption(sqlite_store::in_memory([] { return std::uint64_t{0}; }),
+                                 {[keys] { return state_keys::load(keys); }});
+  test_broker tb({}, std::move(state));
+  two_releases(tb);
+  enter_ledger(tb, "1.0.0");
+  mount_ledger(tb);
+  fill_ledger(tb);
+  const auto before = view_of(tb);
+  enter_ledger(tb, "2.0.0");
+  tb.finish(upgrade(tb));
+  CHECK(snapshot_of(tb) == before);
+  CHECK(view_of(tb).find("k299=layout 2 of k299\n") != std::string::npos);
+  tb.finish(tb.core().rollback("m"));
+  CHECK(view_of(tb) == before);
+  std::filesystem::remove(keys);
 }

@@ -55,6 +55,8 @@ exit_code dispatch_catalog(environment& in, const invocation& command) {
       return run_key_list(in, command);
     case command_id::key_policy:
       return run_key_policy(in, command);
+    case command_id::rollback:
+      return run_rollback(in, command);
     default:
       return exit_code::usage;
   }
@@ -82,8 +84,6 @@ exit_code dispatch(environment& in, const invocation& command) {
       return run_restart(in, command);
     case command_id::reset:
       return run_reset(in, command);
-    case command_id::rollback:
-      return run_rollback(in, command);
     case command_id::stop:
       return run_stop(in, command);
     case command_id::start:
