@@ -103,7 +103,9 @@ born_child start_child(const child_plan& plan) {
   born_child child{pid, unique_fd{pidfd}};
   if (error_number == 0) return child;
   if (pid >= 0) {
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    siginfo_t end{};
+    while (::waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &end, WEXITED) < 0 &&
+           errno == EINTR) {
     }
   }
   throw std::system_error{error_number, std::generic_category(), "start"};

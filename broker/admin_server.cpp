@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "broker/catalog/admin_words.hpp"
+#include "broker/config_desk.hpp"
 #include "broker/convert.hpp"
+#include "broker/refusal.hpp"
 
 namespace bulkhead {
 namespace {
@@ -32,6 +34,7 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   to.setPath(status.path.c_str());
   to.setUuid(status.uuid.c_str());
   to.setAccessor(entry.accessor.c_str());
+  to.setDeclared(entry.declared);
   to.setPlugin(status.plugin.c_str());
   if (entry.face != nullptr) to.setPluginName(entry.face->name.c_str());
   to.setPluginVersion(status.plugin_version.c_str());
@@ -368,7 +371,39 @@ class admin_server final : public schema::Admin::Server {
                                               static_cast<signature_rule>(params.getPolicy()));
   }
 
+  // -- the declared state ------------------------------------------------------------------------
+
+  kj::Promise<void> configDiff(ConfigDiffContext context) override {
+    return desk().diff(context.getParams().getPrune()).then([context](changes&& all) mutable {
+      write_changes(all, context.getResults().initChanges(static_cast<unsigned>(all.size())));
+    });
+  }
+
+  kj::Promise<void> configApply(ConfigApplyContext context) override {
+    return desk().apply(context.getParams().getPrune()).then([context](changes&& all) mutable {
+      write_changes(all, context.getResults().initChanges(static_cast<unsigned>(all.size())));
+    });
+  }
+
  private:
+  using changes = std::vector<config_change>;
+
+  static void write_changes(const changes& from, capnp::List<schema::ConfigChange>::Builder to) {
+    for (unsigned i = 0; i < to.size(); ++i) {
+      to[i].setAction(from[i].action.c_str());
+      to[i].setTarget(from[i].target.c_str());
+      to[i].setDetail(from[i].detail.c_str());
+      to[i].setProblem(from[i].problem.c_str());
+    }
+  }
+
+  config_desk& desk() {
+    auto* known = core_.services().declared;
+    if (known == nullptr)
+      refuse(error_kind::failed_precondition, "nothing is declared",
+             "the broker was started without a configuration file", "bulkheadd --config FILE");
+    return *known;
+  }
   release_catalog& catalog() { return *core_.services().catalog; }
 
   /// The mount may have gone while its actor answered.

@@ -6,6 +6,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/broker_thread.hpp"
 #include "broker/catalog/release_catalog.hpp"
+#include "broker/config_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/observer_gate.hpp"
 #include "broker/typed.hpp"
@@ -231,6 +232,25 @@ std::uint64_t broker::rotate_state_key() const {
 void broker::kill(const std::string& path, int signal) {
   thread_->wait<mount_signalled>(
       [&](broker_thread::parts& with) { return with.core.signal(path, signal); });
+}
+
+std::vector<config_change> broker::config_diff(bool prune) const {
+  return thread_->wait<std::vector<config_change>>(
+      [&](broker_thread::parts& with) { return with.core.services().declared->diff(prune); });
+}
+
+std::vector<config_change> broker::config_apply(bool prune) {
+  return thread_->wait<std::vector<config_change>>(
+      [&](broker_thread::parts& with) { return with.core.services().declared->apply(prune); });
+}
+
+void broker::config_apply_soon() {
+  thread_->run(
+      [](broker_thread::parts& with) -> kj::Promise<void> {
+        with.core.services().declared->apply_soon();
+        return kj::READY_NOW;
+      },
+      [](const error&) {});
 }
 
 client broker::connect() const {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,6 +63,8 @@ struct restart_limits {
   std::chrono::milliseconds backoff_max{
       30'000};  // each further one twice as long, up to this, plus jitter
   std::chrono::milliseconds backoff_stable{60'000};  // a run this long starts the sequence anew
+
+  bool operator==(const restart_limits&) const = default;
 };
 
 enum class start_mode : std::uint8_t {
@@ -88,6 +91,8 @@ struct life_rules {
   std::uint64_t calls_max = 0;                   // ... after so many calls
   bulkhead::handover handover = bulkhead::handover::overlap;
   std::chrono::milliseconds start_max{0};  // from start to ready; 0: start_ms_max
+
+  bool operator==(const life_rules&) const = default;
 };
 
 /// What callers may ask of a mount. Zeros of the first four mean the broker's limit.
@@ -101,6 +106,8 @@ struct call_rules {
   std::chrono::milliseconds breaker_open{15'000};       // it refuses calls for this long, then lets
                                                         // one through
   std::chrono::milliseconds breaker_open_max{300'000};  // what a failing probe doubles it up to
+
+  bool operator==(const call_rules&) const = default;
 };
 
 struct mount_spec {
@@ -241,6 +248,33 @@ struct group_spec {
                                      // after it
 };
 
+struct declared_pin {
+  std::string kind;
+  std::string name;
+  std::string version;
+};
+
+/// What a broker is to hold besides what operators make: its releases, pins and mounts are brought
+/// to this (config_apply), and nothing else of the broker's is touched.
+struct declared_state {
+  std::vector<release_spec> releases{};  // each with kind, name and version
+  std::vector<declared_pin> pins{};
+  std::vector<mount_spec> mounts{};
+  /// What counts only from a start of the broker on, by name; a change of it is told, not made.
+  std::map<std::string, std::string> fixed{};
+};
+
+/// What config_apply() would do, or what became of it.
+struct config_change {
+  std::string action;     // "register", "pin", "mount", "tune", "unmount", "unpin", "deregister",
+                          // "configure"
+  std::string target;     // "secrets/kv@1.2.0", "kv/", "limits.call_ms_max"
+  std::string detail;     // one line, as in "version 1.2.0 -> 1.3.0"
+  std::string problem{};  // when not empty: why it cannot be, or was not, done
+
+  bool operator==(const config_change&) const = default;
+};
+
 struct broker_config {
   std::string state_directory;  // made if missing, mode 0700; one broker at a time
   std::string
@@ -253,6 +287,9 @@ struct broker_config {
   /// Development mode: a name that the catalog does not hold is a file of the plugin directory, and
   /// runs unchecked.
   bool allow_unregistered = false;
+  /// What the broker is to hold; read at its start and for every config_apply(), on a thread of its
+  /// own. May throw `error`. Empty: operators alone say.
+  std::function<declared_state()> declared{};
 };
 
 class broker_thread;
@@ -382,6 +419,17 @@ class broker {
   std::vector<std::string> untrust(const std::string& id, bool revoke, const std::string& reason);
   trust_report trust() const;
   void set_trust_policy(const std::string& kind, signature_rule policy);
+
+  /// What config_apply() would do now. Throws `error`: that of broker_config::declared,
+  /// failed_precondition without one.
+  std::vector<config_change> config_diff(bool prune = false) const;
+  /// Makes releases, pins and mounts what is declared, touching only what came that way. Each
+  /// change has its own outcome. A mount that is declared no more is unmounted, and its data
+  /// deleted, only with `prune`. Errors as above.
+  std::vector<config_change> config_apply(bool prune = false);
+  /// The same without `prune`, and without waiting; what becomes of it is events ("configured",
+  /// "config_problem", "config_refused"). So begins every broker.
+  void config_apply_soon();
 
   client connect() const;
 

@@ -27,9 +27,9 @@ release_catalog::usage broker_core::release_usage() {
   return users;
 }
 
-kj::Promise<release_info> broker_core::register_release(release_spec spec) {
+kj::Promise<release_info> broker_core::register_release(release_spec spec, bool declared) {
   if (stopping_) return exception(error_kind::broker_stopping, "the broker is stopping");
-  return registrar_->run(std::move(spec));
+  return registrar_->run(std::move(spec), declared);
 }
 
 trust_report broker_core::trust() const {

@@ -183,13 +183,14 @@ kj::Promise<void> broker_core::start(const entry_ptr& entry) {
   return parent_.add(entry->spec.path, entry->spec.group, std::move(make));
 }
 
-kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec) {
+kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec, bool declared) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
     check(spec);
     mount_record record;
     record.uuid = make_uuid();
     record.accessor = fmt::format("{}_{}", spec.plugin, random_hex(4));
     record.created_unix_ms = unix_ms_now();
+    record.declared = declared;
     record.spec = std::move(spec);
     auto entry = make_entry(std::move(record));
     entry->generations_reserved = generation_block;
@@ -432,6 +433,18 @@ kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool res
         if (parent_.absence(entry->spec.path)) return query(route);
         return ask_.ask<mount_snapshot>(route.actor, mount_await_start{});
       });
+}
+
+kj::Promise<mount_snapshot> broker_core::await_start(const std::string& path) {
+  return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
+    auto& route = require_usable(path);
+    if (parent_.absence(route.entry->spec.path)) return query(route);
+    return ask_.ask<mount_snapshot>(route.actor, mount_await_start{});
+  });
+}
+
+void broker_core::each_mount(const std::function<void(const mount_route&)>& tell) {
+  for (const auto& [path, route] : routes_) tell(route);
 }
 
 /// Not all at once: what an actor has asked and not heard of yet, CAF searches one by one.

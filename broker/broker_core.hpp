@@ -38,6 +38,7 @@
 
 #include <kj/async.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,13 +84,16 @@ class broker_core {
   /// supervisors; they stay in the store.
   void refuse_all();
 
-  kj::Promise<mount_snapshot> mount(mount_spec spec);
+  /// `declared`: the declared state asks for it (broker/config_desk.hpp).
+  kj::Promise<mount_snapshot> mount(mount_spec spec, bool declared = false);
   kj::Promise<void> unmount(const std::string& path);
   kj::Promise<mount_snapshot> tune(tune_request what);
   kj::Promise<mount_snapshot> move(const std::string& from, const std::string& to);
   kj::Promise<mount_snapshot> rollback(const std::string& path);
   kj::Promise<mount_snapshot> query(const std::string& path);
   kj::Promise<std::vector<mount_snapshot>> query_all();
+  /// As query(), once no first start of the mount is under way.
+  kj::Promise<mount_snapshot> await_start(const std::string& path);
   kj::Promise<mount_snapshot> restart(const std::string& path);
   kj::Promise<mount_snapshot> reset(const std::string& path);
   kj::Promise<mount_snapshot> stop(const std::string& path);
@@ -105,7 +109,7 @@ class broker_core {
   kj::Promise<mount_signalled> signal(const std::string& path, int number);
 
   // What the catalog and trust cannot say without the mounts; the rest is in broker_services.
-  kj::Promise<release_info> register_release(release_spec spec);
+  kj::Promise<release_info> register_release(release_spec spec, bool declared = false);
   /// Answers the mounts whose running release has no good signature left; with `revoke` they have
   /// been stopped and are quarantined.
   kj::Promise<std::vector<std::string>> untrust(std::string id, bool revoke, std::string reason);
@@ -119,6 +123,7 @@ class broker_core {
   broker_services& services() { return services_; }
   std::size_t mount_count() const { return routes_.size(); }
   bool knows(const std::string& path) { return routes_.exact(path) != nullptr; }
+  void each_mount(const std::function<void(const mount_route&)>& tell);
 
  private:
   struct reload_work {

@@ -14,6 +14,7 @@
 #include "broker/actor_store.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_catalog.hpp"
+#include "broker/config_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/gateway.hpp"
 #include "broker/group_rules.hpp"
@@ -89,6 +90,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         catalog(store, services.events, trust),
         tree(ask(), loop, random_seed(), workers(system), services.config.groups),
         core(know(services), ask(), tree.mounts()),
+        declared(core, read_elsewhere(services, ask(), services.config.declared)),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
     facts.socket_path = services.config.socket_path;
@@ -108,6 +110,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
     all.limits = all.config.limits;
     all.trust = &trust;
     all.catalog = &catalog;
+    all.declared = &declared;
     return all;
   }
 
@@ -151,6 +154,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         .then([this] { return store.status().ignoreResult(); })
         .then([this] { return core.load(); })
         .then([this] {
+          if (services.config.declared) declared.apply_soon();
           listen();
           session = make_session(
               core, facts,
@@ -194,6 +198,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   broker_facts facts;
   supervision_tree tree;
   broker_core core;
+  config_desk declared;
   kj::Own<listener> socket;
   kj::Maybe<schema::Session::Client> session;
   kj::ForkedPromise<void> root_ended;

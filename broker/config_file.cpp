@@ -7,14 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <system_error>
 #include <variant>
 
+#include "broker/config_reader.hpp"
+#include "broker/declared_file.hpp"
 #include "broker/group_rules.hpp"
 #include "schema/wire/error_text.hpp"
-#include "schema/wire/suggest.hpp"
 
 namespace bulkhead {
 namespace {
@@ -22,7 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::int64_t count_max = 1'000'000'000;
-constexpr std::int64_t span_ms_max = 24LL * 60 * 60 * 1000;
+constexpr std::int64_t group_span_ms_max = 24LL * 60 * 60 * 1000;
 
 using limit_field = std::variant<std::uint32_t broker_limits::*, std::uint64_t broker_limits::*,
                                  milliseconds broker_limits::*>;
@@ -59,78 +59,7 @@ const std::map<std::string, limit_field>& limit_fields() {
   return fields;
 }
 
-/// "did you mean 'NAME'?", or all the names.
-std::string suggestion(std::string_view typed, const std::vector<std::string>& names) {
-  const auto name = wire::nearest(typed, names);
-  return name.empty() ? fmt::format("one of: {}", fmt::join(names, ", "))
-                      : fmt::format("did you mean '{}'?", name);
-}
-
-/// Reads values of a parsed file; every refusal names file and line.
-class reader {
- public:
-  explicit reader(std::string file) : file_(std::move(file)) {}
-
-  [[noreturn]] void refuse(const toml::source_region& where, const std::string& what,
-                           std::string remedy = {}) const {
-    throw error(error_kind::invalid_argument,
-                fmt::format("{}:{}: {}", file_, where.begin.line, what), {}, std::move(remedy));
-  }
-  [[noreturn]] void refuse(const toml::node& where, const std::string& what,
-                           std::string remedy = {}) const {
-    refuse(where.source(), what, std::move(remedy));
-  }
-
-  /// Hands each value of a table to the function of its name.
-  using field = std::function<void(const toml::node&)>;
-  void each(const toml::table& table, const std::string& what,
-            const std::map<std::string, field>& fields) const {
-    for (const auto& [key, node] : table) {
-      const std::string name(key.str());
-      const auto found = fields.find(name);
-      if (found == fields.end()) {
-        std::vector<std::string> names;
-        names.reserve(fields.size());
-        for (const auto& known : fields) names.push_back(known.first);
-        refuse(key.source(), fmt::format("{} '{}' is not known", what, wire::escape_line(name)),
-               suggestion(name, names));
-      }
-      found->second(node);
-    }
-  }
-
-  const toml::table& table(const toml::node& node, const std::string& name) const {
-    if (!node.is_table()) refuse(node, fmt::format("{} is no table", name));
-    return *node.as_table();
-  }
-  std::string text(const toml::node& node, const char* name) const {
-    const auto* value = node.as_string();
-    if (value == nullptr) refuse(node, fmt::format("{} is no text", name), "put it in quotes");
-    return value->get();
-  }
-  std::int64_t number(const toml::node& node, const std::string& name, std::int64_t least,
-                      std::int64_t most) const {
-    const auto* value = node.as_integer();
-    if (value == nullptr) refuse(node, fmt::format("{} is no whole number", name));
-    if (value->get() < least || value->get() > most)
-      refuse(node, fmt::format("{} is {}; it is {} to {}", name, value->get(), least, most));
-    return value->get();
-  }
-  milliseconds span(const toml::node& node, const std::string& name) const {
-    return milliseconds(number(node, name, 0, span_ms_max));
-  }
-  std::vector<std::string> names(const toml::node& node, const char* name) const {
-    if (!node.is_array()) refuse(node, fmt::format("{} is no list", name), "as in [\"a\", \"b\"]");
-    std::vector<std::string> result;
-    for (const auto& each : *node.as_array()) result.push_back(text(each, name));
-    return result;
-  }
-
- private:
-  std::string file_;
-};
-
-void read_limit(const reader& from, const std::string& name, const limit_field& field,
+void read_limit(const config_reader& from, const std::string& name, const limit_field& field,
                 const toml::node& node, broker_limits& to) {
   if (const auto* count = std::get_if<std::uint32_t broker_limits::*>(&field))
     to.*(*count) = static_cast<std::uint32_t>(from.number(node, name, 1, count_max));
@@ -138,11 +67,11 @@ void read_limit(const reader& from, const std::string& name, const limit_field& 
     to.*(*wide) = static_cast<std::uint64_t>(from.number(node, name, 1, count_max));
   else
     to.*std::get<milliseconds broker_limits::*>(field) =
-        milliseconds(from.number(node, name, 1, span_ms_max));
+        milliseconds(from.number(node, name, 1, group_span_ms_max));
 }
 
-void read_limits(const reader& from, const toml::node& node, broker_limits& to) {
-  std::map<std::string, reader::field> fields;
+void read_limits(const config_reader& from, const toml::node& node, broker_limits& to) {
+  config_reader::fields fields;
   for (const auto& [name, field] : limit_fields())
     fields[name] = [&, name = name, field = field](const toml::node& value) {
       read_limit(from, name, field, value, to);
@@ -150,23 +79,17 @@ void read_limits(const reader& from, const toml::node& node, broker_limits& to) 
   from.each(from.table(node, "limits"), "limit", fields);
 }
 
-group_strategy read_strategy(const reader& from, const toml::node& node) {
-  const auto text = from.text(node, "strategy");
-  const std::vector<std::string> names{"one_for_one", "one_for_all", "rest_for_one"};
-  const auto found = std::find(names.begin(), names.end(), text);
-  if (found == names.end())
-    from.refuse(node, fmt::format("the strategy '{}' is not known", wire::escape_line(text)),
-                suggestion(text, names));
-  return static_cast<group_strategy>(found - names.begin());
-}
-
-group_spec read_group(const reader& from, std::string name, const toml::node& node) {
+group_spec read_group(const config_reader& from, std::string name, const toml::node& node) {
   group_spec group;
   group.name = std::move(name);
   auto& rules = group.supervision;
   from.each(
       from.table(node, "a group"), "key of a group",
-      {{"strategy", [&](const auto& value) { group.strategy = read_strategy(from, value); }},
+      {{"strategy",
+        [&](const auto& value) {
+          group.strategy = static_cast<group_strategy>(
+              from.choice(value, "strategy", {"one_for_one", "one_for_all", "rest_for_one"}));
+        }},
        {"parent", [&](const auto& value) { group.parent = from.text(value, "parent"); }},
        {"after", [&](const auto& value) { group.after = from.names(value, "after"); }},
        {"intensity",
@@ -184,7 +107,7 @@ group_spec read_group(const reader& from, std::string name, const toml::node& no
   return group;
 }
 
-void read_groups(const reader& from, const toml::node& node, std::vector<group_spec>& to) {
+void read_groups(const config_reader& from, const toml::node& node, std::vector<group_spec>& to) {
   std::vector<std::pair<toml::source_index, group_spec>> found;
   std::map<std::string, const toml::node*> places;
   for (const auto& [key, value] : from.table(node, "group")) {
@@ -203,8 +126,33 @@ void read_groups(const reader& from, const toml::node& node, std::vector<group_s
 
 }  // namespace
 
+std::map<std::string, std::uint64_t> configured_limits(const broker_limits& limits) {
+  std::map<std::string, std::uint64_t> values;
+  for (const auto& [name, field] : limit_fields()) {
+    if (const auto* span = std::get_if<milliseconds broker_limits::*>(&field))
+      values[name] = static_cast<std::uint64_t>((limits.*(*span)).count());
+    else if (const auto* count = std::get_if<std::uint32_t broker_limits::*>(&field))
+      values[name] = limits.*(*count);
+    else
+      values[name] = limits.*std::get<std::uint64_t broker_limits::*>(field);
+  }
+  return values;
+}
+
+std::string summary(const config_file& config) {
+  const auto count = [](std::size_t number, const char* of) {
+    return fmt::format("{} {}{}", number, of, number == 1 ? "" : "s");
+  };
+  auto text = count(config.groups.size(), "group");
+  const auto& declared = config.declared;
+  if (!declared.releases.empty()) text += ", " + count(declared.releases.size(), "release");
+  if (!declared.pins.empty()) text += ", " + count(declared.pins.size(), "pin");
+  if (!declared.mounts.empty()) text += ", " + count(declared.mounts.size(), "mount");
+  return text;
+}
+
 config_file parse_config(std::string_view text, const std::string& file) {
-  const reader from(file);
+  const config_reader from(file);
   config_file config;
   try {
     const toml::table top = toml::parse(text, file);
@@ -215,7 +163,12 @@ config_file parse_config(std::string_view text, const std::string& file) {
          {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
          {"state_key", [&](const auto& node) { config.state_key = from.text(node, "state_key"); }},
          {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
-         {"group", [&](const auto& node) { read_groups(from, node, config.groups); }}});
+         {"group", [&](const auto& node) { read_groups(from, node, config.groups); }},
+         // Read below: they are checked against limits and groups.
+         {"release", [](const auto&) {}},
+         {"pin", [](const auto&) {}},
+         {"mount", [](const auto&) {}}});
+    read_declared(from, top, config);
   } catch (const toml::parse_error& problem) {
     from.refuse(problem.source(), wire::escape_line(problem.description()));
   }

@@ -18,9 +18,13 @@
 //     parent    = "shop"
 //     after     = ["ledgers"]
 //
+//     [[release]]                  # with [pin] and [mount."PATH/"]: what the broker is to hold;
+//     see name = "kv"                  # broker/declared_file.hpp
+//
 // Everything may be left out. What is not known is refused with its line and, where one is near,
 // the name that was meant: a misspelt limit must not silently be no limit.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,11 +44,21 @@ struct config_file {
   std::optional<std::string> state_key;
   broker_limits limits{};
   std::vector<group_spec> groups{};  // in the order of the file
+  declared_state declared{};         // its `fixed` is left out; see declared_by()
 };
+
+/// The limits that a file may set, by name.
+std::map<std::string, std::uint64_t> configured_limits(const broker_limits& limits);
 
 /// `file` is the name for error texts. Throws `error` (invalid_argument), whose text begins with
 /// "FILE:LINE: ".
 config_file parse_config(std::string_view text, const std::string& file);
+
+/// "2 groups, 1 release, 3 mounts": what the file holds.
+std::string summary(const config_file& config);
+
+/// All that the file declares, as a broker wants it (broker_config::declared).
+declared_state declared_by(const config_file& config);
 
 /// Reads the file, then as above. Throws `error`: not_found, permission_denied, invalid_argument.
 config_file read_config(const std::string& file);

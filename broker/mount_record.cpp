@@ -36,6 +36,7 @@ std::string encode_record(const mount_record& from) {
   record.setGenerationsReserved(from.generations_reserved);
   record.setCreatedUnixMs(from.created_unix_ms);
   record.setRemoving(from.removing);
+  record.setDeclared(from.declared);
   record.setVersionRunning(from.version_running.c_str());
   record.setStorageVersion(from.storage_version);
   if (from.snapshot) {
@@ -65,6 +66,7 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.created_unix_ms = from.getCreatedUnixMs();
     record.generations_reserved = from.getGenerationsReserved();
     record.removing = from.getRemoving();
+    record.declared = from.getDeclared();
     record.version_running = text(from.getVersionRunning());
     record.storage_version = from.getStorageVersion();
     if (from.hasSnapshot()) record.snapshot = read_snapshot(from.getSnapshot());

@@ -33,6 +33,7 @@ struct mount_record {
   std::int64_t created_unix_ms = 0;
   std::uint64_t generations_reserved = 0;
   std::string version_running;  // the release that it keeps to; see schema/state.capnp
+  bool declared = false;        // the declared state asks for it: broker/config_desk.hpp
   std::uint32_t storage_version = 0;
   std::optional<storage_snapshot> snapshot;
   bool removing = false;  // nothing starts it any more; whoever reads this goes on removing it

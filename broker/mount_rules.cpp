@@ -9,8 +9,9 @@
 #include <set>
 
 #include "actors/supervision.hpp"
-#include "broker/convert.hpp"
+#include "broker/refusal.hpp"
 #include "broker/router.hpp"
+#include "broker/trust/manifest.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -20,11 +21,6 @@ constexpr std::size_t file_name_bytes_max = 255;  // NAME_MAX
 constexpr std::chrono::hours supervision_span_max{24};
 constexpr std::chrono::hours rule_span_max{24};
 constexpr std::chrono::hours lifetime_max{24 * 366};
-
-[[noreturn]] void refuse(error_kind kind, std::string what, std::string why,
-                         std::string remedy = {}) {
-  kj::throwFatalException(exception(kind, std::move(what), std::move(why), std::move(remedy)));
-}
 
 [[noreturn]] void invalid(std::string what, std::string why) {
   refuse(error_kind::invalid_argument, std::move(what), std::move(why));
@@ -143,6 +139,12 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
            fmt::format("'{}' is no mount path", wire::escape_line(spec.path)), problem,
            "a path as in kv/ or team/kv/");
   spec.path = *path;
+  if (!spec.kind.empty() && !trust::is_plugin_kind(spec.kind))
+    invalid(
+        fmt::format("'{}/{}' is no plugin", wire::escape_line(spec.kind),
+                    wire::escape_line(spec.plugin)),
+        "a plugin is named by its name, or by its kind and its name, as in secrets/kv; the kinds "
+        "are secrets, auth, database and generic");
   if (spec.restart > restart_rule::temporary)
     invalid("the restart type is unknown", "it is permanent, transient or temporary");
   if (spec.description.size() > limits.description_bytes_max)

@@ -39,6 +39,7 @@ struct release_info {
   std::int64_t registered_unix_ms = 0;
   bool declared = false;  // the configuration file brought it
   bool pinned = false;
+  bool pin_declared = false;         // ... by the configuration file
   bool preferred = false;            // a mount without a version takes it
   std::vector<std::string> used_by;  // mounts that run it, or would with their next start
   std::string refusal;               // when not empty: why it would not start now

@@ -20,6 +20,7 @@
 namespace bulkhead {
 
 class asker;
+class config_desk;
 class release_catalog;
 class trust_desk;
 
@@ -44,6 +45,7 @@ struct broker_services {
   trust_desk* trust = nullptr;
   release_catalog* catalog = nullptr;
   asker* ask = nullptr;
+  config_desk* declared = nullptr;
 };
 
 }  // namespace bulkhead

@@ -127,10 +127,12 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
 
   # -- The declared state: what the configuration file lists.
 
-  configDiff @31 () -> (changes :List(ConfigChange));
+  configDiff @31 (prune :Bool) -> (changes :List(ConfigChange));
   # What `configApply` would do now. The configuration file is read anew. Changes nothing.
-  configApply @32 () -> (changes :List(ConfigChange));
+  configApply @32 (prune :Bool) -> (changes :List(ConfigChange));
   # Makes releases, pins and mounts what the file says, touching only what the file brought. Each change has its own outcome.
+  # A mount that the file lists no more is unmounted, and its data deleted, only with `prune`. A second one waits for the first.
+  # Both: `failedPrecondition` without a configuration file, `invalidArgument` for one that makes no sense: then nothing changes.
 }
 
 struct ReleaseSpec {
@@ -164,6 +166,7 @@ struct Release {
   refusal @17 :Text;           # When not empty: why it would not start now (expired, revoked, below the floor, ...).
   storageVersion @18 :UInt32;
   options @19 :List(Plugin.FieldSpec); # What it takes as mount options.
+  pinDeclared @21 :Bool;       # `pinned`, and the configuration file asked for it.
   optionsKnown @20 :Bool;      # False: it does not say; options are not checked before the start.
 }
 
@@ -215,7 +218,8 @@ struct TuneRequest {
 }
 
 struct ConfigChange {
-  action @0 :Text;             # "register", "deregister", "pin", "unpin", "mount", "unmount", "tune".
+  action @0 :Text;             # "register", "deregister", "pin", "unpin", "mount", "unmount", "tune"; "configure": what only a
+                               # new start of the broker changes.
   target @1 :Text;             # "secrets/kv@1.2.0", "kv/".
   detail @2 :Text;             # One line, as in "version 1.2.0 -> 1.3.0".
   problem @3 :Text;            # When not empty: why it cannot be, or was not, done.

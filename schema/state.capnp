@@ -5,6 +5,7 @@
 #   mounts/<path>          MountRecord, as an unpacked Cap'n Proto message in standard framing, like all records here
 #   catalog/<kind>/<name>/<version>   ReleaseRecord
 #   pins/<kind>/<name>     the version, as text
+#   declared/pins/<kind>/<name>   the version that the configuration file pinned, as text; kept while there is a pin
 #   trust/keys/<id>        TrustedKey
 #   trust/policy/<kind>    SignaturePolicy, as text
 #   trust/floors/<kind>/<name>/<signers>   the security version, as decimal text

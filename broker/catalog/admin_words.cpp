@@ -52,6 +52,7 @@ void write_release(const release_info& from, const release_catalog& catalog,
   to.setRegisteredUnixMs(from.registered_unix_ms);
   to.setDeclared(from.declared);
   to.setPinned(from.pinned);
+  to.setPinDeclared(from.pin_declared);
   to.setPreferred(from.preferred);
   write_texts(from.used_by, to.initUsedBy(static_cast<unsigned>(from.used_by.size())));
   to.setRefusal(from.refusal.c_str());

@@ -19,24 +19,19 @@
 #include "actors/asker.hpp"
 #include "broker/catalog/companion_files.hpp"
 #include "broker/catalog/release_catalog.hpp"
+#include "broker/catalog/release_rules.hpp"
 #include "broker/images/image.hpp"
 #include "broker/services.hpp"
 
 namespace bulkhead {
-
-inline constexpr std::size_t release_words_max = 64;
-inline constexpr std::size_t release_word_bytes_max = 4096;
-
-/// Fills in the command, and refuses with invalid_argument what no release can be. Pure.
-void check_release_spec(release_spec& spec);
 
 class registrar {
  public:
   /// All outlive it.
   registrar(broker_services& services, asker& ask) : services_(services), ask_(ask) {}
 
-  /// Errors as in schema/admin.capnp, registerRelease.
-  kj::Promise<release_info> run(release_spec spec);
+  /// `declared`: the declared state asks for it. Errors as in schema/admin.capnp, registerRelease.
+  kj::Promise<release_info> run(release_spec spec, bool declared = false);
 
  private:
   struct work;

@@ -65,6 +65,10 @@ std::string pin_key(const std::string& kind, const std::string& name) {
   return fmt::format("{}{}/{}", pins_prefix, kind, name);
 }
 
+std::string declared_pin_key(const std::string& kind, const std::string& name) {
+  return fmt::format("{}{}/{}", declared_pins_prefix, kind, name);
+}
+
 std::optional<release_id> release_of_key(std::string_view key) {
   if (!key.starts_with(releases_prefix)) return std::nullopt;
   key.remove_prefix(releases_prefix.size());

@@ -9,12 +9,12 @@
 
 #include <capnp/message.h>
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "broker/releases.hpp"
 #include "schema/plugin.capnp.h"
@@ -23,13 +23,17 @@ namespace bulkhead {
 
 inline constexpr std::string_view releases_prefix = "catalog/";
 inline constexpr std::string_view pins_prefix = "pins/";
+inline constexpr std::string_view declared_pins_prefix = "declared/pins/";
 
 struct release_id {
   std::string kind;
   std::string name;
   std::string version;
 
-  auto operator<=>(const release_id&) const = default;
+  bool operator==(const release_id&) const = default;
+  bool operator<(const release_id& other) const {
+    return std::tie(kind, name, version) < std::tie(other.kind, other.name, other.version);
+  }
 };
 
 /// "secrets/kv@1.2.0".
@@ -61,6 +65,8 @@ bool same_release(const release& a, const release& b);
 
 std::string release_key(const release_id& id);
 std::string pin_key(const std::string& kind, const std::string& name);
+/// Holds what the declared state pinned.
+std::string declared_pin_key(const std::string& kind, const std::string& name);
 /// Nothing when the key is not that of a release.
 std::optional<release_id> release_of_key(std::string_view key);
 

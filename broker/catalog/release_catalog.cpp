@@ -43,9 +43,9 @@ release_catalog::release_catalog(async_store& store, event_log& events, trust_de
 
 kj::Promise<void> release_catalog::load() {
   lines_.clear();
-  return load_page(std::string(releases_prefix), {}).then([this] {
-    return load_page(std::string(pins_prefix), {});
-  });
+  return load_page(std::string(releases_prefix), {})
+      .then([this] { return load_page(std::string(pins_prefix), {}); })
+      .then([this] { return load_page(std::string(declared_pins_prefix), {}); });
 }
 
 kj::Promise<void> release_catalog::load_page(std::string prefix, std::string after) {
@@ -56,7 +56,8 @@ kj::Promise<void> release_catalog::load_page(std::string prefix, std::string aft
       .then([this, prefix](range_result&& page) -> kj::Promise<void> {
         for (const auto& row : page.rows)
           prefix == releases_prefix ? take_release(row.key, row.value)
-                                    : take_pin(row.key, row.value);
+          : prefix == pins_prefix   ? take_pin(row.key, row.value)
+                                    : take_declared_pin(row.key, row.value);
         if (!page.more) return kj::READY_NOW;
         return load_page(prefix, page.rows.back().key);
       });
@@ -83,6 +84,14 @@ void release_catalog::take_pin(const std::string& key, const std::string& value)
     return;
   }
   line->second.pin = value;
+}
+
+void release_catalog::take_declared_pin(const std::string& key, const std::string& value) {
+  const auto name = key.substr(declared_pins_prefix.size());
+  const auto slash = std::min(name.find('/'), name.size());
+  if (auto* line =
+          line_of({name.substr(0, slash), name.substr(std::min(slash + 1, name.size())), {}}))
+    line->declared_pin = value;
 }
 
 void release_catalog::shelve(const release_id& id, const std::string& reason) {
@@ -261,17 +270,21 @@ kj::Promise<void> release_catalog::erase(release_id id) {
           });
 }
 
-kj::Promise<void> release_catalog::pin(release_id asked) {
+kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
   return kj::evalNow([&]() -> kj::Promise<void> {
     const auto id = require_id(std::move(asked));
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
-    return store_.txn(std::move(request)).then([this, id](txn_result&& result) {
+    if (declared)
+      request.then.push_back(txn_op::put(declared_pin_key(id.kind, id.name), id.version));
+    return store_.txn(std::move(request)).then([this, id, declared](txn_result&& result) {
       if (!result.succeeded)
         refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
                "it was deregistered meanwhile");
-      lines_[{id.kind, id.name}].pin = id.version;
+      auto& line = lines_[{id.kind, id.name}];
+      line.pin = id.version;
+      if (declared) line.declared_pin = id.version;
       events_.record({}, 0, "pinned", to_string(id));
     });
   });
@@ -288,8 +301,12 @@ kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
     }
     txn_request request;
     request.then.push_back(txn_op::erase(pin_key(kind, name)));
+    request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
     return store_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
-      if (auto* line = line_of({kind, name, {}})) line->pin.clear();
+      if (auto* line = line_of({kind, name, {}})) {
+        line->pin.clear();
+        line->declared_pin.clear();
+      }
       if (!result.responses.empty() && result.responses[0].existed)
         events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
     });
@@ -322,7 +339,10 @@ release_info release_catalog::show_now(const release& what, const usage& users) 
   info.registered_unix_ms = what.registered_unix_ms;
   info.declared = what.declared;
   info.storage_version = what.storage_version;
-  if (const auto* line = line_of(id)) info.pinned = line->pin == id.version;
+  if (const auto* line = line_of(id)) {
+    info.pinned = line->pin == id.version;
+    info.pin_declared = info.pinned && line->declared_pin == id.version;
+  }
   const auto meant = resolve({id.kind, id.name, {}});
   info.preferred = meant.found() && meant.chosen->id() == id;
   if (const auto its = users.find(id); its != users.end()) info.used_by = its->second;
@@ -360,6 +380,13 @@ release_info release_catalog::show(const release_wish& wish) {
   const auto id = require_id({wish.kind, wish.name, wish.version});
   if (const auto there = find(id)) return show_now(*there, usage_());
   return show_damaged(id, line_of(id)->damaged.at(id.version));
+}
+
+std::vector<actual_pin> release_catalog::pins() const {
+  std::vector<actual_pin> result;
+  for (const auto& [id, line] : lines_)
+    if (!line.pin.empty()) result.push_back({id.first, id.second, line.pin, line.declared_pin});
+  return result;
 }
 
 std::shared_ptr<const release> release_catalog::at(const release_info& shown) const {

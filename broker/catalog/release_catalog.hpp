@@ -29,6 +29,7 @@
 
 #include "broker/catalog/resolution.hpp"
 #include "broker/catalog/trust_desk.hpp"
+#include "broker/declared_state.hpp"
 #include "broker/event_log.hpp"
 #include "broker/store/async_store.hpp"
 
@@ -55,7 +56,8 @@ class release_catalog {
   /// Fails with not_found, and failed_precondition for one that is used or pinned.
   kj::Promise<void> remove(release_id id);
   /// Fails with not_found.
-  kj::Promise<void> pin(release_id id);
+  /// `declared`: the declared state asks for it.
+  kj::Promise<void> pin(release_id id, bool declared = false);
   kj::Promise<void> unpin(std::string kind, std::string name);
 
   /// By kind, name and falling version. Empty: all.
@@ -66,12 +68,14 @@ class release_catalog {
   /// The release itself, where `show` shows it; null for a damaged one.
   std::shared_ptr<const release> at(const release_info& shown) const;
 
+  std::vector<actual_pin> pins() const;
   std::size_t size() const;
 
  private:
   kj::Promise<void> load_page(std::string prefix, std::string after);
   void take_release(const std::string& key, const std::string& value);
   void take_pin(const std::string& key, const std::string& value);
+  void take_declared_pin(const std::string& key, const std::string& value);
   void shelve(const release_id& id, const std::string& reason);
   void put(release what);
   void forget(const release_id& id);

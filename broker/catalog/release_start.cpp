@@ -9,6 +9,7 @@
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/storage_upgrade.hpp"
+#include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
 namespace {
@@ -123,6 +124,12 @@ bool note_running(broker_services& services, mount_entry& entry,
 }
 
 void check_plugin(broker_services& services, mount_spec& spec) {
+  if (!spec.kind.empty() && !trust::is_plugin_kind(spec.kind))
+    kj::throwFatalException(exception(
+        error_kind::invalid_argument,
+        fmt::format("'{}' is no plugin", wire::escape_line(spec.kind + "/" + spec.plugin)),
+        "a plugin is [KIND/]NAME, and a kind is secrets, auth, database or generic",
+        "bulkhead plugin list"));
   const auto meant = services.catalog->resolve(wish_of(spec));
   if (is_file(services, spec, meant))
     return check_plugin_file(services.config.plugin_directory, spec.plugin);

@@ -8,6 +8,7 @@
 // mounts of a plugin. A name without a kind means the only kind that has a plugin of this name;
 // where several do, it has to be said.
 
+#include <compare>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,7 +25,7 @@ namespace bulkhead {
 struct by_version {
   bool operator()(const trust::semantic_version& a, const trust::semantic_version& b) const {
     const auto order = trust::compare(a, b);
-    return order < 0 || (order == 0 && a.build < b.build);
+    return std::is_lt(order) || (std::is_eq(order) && a.build < b.build);
   }
 };
 
@@ -33,6 +34,7 @@ struct plugin_line {
   std::map<trust::semantic_version, std::shared_ptr<const release>, by_version> releases;
   std::map<std::string, std::string> damaged;  // version: why its record cannot be used
   std::string pin;                             // empty: none
+  std::string declared_pin;  // what the declared state pinned, whatever is pinned now; or empty
 
   bool empty() const { return releases.empty() && damaged.empty(); }
   /// Null when there is none.

@@ -107,7 +107,8 @@ bool is_script(const unique_fd& memory) {
          std::string_view{start.data(), start.size()} == "#!";
 }
 
-/// From here on nobody changes a byte or the mode.
+/// From here on nobody changes a byte, nor (from Linux 6.3 on) who may execute it. The other bits
+/// of the mode stay changeable for a process of the broker's user; they decide who may read it.
 void seal(const unique_fd& memory, const std::string& name) {
   // Which of the two modes is decided on bytes that are not sealed yet. Whoever could change them
   // now gets a program with the wrong mode; what it is gets decided again, on the sealed bytes.

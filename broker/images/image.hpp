@@ -6,7 +6,8 @@
 // A path that was checked and is then executed runs whatever lies there by then; a descriptor that
 // was checked runs whatever was written into the file since. An image is therefore a copy in memory
 // that the kernel seals: from then on nobody, root and this process included, can write, grow or
-// shrink it, or take its permission to execute away. Only what is sealed is hashed, and only what
+// shrink it, or (from Linux 6.3 on) take its permission to execute away. Only what is sealed is
+// hashed, and only what
 // was hashed is executed (process_spec::program). No moment is left at which the bytes could change
 // between the check and the run.
 //

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/images/image_actor.hpp"
 
+#include <algorithm>
 #include <caf/all.hpp>
 #include <deque>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -68,29 +70,59 @@ class image_worker final : public image_actor::base {
     caf::typed_response_promise<image_answer> promise;
   };
 
+  /// Promises hold this actor: it would never be destroyed.
+  void on_exit() override {
+    for (auto& each : waiting_)
+      each.promise.deliver(caf::make_error(caf::sec::request_receiver_down));
+    waiting_.clear();
+    idle_.clear();
+  }
+
+  /// The first one whose bytes no maker is reading: a second maker would only wait for the first.
+  std::deque<job>::iterator next_job() {
+    return std::find_if(waiting_.begin(), waiting_.end(), [this](const job& each) {
+      return !each.request.expected || under_way_.count(*each.request.expected) == 0;
+    });
+  }
+
   void hand_out() {
-    while (!idle_.empty() && !waiting_.empty()) {
-      auto maker = std::move(idle_.back());
-      idle_.pop_back();
-      auto next = std::move(waiting_.front());
-      waiting_.pop_front();
-      request(maker, caf::infinite, std::move(next.request))
-          .then(
-              [this, maker, promise = next.promise](image_answer& answer) mutable {
-                promise.deliver(std::move(answer));
-                idle_.push_back(maker);
-                hand_out();
-              },
-              // Its maker is gone, and with it, being linked, this actor.
-              [promise = next.promise](const caf::error& /*why*/) mutable {
-                promise.deliver(defect("the thread that read it has ended"));
-              });
+    while (!idle_.empty()) {
+      const auto at = next_job();
+      if (at == waiting_.end()) return;
+      auto next = std::move(*at);
+      waiting_.erase(at);
+      const auto& wanted = next.request.expected;
+      if (auto found = wanted ? vault_->find(*wanted) : nullptr) {
+        next.promise.deliver(image_answer{std::move(found), nullptr});
+        continue;
+      }
+      make(std::move(next));
     }
+  }
+
+  void make(job what) {
+    auto maker = std::move(idle_.back());
+    idle_.pop_back();
+    const auto wanted = what.request.expected;
+    if (wanted) under_way_.insert(*wanted);
+    request(maker, caf::infinite, std::move(what.request))
+        .then(
+            [this, maker, wanted, promise = what.promise](image_answer& answer) mutable {
+              promise.deliver(std::move(answer));
+              if (wanted) under_way_.erase(*wanted);
+              idle_.push_back(maker);
+              hand_out();
+            },
+            // Its maker is gone, and with it, being linked, this actor.
+            [promise = what.promise](const caf::error& /*why*/) mutable {
+              promise.deliver(defect("the thread that read it has ended"));
+            });
   }
 
   std::shared_ptr<image_vault> vault_;
   std::vector<image_actor> idle_;
   std::deque<job> waiting_;
+  std::set<sha256_digest> under_way_;
 };
 
 }  // namespace

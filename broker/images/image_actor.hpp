@@ -5,8 +5,9 @@
 //
 // What the vault has is answered at once. What must be read is read on threads of its own, up to
 // `images_at_once` at a time, so that a large file on a slow disk does not hold up a small one; the
-// rest waits in the order of arrival. A request whose asker has gone is worked off all the same:
-// the image is then in the vault.
+// rest waits in the order of arrival, except that requests for one digest are never read at the
+// same time: the second finds what the first has made. A request whose asker has gone is worked off
+// all the same: the image is then in the vault.
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <memory>
@@ -23,7 +24,8 @@ namespace bulkhead {
 /// Files that are read and hashed at the same time.
 inline constexpr unsigned images_at_once = 2;
 
-/// Starts the actor. It ends with an exit message, once the files that are being read are read.
+/// Starts the actor. It ends with an exit message, its threads once the files that they are reading
+/// are read; requests that no thread has begun end as those that were still in its mailbox.
 image_actor spawn_images(caf::actor_system& system, std::shared_ptr<image_vault> vault);
 
 }  // namespace bulkhead

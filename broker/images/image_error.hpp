@@ -12,22 +12,23 @@ namespace bulkhead {
 
 enum class image_failure {
   // The plugin directory.
-  directory_not_absolute,  // its path does not begin with a slash, or holds "." or ".."
+  directory_not_absolute,  // its path is no absolute one, or holds ".", ".." or a control character
   directory_missing,       // it, or one above it, is not there
   directory_is_link,       // it, or one above it, is a symbolic link
   not_a_directory,         // it, or one above it, is something else
   directory_owner,         // it, or one above it, belongs to neither root nor the broker's user
   directory_writable,      // others may write to it, or replace something on the way to it
   // The file in it.
-  bad_command,     // no plain path beneath the directory: empty, absolute, "..", a NUL, too long
-  file_missing,    // there is no such file
-  file_is_link,    // it is a symbolic link, or reached through one
-  not_a_file,      // a directory, device, FIFO or socket
-  file_owner,      // it belongs to neither root nor the broker's user
+  bad_command,   // no plain path beneath the directory: empty, absolute, "..", a control character,
+                 // too long
+  file_missing,  // there is no such file
+  file_is_link,  // it is a symbolic link, or reached through one
+  not_a_file,    // a directory, device, FIFO or socket
+  file_owner,    // it belongs to neither root nor the broker's user
   file_writable,   // others may write to it
   file_setid,      // it is setuid or setgid
   not_executable,  // nobody may execute it
-  not_readable,    // the broker's user may not read it
+  not_readable,    // the broker's user may not read it, or not enter a directory on the way
   file_empty,      // it holds nothing
   file_too_large,  // above plugin_file_bytes_max
   file_changed,    // somebody wrote to it while it was read; trying again can help

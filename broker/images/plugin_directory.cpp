@@ -24,8 +24,14 @@ namespace {
 }
 
 [[noreturn]] void refuse_errno(const std::string& path, int error_number) {
+  if (error_number == EACCES) {
+    refuse(image_failure::not_readable, path, "the broker's user may not open it",
+           "permit that user to read the file and to enter the directories on the way to it");
+  }
   refuse(image_failure::system, path, std::generic_category().message(error_number),
-         error_number == ENOSYS ? "run on Linux 5.6 or newer, with openat2 permitted" : "");
+         error_number == ENOSYS || error_number == EPERM
+             ? "run on Linux 5.6 or newer, with openat2 permitted"
+             : "");
 }
 
 /// Opens one component beneath a directory. Empty: errno says why not.
@@ -82,12 +88,20 @@ std::vector<std::string> split(std::string_view path) {
   return parts;
 }
 
+bool is_control(char letter) {
+  return static_cast<unsigned char>(letter) < ' ' || letter == '\x7f';
+}
+
+/// Paths stand in texts that people read, and in commands that they are told to run.
+bool has_control(const std::string& path) {
+  return std::any_of(path.begin(), path.end(), is_control);
+}
+
 /// As far as it can be shown: control characters are not.
 std::string shown(const std::string& text) {
   constexpr std::size_t shown_max = 200;
   std::string safe = text.substr(0, shown_max);
-  for (auto& letter : safe)
-    if (static_cast<unsigned char>(letter) < ' ' || letter == '\x7f') letter = '?';
+  std::replace_if(safe.begin(), safe.end(), is_control, '?');
   return safe;
 }
 
@@ -98,7 +112,7 @@ std::vector<std::string> parts_of_command(const std::string& command) {
                       "name a file by its path beneath the plugin directory"};
   };
   if (command.empty()) bad("it is empty");
-  if (command.find('\0') != std::string::npos) bad("it holds a NUL");
+  if (has_control(command)) bad("it holds a control character");
   if (command.front() == '/') bad("it is absolute");
   if (command.size() >= PATH_MAX) bad("it is too long for a path");
   auto parts = split(command);
@@ -150,7 +164,7 @@ plugin_directory::plugin_directory(const std::string& path) : path_(path) {
                       "name the directory by its whole path"};
   };
   if (path.empty() || path.front() != '/') bad("its path does not begin with '/'");
-  if (path.find('\0') != std::string::npos) bad("it holds a NUL");
+  if (has_control(path)) bad("it holds a control character");
   std::vector<std::string> parts;
   for (auto& part : split(path)) {
     if (part == "." || part == "..") bad("it holds '.' or '..'");
@@ -202,10 +216,6 @@ plugin_file plugin_directory::open(const std::string& command, std::uint64_t fil
   }
   check_file(look_at(step(parts.back()), whole), whole, file_bytes_max);
   auto fd = open_component(*directory, parts.back(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!fd && (errno == EACCES || errno == EPERM)) {
-    refuse(image_failure::not_readable, whole, "the broker's user may not read it",
-           fmt::format("chmod +r {}: it is read whole before it runs", whole));
-  }
   if (!fd) refuse_errno(whole, errno);
   const auto info = look_at(fd, whole);
   check_file(info, whole, file_bytes_max);

@@ -11,7 +11,8 @@
 //   the group's bits) may write to it. One exception: a directory above it may be writable when it
 //   is sticky, as /tmp is, because there nobody else can rename or remove what belongs to us, which
 //   the next component does. The directory itself may not, sticky or not.
-// - A command is a path beneath it: relative, no ".", "..", empty component or NUL. Directories
+// - A command is a path beneath it: relative, no ".", "..", empty component or control character
+//   (neither in the directory's path: texts name them, on one line). Directories
 //   within it keep the rules of the directory itself. No symbolic link is followed anywhere, not
 //   even one that stays beneath: with releases named by their bytes nobody needs them, and what
 //   `ls` shows is what runs. The kernel enforces all that (openat2 with RESOLVE_BENEATH |

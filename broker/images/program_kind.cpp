@@ -117,7 +117,9 @@ program_kind inspect_elf(const file_view& file) {
   for (const auto& each : headers) {
     if (each.p_type == PT_LOAD && !file.holds(each.p_offset, each.p_filesz))
       file.refuse_truncated();
-    if (each.p_type == PT_INTERP) kind = {link_kind::dynamic_program, read_loader(file, each)};
+    // Of several the kernel takes the first.
+    if (each.p_type == PT_INTERP && kind.interpreter.empty())
+      kind = {link_kind::dynamic_program, read_loader(file, each)};
   }
   const bool library = header.e_type == ET_DYN && header.e_entry == 0;
   if ((header.e_type != ET_EXEC && header.e_type != ET_DYN) || library) {

@@ -37,7 +37,7 @@ void sync_path(const std::string& path, int flags) {
 }
 
 std::string make_draft(const std::string& file) {
-  std::string draft = file + ".XXXXXX";
+  std::string draft = file + "." + std::string(6, 'X');  // for mkostemp to fill in
   const descriptor fd(mkostemp(draft.data(), O_CLOEXEC));
   if (fd.get() < 0) {
     fail_errno(errno, fmt::format("{} could not be made", file),

@@ -45,7 +45,8 @@ void sqlite_connection::fail(int code, std::string_view doing) const {
   std::string what = fmt::format("the state file {} could not be {}", file_, doing);
   std::string why = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
   int os = db_ != nullptr ? sqlite3_system_errno(db_) : 0;
-  const int primary = code & 0xff;
+  // SQLite has no code of its own for a header whose format number is none.
+  const int primary = why == "unsupported file format" ? SQLITE_CORRUPT : code & 0xff;
   if (primary == SQLITE_IOERR && os != 0) why += fmt::format(" ({})", std::strerror(os));
   const bool space = primary == SQLITE_FULL ||
                      (code == SQLITE_IOERR_WRITE && (os == ENOSPC || os == EDQUOT || os == EFBIG));

@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+#include "broker/trust/ed25519.hpp"
+
 namespace bulkhead::trust {
 namespace {
 
@@ -103,12 +105,17 @@ std::optional<std::string> base64_decode(std::string_view text) {
   std::string bytes(text.size() / 4 * 3, '\0');
   const int written = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
                                       as_bytes(text), static_cast<int>(text.size()));
-  if (written != static_cast<int>(bytes.size())) return std::nullopt;
-  for (std::size_t i = 0; i < 2 && text.size() > i && text[text.size() - 1 - i] == '='; ++i) {
+  const bool decoded = written == static_cast<int>(bytes.size());
+  for (std::size_t i = 0; decoded && i < 2 && i < text.size() && text[text.size() - 1 - i] == '=';
+       ++i) {
     bytes.pop_back();
   }
-  if (base64_encode(bytes) != text) return std::nullopt;
-  return bytes;
+  std::string again = base64_encode(bytes);
+  const bool same = decoded && again == text;
+  cleanse(again);
+  if (same) return bytes;
+  cleanse(bytes);
+  return std::nullopt;
 }
 
 }  // namespace bulkhead::trust

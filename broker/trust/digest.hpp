@@ -55,7 +55,7 @@ std::optional<digest> digest_from_hex(std::string_view text);
 std::string base64_encode(std::string_view bytes);
 
 /// Nothing unless `text` is what base64_encode() writes: padded, without blanks, and with no bits
-/// set that stand for nothing.
+/// set that stand for nothing. Leaves no copy behind, as it may be of a secret key.
 std::optional<std::string> base64_decode(std::string_view text);
 
 }  // namespace bulkhead::trust

@@ -80,7 +80,8 @@ class reader {
     const auto line = next(field);
     const auto colon = line.find(": ");
     const auto found = line.substr(0, std::min(colon, line.size()));
-    if (colon == string_view::npos || found != field) explain_other(found, field);
+    if (found != field) explain_other(found, field);
+    if (colon == string_view::npos) fail(fmt::format("it reads {}: VALUE", field));
     const auto value = line.substr(colon + 2);
     if (value.empty()) fail("it has no value");
     return value;

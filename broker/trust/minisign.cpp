@@ -90,13 +90,15 @@ void take(std::string_view& from, std::array<std::uint8_t, size>& to) {
 }
 
 template <std::size_t size>
-void put(std::string& to, const std::array<std::uint8_t, size>& from) {
-  to.append(from.begin(), from.end());
-}
-
-template <std::size_t size>
 std::string_view as_text(const std::array<std::uint8_t, size>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Not by iterators: std::string makes a copy of bytes that are no characters, and leaves it
+/// behind.
+template <std::size_t size>
+void put(std::string& to, const std::array<std::uint8_t, size>& from) {
+  to += as_text(from);
 }
 
 // -- Secret keys: "Ed", two zeros for "not encrypted", "B2", 48 bytes for the key derivation, then

@@ -228,7 +228,8 @@ std::vector<std::string_view> split_signers(std::string_view joined) {
 
 void judge_into(verdict& result, const trust_state& state, const candidate& release,
                 const circumstances& around) {
-  // Signatures first: nothing is read of a manifest that nobody known has signed.
+  // Signatures first: of a signed manifest nothing is read before somebody known has vouched for
+  // it.
   auto signers = check_signatures(state, release, around.now_unix_ms);
   if (release.manifest.empty()) return;
   try {
@@ -284,8 +285,10 @@ std::optional<std::pair<floor_key, std::uint32_t>> next_floor(const trust_state&
 std::uint32_t floor_for(const trust_state& state, std::string_view kind, std::string_view name,
                         const std::vector<std::string>& signers) {
   std::uint32_t highest = 0;
-  for (const auto& [key, version] : state.floors) {
-    if (key.kind != kind || key.name != name) continue;
+  // There may be floors of thousands of plugins: only those of this one are looked at.
+  auto at = state.floors.lower_bound({std::string(kind), std::string(name), {}});
+  for (; at != state.floors.end() && at->first.kind == kind && at->first.name == name; ++at) {
+    const auto& [key, version] = *at;
     const auto ids = split_signers(key.signers);
     const bool shared = std::any_of(ids.begin(), ids.end(), [&](std::string_view id) {
       return std::find(signers.begin(), signers.end(), id) != signers.end();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "broker/trust/trust_rules.hpp"
+#include "broker/trust/utc_time.hpp"
 
 namespace bulkhead::trust {
 namespace {
@@ -40,8 +41,13 @@ void check_trusted_key(const trusted_key& key) {
                   fmt::format("kinds are: {}", fmt::join(plugin_kinds(), ", ")),
                   "*, or KIND/*, or KIND/NAME");
   }
-  const bool bounded = key.not_before_unix_ms >= 0 && key.not_after_unix_ms >= 0;
-  if (!bounded || (key.not_after_unix_ms != 0 && key.not_after_unix_ms < key.not_before_unix_ms)) {
+  for (const auto moment : {key.not_before_unix_ms, key.not_after_unix_ms}) {
+    if (moment < 0 || moment > utc_unix_ms_max) {
+      throw refusal("a key cannot be valid in this time",
+                    "its bounds lie between 1970 and the end of 9999", "0, for no bound");
+    }
+  }
+  if (key.not_after_unix_ms != 0 && key.not_after_unix_ms < key.not_before_unix_ms) {
     throw refusal("a key cannot be valid in this time", "it ends before it begins");
   }
 }

@@ -14,7 +14,10 @@ namespace bulkhead::trust {
 /// the end of 9999.
 std::optional<std::int64_t> unix_ms_from_utc(std::string_view text);
 
-/// The reverse; parts of a second are cut off.
+/// The last moment that has a spelling here.
+inline constexpr std::int64_t utc_unix_ms_max = 253'402'300'799'999;
+
+/// The reverse, from 1970 to `utc_unix_ms_max`; parts of a second are cut off.
 std::string utc_from_unix_ms(std::int64_t unix_ms);
 
 }  // namespace bulkhead::trust

@@ -5,7 +5,7 @@
 A transcript is a text file. A line `> COMMAND` is typed; the lines below it are what it prints, up
 to the next one; `. MORE` goes on with the command before it. A line `? WORDS :: TEXT` waits until
 `bulkhead WORDS` prints TEXT, for what takes its own time (a restart). Lines before the first
-command are remarks.
+command are remarks. A NAME.toml beside NAME.txt is the daemon's configuration.
 
 Each transcript runs twice against a broker of its own: from a pipe, and on a pseudo-terminal as a
 person would type it. Both must print the same; only the prompt, the echo, and what a script says of
@@ -20,6 +20,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -89,7 +90,7 @@ def write_transcript(path, remarks, steps):
 class broker:
     """A daemon of its own, with state and socket in a new directory."""
 
-    def __init__(self, bin_directory, plugin_directory, directory):
+    def __init__(self, bin_directory, plugin_directory, directory, config=None):
         self.bulkhead = str(bin_directory / "bulkhead")
         # What the sanitizers are told goes along; nothing else of the caller does.
         self.environment = {key: os.environ[key] for key in ("ASAN_OPTIONS", "LSAN_OPTIONS")
@@ -100,9 +101,17 @@ class broker:
         self.log = open(directory / "log", "w")
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
-             "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered"],
+             "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered",
+             *self.config_flags(directory, config)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
+
+    @staticmethod
+    def config_flags(directory, config):
+        if config is None or not config.exists():
+            return []
+        shutil.copy(config, directory / "bulkhead.toml")
+        return ["--config", f"{directory}/bulkhead.toml"]
 
     def until(self, words, text):
         """Waits until `bulkhead WORDS` prints `text`."""
@@ -245,12 +254,12 @@ def run_on_terminal(daemon, steps, directory):
     return outputs
 
 
-def run_both(arguments, steps):
+def run_both(arguments, steps, config):
     results = {}
     for name, run in (("piped", run_piped), ("terminal", run_on_terminal)):
         with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
             directory = pathlib.Path(folder)
-            daemon = broker(arguments.bin, arguments.plugins, directory)
+            daemon = broker(arguments.bin, arguments.plugins, directory, config)
             try:
                 outputs = run(daemon, steps, directory)
             finally:
@@ -280,7 +289,7 @@ def main():
     good = True
     for path in arguments.transcripts:
         remarks, steps = read_transcript(path)
-        results = run_both(arguments, steps)
+        results = run_both(arguments, steps, path.with_suffix(".toml"))
         if arguments.update:
             for each, output in zip(steps, results["piped"]):
                 each.output = output

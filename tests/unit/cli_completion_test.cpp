@@ -2,6 +2,10 @@
 #include "tools/bulkhead/completion.hpp"
 
 #include <catch2/catch.hpp>
+#include <set>
+#include <string_view>
+
+#include "tools/bulkhead/command_table.hpp"
 
 namespace {
 
@@ -33,7 +37,10 @@ texts completed(std::string_view line) {
 TEST_CASE("the first word is a command") {
   CHECK(completed("un") == texts{"unmount"});
   CHECK(completed("re") == texts{"read", "reload", "reset", "restart"});
-  CHECK(completed("").size() == 27);  // "key" and "plugin" begin several
+  std::set<std::string_view> first_words;  // "key" and "plugin" begin several commands
+  for (const auto& command : command_table())
+    first_words.insert(command.name.substr(0, command.name.find(' ')));
+  CHECK(completed("").size() == first_words.size());
   CHECK(completed("-o json mou") == texts{"mount", "mounts"});
 }
 

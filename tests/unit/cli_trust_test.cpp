@@ -2,11 +2,14 @@
 //
 // `key generate`, `sign`, `verify` and `plugin manifest`, on files of a directory of the test's
 // own.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "broker/trust/manifest.hpp"
 #include "broker/trust/minisign.hpp"
@@ -163,6 +166,10 @@ TEST_CASE("plugin manifest refuses what cannot be a manifest, as wrong usage") {
   CHECK(f.in_folder("plugin manifest @text --kind auth --version 1.0.0") == exit_code::failed);
   CHECK(f.in_folder("plugin manifest @gone --kind auth --version 1.0.0") == exit_code::no_target);
   CHECK(f.in_folder("plugin manifest @ --kind auth --version 1.0.0") == exit_code::failed);
+  // Nobody writes to it: whoever waits for that waits for ever.
+  REQUIRE(::mkfifo((f.folder + "fifo").c_str(), 0600) == 0);
+  CHECK(f.in_folder("plugin manifest @fifo --kind auth --version 1.0.0") == exit_code::failed);
+  CHECK_THAT(f.notes, Contains("is no regular file"));
 }
 
 TEST_CASE(
@@ -242,6 +249,28 @@ TEST_CASE("a secret key that others may read is not used") {
   std::filesystem::permissions(f.folder + "release.key", std::filesystem::perms(0640));
   CHECK(f.in_folder("key sign --key @release.key @kv") == exit_code::failed);
   CHECK_THAT(f.notes, Contains("its mode is 0640") && Contains("chmod 600"));
+}
+
+TEST_CASE("a failed write leaves no file behind") {
+  fixture f;
+  REQUIRE(f.in_folder("plugin manifest @kv --kind auth --version 1.0.0") == exit_code::done);
+  const std::string before = f.get("kv.manifest");
+  rlimit limit = {};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight = {8, limit.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  const auto generated = f.in_folder("key generate @a.key");
+  const auto replaced = f.in_folder("plugin manifest @kv --kind auth --version 2.0.0 --force");
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(generated == exit_code::failed);
+  CHECK(replaced == exit_code::failed);
+  CHECK(f.get("kv.manifest") == before);
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(f.folder))
+    names.insert(entry.path().filename());
+  CHECK(names == std::set<std::string>{"kv", "kv.manifest"});
 }
 
 TEST_CASE("a damaged secret key is refused without a word of it") {

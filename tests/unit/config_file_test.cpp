@@ -103,8 +103,10 @@ TEST_CASE("A17 an unknown key is refused by its line, with the name that was mea
         "b.toml:2: key of a group 'stratgy' is not known | did you mean 'strategy'?");
   CHECK(said("[group.a]\nstrategy = \"one_for_al\"") ==
         "b.toml:2: the strategy 'one_for_al' is not known | did you mean 'one_for_all'?");
-  CHECK(said("xyzzy = 1").find("one of: group, limits, plugins, socket, state, state_key") !=
-        std::string::npos);
+  CHECK(
+      said("xyzzy = 1")
+          .find("one of: group, limits, mount, pin, plugins, release, socket, state, state_key") !=
+      std::string::npos);
 }
 
 TEST_CASE("a value of the wrong type or size is refused by its line") {
@@ -170,4 +172,149 @@ TEST_CASE("groups that name what is not there, or too much, are refused") {
   CHECK(check_groups(many).what.empty());
   many.push_back(group("one-more"));
   CHECK(check_groups(many).what.find("groups_max") != std::string::npos);
+}
+
+// -- releases, pins, mounts ----------------------------------------------------------------------
+
+TEST_CASE("what a file declares arrives") {
+  const auto config = parse_config(R"(
+[[release]]
+kind = "secrets"
+name = "kv"
+version = "1.2.0"
+command = "kv-1.2.0"
+sha256 = "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789"
+arguments = ["-x"]
+environment = ["A=b"]
+[[release]]
+kind = "generic"
+name = "calc"
+version = "1.0.0"
+[pin]
+"secrets/kv" = "1.2.0"
+[group.g]
+[mount."zebra/"]
+plugin = "kv"
+kind = "secrets"
+version = "1.2.0"
+description = "text"
+group = "g"
+options = { a = "x", b = 20, c = true, d = 0.5 }
+restart = "transient"
+intensity = 5
+period = "1m"
+backoff-first = "10ms"
+backoff-max = "1s"
+backoff-stable = "2m"
+lazy = true
+start-max = "3s"
+idle-stop = "10m"
+ping-every = 0
+ping-wait = "4s"
+call-age-max = "5s"
+lifetime = "24h"
+calls-max = 7
+handover = "stop-first"
+in-flight = 8
+waiting = 9
+wait-max = "6s"
+call-max = "7s"
+breaker = 0
+breaker-open = "8s"
+breaker-open-max = "9s"
+[mount.ant]
+plugin = "calc"
+)",
+                                   "b.toml");
+  const auto& declared = config.declared;
+  REQUIRE(declared.releases.size() == 2);
+  CHECK(declared.releases[0] ==
+        release_spec{"secrets",
+                     "kv",
+                     "1.2.0",
+                     "kv-1.2.0",
+                     "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
+                     {"-x"},
+                     {"A=b"}});
+  CHECK(declared.releases[1].command == "calc");
+  REQUIRE(declared.pins.size() == 1);
+  CHECK(declared.pins[0].kind == "secrets");
+  CHECK(declared.pins[0].name == "kv");
+  CHECK(declared.pins[0].version == "1.2.0");
+  REQUIRE(declared.mounts.size() == 2);
+  const auto& mount = declared.mounts[0];
+  CHECK(mount.path == "zebra/");
+  CHECK(mount.plugin == "kv");
+  CHECK(mount.kind == "secrets");
+  CHECK(mount.version == "1.2.0");
+  CHECK(mount.description == "text");
+  CHECK(mount.group == "g");
+  CHECK(mount.options == std::vector<option>{{"a", "x"}, {"b", "20"}, {"c", "true"}, {"d", "0.5"}});
+  CHECK(mount.restart == restart_rule::transient);
+  CHECK(mount.supervision == restart_limits{5, 1min, 10ms, 1s, 2min});
+  CHECK(mount.life ==
+        life_rules{start_mode::lazy, 10min, 0ms, 4s, 5s, 24h, 7, handover::stop_first, 3s});
+  CHECK(mount.calls == call_rules{8, 9, 6s, 7s, 0, 8s, 9s});
+  CHECK(declared.mounts[1].path == "ant/");
+  CHECK(declared.mounts[1].life == life_rules{});
+  CHECK(summary(config) == "1 group, 2 releases, 1 pin, 2 mounts");
+}
+
+TEST_CASE("a wrong release is refused by its line") {
+  const std::string words = "[[release]]\nkind = \"secrets\"\nname = \"kv\"\n";
+  CHECK(said(words).find("b.toml:1: a release has no kind, name or version") == 0);
+  CHECK(said(words + "versio = \"1.0.0\"") ==
+        "b.toml:4: key of a release 'versio' is not known | did you mean 'version'?");
+  CHECK(said(words + "version = \"one\"").find("b.toml:1: 'one' is no version") == 0);
+  CHECK(said(words + "version = \"1.0.0\"\nsha256 = \"12\"").find("'12' is no SHA-256") !=
+        std::string::npos);
+  CHECK(said(words + "version = \"1.0.0\"\n" + words + "version = \"1.0.0\"") ==
+        "b.toml:5: the release secrets/kv@1.0.0 is there twice");
+  CHECK(said("[release]\nname = \"kv\"").find("b.toml:1: release is no list of tables") == 0);
+}
+
+TEST_CASE("a wrong pin is refused by its line") {
+  CHECK(said("[pin]\nkv = \"1.0.0\"").find("b.toml:2: 'kv' is no plugin with its kind") == 0);
+  CHECK(said("[pin]\n\"secret/kv\" = \"1.0.0\"").find("b.toml:2: ") == 0);
+  CHECK(said("[pin]\n\"secrets/kv\" = \"new\"").find("b.toml:2: 'new' is no version") == 0);
+  CHECK(said("[pin]\n\"secrets/kv\" = 1").find("b.toml:2: a pin is no text") == 0);
+}
+
+TEST_CASE("a wrong mount is refused by its line") {
+  const std::string words = "[mount.\"kv/\"]\nplugin = \"kv\"\n";
+  CHECK(said("[mount.\"kv/\"]\n") == "b.toml:1: the mount 'kv/' names no plugin | plugin = \"kv\"");
+  CHECK(said(words + "idle_stop = \"1m\"") ==
+        "b.toml:3: key of a mount 'idle_stop' is not known | did you mean 'idle-stop'?");
+  CHECK(said(words + "restart = \"transent\"") ==
+        "b.toml:3: the restart 'transent' is not known | did you mean 'transient'?");
+  for (const auto* time : {"10", "\"10\"", "\"1d\"", "\"ms\"", "\"-1s\"", "true",
+                           "\"99999999999999999999s\"", "\"999999999999h\""})
+    CHECK(said(words + "idle-stop = " + time) ==
+          "b.toml:3: idle-stop is no time | as in \"250ms\", \"30s\", \"5m\"");
+  CHECK(said(words + "lazy = \"yes\"") == "b.toml:3: lazy is neither true nor false");
+  CHECK(said(words + "waiting = -1").find("b.toml:3: waiting is -1") == 0);
+  CHECK(said(words + "options = { a = [1] }") == "b.toml:3: option 'a' is no single value");
+  CHECK(said(words + "idle-stop = \"1ms\"").find("b.toml:1: life.idle_stop is out of range") == 0);
+  CHECK(said(words + "group = \"g\"") == "b.toml:1: there is no group 'g' | [group.g]");
+  CHECK(said("[group.good]\n" + words + "group = \"godo\"") ==
+        "b.toml:2: there is no group 'godo' | did you mean 'good'?");
+  CHECK(said("[mount.\"a b\"]\nplugin = \"kv\"").find("b.toml:1: 'a b' is no mount path") == 0);
+  CHECK(said(words + "[mount.\"kv/x/\"]\nplugin = \"kv\"") ==
+        "b.toml:3: the mounts 'kv/' and 'kv/x/' overlap");
+  CHECK(said(words + "[mount.kv]\nplugin = \"kv\"").find("overlap") != std::string::npos);
+}
+
+TEST_CASE("limits of the same file count for its mounts") {
+  CHECK(said("[mount.kv]\nplugin = \"kv\"\nin-flight = 9\n[limits]\ncalls_in_flight_max = 8")
+            .find("b.toml:1: calls.in_flight_max is out of range") == 0);
+}
+
+TEST_CASE("what a running broker cannot take over is listed by name and value") {
+  const auto fixed =
+      declared_by(parse_config("socket = \"/s\"\n[limits]\ncall_ms_max = 5\n[group.a]\n", "b"))
+          .fixed;
+  CHECK(fixed.at("socket") == "/s");
+  CHECK(fixed.at("limits.call_ms_max") == "5");
+  CHECK(fixed.at("group.a").find("one_for_one") == 0);
+  CHECK(fixed.count("state") == 0);
 }

@@ -82,7 +82,7 @@ TEST_CASE("an observer can have what happened before it, from the broker's start
   auto with_past = subject.observe([&past](const auto& each) { past.push_back(each.name); },
                                    observe_from::start);
   auto from_now = subject.observe([&present](const auto& each) { present.push_back(each.name); });
-  CHECK(past == std::vector<std::string>{"started", "starting", "ready", "mounted"});
+  CHECK(past == std::vector<std::string>{"started", "development", "starting", "ready", "mounted"});
   CHECK(present.empty());
 }
 

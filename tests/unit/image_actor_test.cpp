@@ -73,6 +73,47 @@ TEST_CASE_METHOD(fixture, "forty requests at once are each answered with their o
   CHECK(vault->figures().made == count);
 }
 
+TEST_CASE_METHOD(fixture, "those who wait for the same bytes do not keep others waiting") {
+  // Long enough to be still at work when the small one is done.
+  const auto large = files.put("large", program_that_exits('0'));
+  std::filesystem::resize_file(large, std::uint64_t{96} << 20U);
+  files.put("small", "#!/bin/sh\n");
+  for (unsigned i = 0; i < 2 * images_at_once; ++i)
+    self->send(images, image_request{{files.path(), "large"}, sha256_digest{}});
+  self->send(images, image_request{{files.path(), "small"}, {}});
+  bool small_is_first = false;
+  self->receive([&](const image_answer& answer) { small_is_first = answer.made != nullptr; });
+  CHECK(small_is_first);
+  for (unsigned i = 0; i < 2 * images_at_once; ++i) {
+    self->receive([&](const image_answer& answer) {
+      REQUIRE(answer.failure);
+      CHECK(answer.failure->failure() == image_failure::digest_mismatch);
+    });
+  }
+}
+
+TEST_CASE("the end of the actor lets go of what still waits for it") {
+  const plugin_files files;
+  const auto large = files.put("large", program_that_exits('0'));
+  std::filesystem::resize_file(large, std::uint64_t{32} << 20U);
+  const auto vault = std::make_shared<image_vault>();
+  {
+    caf::actor_system_config config;
+    caf::actor_system system{config};
+    caf::scoped_actor self{system};
+    auto images = spawn_images(system, vault);
+    for (unsigned i = 0; i < 4 * images_at_once; ++i)
+      self->send(images, image_request{{files.path(), "large"}, {}});
+    auto last = self->request(images, patience, image_request{{files.path(), "large"}, {}});
+    self->monitor(images);
+    self->send_exit(images, caf::exit_reason::user_shutdown);
+    last.receive([](const image_answer& /*answer*/) { FAIL("it was read"); },
+                 [](const caf::error& why) { CHECK(why == caf::sec::request_receiver_down); });
+    self->receive([&](const caf::down_msg& down) { CHECK(down.source == images.address()); });
+  }
+  CHECK(vault.use_count() == 1);
+}
+
 TEST_CASE("a request whose asker has gone is worked off, and the actor ends when told to") {
   const plugin_files files;
   files.put("kv", program_that_exits('0'));

@@ -54,6 +54,7 @@ TEST_CASE("a directory is named by its whole path") {
   for (const auto* path : {"", "plugins", "./plugins", "/usr/../usr", "/usr/./bin"})
     CHECK(directory_failure(path) == image_failure::directory_not_absolute);
   CHECK(directory_failure(std::string("/usr\0/bin", 9)) == image_failure::directory_not_absolute);
+  CHECK(directory_failure("/usr/no\nbin") == image_failure::directory_not_absolute);
 }
 
 TEST_CASE("a directory that is missing, or none, is refused by what it lacks") {
@@ -118,7 +119,8 @@ TEST_CASE("a command is a plain path beneath the directory") {
   for (const auto& command :
        {std::string(""), std::string("/bin/true"), files.path() + "/kv", std::string(".."),
         std::string("../kv"), std::string("a/../kv"), std::string("./kv"), std::string("kv/"),
-        std::string("a//kv"), std::string("/"), nul, long_name, long_path}) {
+        std::string("a//kv"), std::string("/"), nul, std::string("k\nv"), std::string("k\x1b[2Jv"),
+        std::string("k\x7f"), long_name, long_path}) {
     CAPTURE(command);
     CHECK(file_failure(files, command) == image_failure::bad_command);
   }
@@ -210,6 +212,33 @@ TEST_CASE("a file that others may write to, setid, not executable or empty is re
   CHECK_NOTHROW(plugin_directory{files.path()}.open("kv", file_bytes_max));
   files.put("empty", "");
   CHECK(file_failure(files, "empty") == image_failure::file_empty);
+}
+
+TEST_CASE("what the broker's user may not open is refused as that, for good") {
+  const plugin_files files;
+  const auto closed = files.path() + "/closed";
+  REQUIRE(::mkdir(closed.c_str(), 0755) == 0);
+  CHECK(holds_as_nobody([&] {
+    const plugin_files own;
+    own.put("kv", script, 0111);
+    try {
+      (void)plugin_directory{own.path()}.open("kv", file_bytes_max);
+    } catch (const image_error& refused) {
+      return refused.failure() == image_failure::not_readable && refused.permanent();
+    }
+    return false;
+  }));
+  REQUIRE(::chmod(closed.c_str(), 0700) == 0);
+  REQUIRE(::chmod(files.path().c_str(), 0755) == 0);
+  if (!may_give_away()) return;  // its owner may enter it
+  CHECK(holds_as_nobody([&] {
+    try {
+      plugin_directory{closed + "/below"};
+    } catch (const image_error& refused) {
+      return refused.failure() == image_failure::not_readable && refused.permanent();
+    }
+    return false;
+  }));
 }
 
 TEST_CASE("a file may be plugin_file_bytes_max long and not one byte longer") {

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -101,6 +103,25 @@ inline int exit_code_of(const process_spec& spec) {
   for (int code = 0; code < 10; ++code)
     if (end == exit_status::exited(code)) return code;
   return -1;
+}
+
+/// In a process of another user, who may not do what root may; `work` says whether it went well.
+inline bool holds_as_nobody(const std::function<bool()>& work) {
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    constexpr uid_t nobody = 65534;
+    if (::geteuid() == 0 && (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) ::_exit(2);
+    bool well = false;
+    try {
+      well = work();
+    } catch (const image_error& refused) {
+      std::fprintf(stderr, "%s: %s\n", refused.what(), refused.why().c_str());
+    }
+    ::_exit(well ? 0 : 1);
+  }
+  int status = 0;
+  return ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 }  // namespace bulkhead::test

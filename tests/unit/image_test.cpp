@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <link.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <atomic>
@@ -67,25 +66,6 @@ bool can_be_changed(int fd, std::uint64_t size) {
   void* const mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   const bool unsealed = ::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
   return written || appended || cut || grown || punched || mapped != MAP_FAILED || unsealed;
-}
-
-/// In a process of another user, who may not do what root may; `work` says whether it went well.
-bool holds_as_nobody(const std::function<bool()>& work) {
-  const pid_t pid = ::fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
-    constexpr uid_t nobody = 65534;
-    if (::geteuid() == 0 && (::setgid(nobody) != 0 || ::setuid(nobody) != 0)) ::_exit(2);
-    bool well = false;
-    try {
-      well = work();
-    } catch (const image_error& refused) {
-      std::fprintf(stderr, "%s: %s\n", refused.what(), refused.why().c_str());
-    }
-    ::_exit(well ? 0 : 1);
-  }
-  int status = 0;
-  return ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 }  // namespace

@@ -171,6 +171,9 @@ TEST_CASE("what may be registered has rules, and each refusal names its own") {
   CHECK(with([](auto& s) { s.environment = {"novalue"}; }) == "'novalue' is no variable");
   CHECK(with([](auto& s) { s.environment = {"1A=b"}; }) == "'1A' is no variable");
   CHECK(with([](auto& s) { s.environment = {"A=1", "A=2"}; }) == "the variable A is taken");
+  for (const std::string name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "GLIBC_TUNABLES", "GCONV_PATH"})
+    CHECK(with([&](auto& s) { s.environment = {name + "=x"}; }) ==
+          "the variable " + name + " is not allowed");
   CHECK(with([](auto& s) { s.environment = {"BULKHEAD_FD=9"}; }) ==
         "the variable BULKHEAD_FD is taken");
 }

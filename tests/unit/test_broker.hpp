@@ -217,20 +217,11 @@ class test_broker {
     std::filesystem::permissions(directory_ / file, std::filesystem::perms::owner_all);
     programs_[file] = std::move(what);
   }
-  /// A file of the plugin directory, whatever it holds.
-  void write_file(const std::string& name, const std::string& content) {
-    std::ofstream(directory_ / name, std::ios::binary | std::ios::trunc) << content;
-    std::filesystem::permissions(directory_ / name, std::filesystem::perms::owner_read |
-                                                        std::filesystem::perms::owner_write);
-  }
   void plugin(const std::string& file, const sdk::plugin& what) {
     plugin(file, program{[what](kj::Own<kj::AsyncIoStream> link) {
              return what.serve_on(kj::mv(link));
            }});
   }
-
-  /// Files are read anew from now on, as after a start of the broker.
-  void forget_images() { *vault_ = std::make_unique<image_vault>(); }
 
   /// From now on its starts fail for good.
   void forget(const std::string& file) { programs_.erase(file); }
@@ -324,6 +315,16 @@ class test_broker {
     REQUIRE(what.poll(io_.waitScope));
     return what.wait(io_.waitScope);
   }
+
+  /// A file of the plugin directory, whatever it holds.
+  void write_file(const std::string& name, const std::string& content) {
+    std::ofstream(directory_ / name, std::ios::binary | std::ios::trunc) << content;
+    std::filesystem::permissions(directory_ / name, std::filesystem::perms::owner_read |
+                                                        std::filesystem::perms::owner_write);
+  }
+
+  /// Files are read anew from now on, as after a start of the broker.
+  void forget_images() { *vault_ = std::make_unique<image_vault>(); }
 
   void detach(kj::Promise<void> task) { parts_->loop.detach(kj::mv(task)); }
   kj::WaitScope& wait_scope() { return io_.waitScope; }

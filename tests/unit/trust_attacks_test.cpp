@@ -311,7 +311,7 @@ TEST_CASE("attack: an expired release, one that is not yet valid, and those of e
   CHECK(f.judge().refused == ground::key_expired);
 }
 
-TEST_CASE("attack: a huge manifest and a huge signature file are not even hashed") {
+TEST_CASE("attack: a huge manifest and a huge signature file are refused as such") {
   fixture f;
   CHECK(f.judge(std::string(manifest_bytes_max + 1, 'x')).refused == ground::bad_manifest);
   f.signatures.assign(signature_file_bytes_max + 1, 'x');

@@ -151,6 +151,7 @@ TEST_CASE("a refusal names line, field and rule") {
       {"kind: secrets", "kind: secret", "line 2, kind", "none of: secrets, auth"},
       {"kind: secrets", "colour: red", "line 2, kind", "'colour' is no field"},
       {"kind: secrets", "kind:secrets", "line 2, kind", "no field"},
+      {"kind: secrets", "kind", "line 2, kind", "it reads kind: VALUE"},
       {"name: kv", "name: KV", "line 3, name", "[a-z0-9]"},
       {"name: kv", "name: " + std::string(65, 'k'), "line 3, name", "at most 64"},
       {"name: kv", "kind: kv", "line 3, name", "'kind' stands here again"},

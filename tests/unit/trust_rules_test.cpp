@@ -296,6 +296,15 @@ TEST_CASE("a key that cannot be trusted is refused in words") {
   refused([](trusted_key& key) { key.reason = "\x1b[2J"; });
   refused([](trusted_key& key) { key.not_before_unix_ms = -1; });
   refused([](trusted_key& key) { key.not_before_unix_ms = 5, key.not_after_unix_ms = 4; });
+  constexpr std::int64_t last = 253'402'300'799'999;  // of the year 9999
+  refused([](trusted_key& key) { key.not_after_unix_ms = last + 1; });
+  refused([](trusted_key& key) { key.not_before_unix_ms = last + 1; });
+  CHECK_NOTHROW([] {
+    trusted_key key;
+    key.key = key_of(1).verifier();
+    key.not_after_unix_ms = last;
+    check_trusted_key(key);
+  }());
   refused([](trusted_key& key) { key.key.key.bytes.fill(0); });
 }
 

@@ -22,7 +22,7 @@ struct growth {
   bool per_mount = false;     ///< of one mount: linear growth of the whole keeps it as it is
   std::vector<double> value;  ///< in the order of mount_table_result::sizes
 
-  /// The last value over the one before it, per doubling.
+  /// What a doubling of the mounts multiplies it by, from the first size to the last.
   double ratio() const;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tools/bulkhead/config_commands.hpp"
 #include "tools/bulkhead/mount_flags.hpp"
 #include "tools/bulkhead/plugin_commands.hpp"
 #include "tools/bulkhead/trust_commands.hpp"
@@ -285,6 +286,7 @@ const std::vector<command_spec>& command_table() {
     std::vector<command_spec> all = mount_commands();
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
     for (auto& spec : state_commands()) all.push_back(std::move(spec));
+    for (auto& spec : config_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
     for (auto& spec : plugin_commands()) all.push_back(std::move(spec));

@@ -85,6 +85,10 @@ enum class command_id {
   key_untrust,
   key_list,
   key_policy,
+  config_check,
+  config_diff,
+  config_apply,
+  config_show,
 };
 
 struct command_spec {

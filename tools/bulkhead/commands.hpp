@@ -30,6 +30,12 @@ exit_code run_reload(environment& in, const invocation& command);
 exit_code run_backup(environment& in, const invocation& command);
 exit_code run_rotate_state_key(environment& in, const invocation& command);
 
+// commands_config.cpp
+exit_code run_config_check(environment& in, const invocation& command);
+exit_code run_config_diff(environment& in, const invocation& command);
+exit_code run_config_apply(environment& in, const invocation& command);
+exit_code run_config_show(environment& in, const invocation& command);
+
 // commands_data.cpp: read, write, list, delete
 exit_code run_request(environment& in, const invocation& command, schema::Operation operation);
 

@@ -82,23 +82,40 @@ std::string read_checked(const std::string& path, std::size_t bytes_max, bool is
   return content;
 }
 
+void write_all(const descriptor& file, const std::string& path, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t count = ::write(file.get(), content.data(), content.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("write", path, errno);
+    content.remove_prefix(static_cast<std::size_t>(count));
+  }
+  if (::fsync(file.get()) != 0) fail("write", path, errno);
+}
+
+/// The name of a file is on the disk only when its directory is.
+void flush_directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot: they answer EINVAL. A directory may also be closed to readers.
+  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno == EIO) {
+    fail("write", path, EIO);
+  }
+}
+
+/// Leaves nothing when it fails.
 void write_new(const std::string& path, std::string_view content, unsigned mode) {
   const descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (file.get() < 0) {
     fail("create", path, errno,
          errno == EEXIST ? "it is there already: choose another name, or take it away" : "");
   }
-  while (!content.empty()) {
-    const ssize_t count = ::write(file.get(), content.data(), content.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const int why = errno;
-      ::unlink(path.c_str());
-      fail("write", path, why);
-    }
-    content.remove_prefix(static_cast<std::size_t>(count));
+  try {
+    write_all(file, path, content);
+  } catch (...) {
+    ::unlink(path.c_str());
+    throw;
   }
-  if (::fsync(file.get()) != 0) fail("write", path, errno);
 }
 
 }  // namespace
@@ -117,12 +134,13 @@ std::string read_private_file(const std::string& path, std::size_t bytes_max) {
 
 void create_file(const std::string& path, std::string_view content, unsigned mode) {
   write_new(path, content, mode);
+  flush_directory_of(path);
 }
 
 void replace_file(const std::string& path, std::string_view content, unsigned mode) {
   const std::string fresh = fmt::format("{}.{}.new", path, ::getpid());
   write_new(fresh, content, mode);
-  if (::rename(fresh.c_str(), path.c_str()) == 0) return;
+  if (::rename(fresh.c_str(), path.c_str()) == 0) return flush_directory_of(path);
   const int why = errno;
   ::unlink(fresh.c_str());
   fail("replace", path, why);

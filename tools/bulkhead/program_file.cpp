@@ -2,8 +2,10 @@
 #include "tools/bulkhead/program_file.hpp"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -82,11 +84,19 @@ program_file inspect_program(const std::string& path) {
     return failure(why == ENOENT ? exit_code::no_target : exit_code::failed,
                    fmt::format("cannot read '{}'", name), std::generic_category().message(why));
   };
-  const std::unique_ptr<std::FILE, close_file> file(std::fopen(path.c_str(), "rbe"));
-  if (file == nullptr) throw cannot_read(errno);
+  // Nonblocking: a FIFO is refused and not waited for.
+  const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (number < 0) throw cannot_read(errno);
+  const std::unique_ptr<std::FILE, close_file> file(::fdopen(number, "rb"));
+  if (file == nullptr) {
+    ::close(number);
+    throw cannot_read(ENOMEM);
+  }
   struct stat about = {};
   if (::fstat(::fileno(file.get()), &about) != 0) throw cannot_read(errno);
-  if (!S_ISREG(about.st_mode)) throw failure(exit_code::failed, name + " is no regular file");
+  if (!S_ISREG(about.st_mode)) {
+    throw failure(exit_code::failed, fmt::format("'{}' is no regular file", name));
+  }
   trust::sha256_hasher hasher;
   std::string head;
   std::uint64_t size = 0;

@@ -55,6 +55,14 @@ exit_code dispatch_catalog(environment& in, const invocation& command) {
       return run_key_list(in, command);
     case command_id::key_policy:
       return run_key_policy(in, command);
+    case command_id::config_check:
+      return run_config_check(in, command);
+    case command_id::config_diff:
+      return run_config_diff(in, command);
+    case command_id::config_apply:
+      return run_config_apply(in, command);
+    case command_id::config_show:
+      return run_config_show(in, command);
     case command_id::rollback:
       return run_rollback(in, command);
     default:

@@ -2,7 +2,8 @@
 
 // The daemon: an embedded broker with a socket, and the manners of a service. Signals are blocked
 // before any thread exists and taken one by one here: TERM and INT stop the broker in good order; a
-// second one ends the process at once. Transitions go to stderr by a thread that nobody waits for.
+// second one ends the process at once. HUP applies the configuration file anew. Transitions go to
+// stderr by a thread that nobody waits for.
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -78,12 +79,28 @@ void print(const bulkhead::error& problem) {
   if (!problem.remedy().empty()) fmt::print(stderr, "  try:  {}\n", problem.remedy());
 }
 
+/// Those that end the broker.
 sigset_t stop_signals() {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGTERM);
   ::sigaddset(&set, SIGINT);
   return set;
+}
+
+/// Waits for a signal that ends the broker, and returns it.
+int serve_signals(bulkhead::broker& broker, const options& chosen, bulkhead::line_writer& log) {
+  auto signals = stop_signals();
+  ::sigaddset(&signals, SIGHUP);
+  for (;;) {
+    int signal = 0;
+    ::sigwait(&signals, &signal);
+    if (signal != SIGHUP) return signal;
+    // Without a file it is the end of a terminal, which is not the end of the service.
+    if (chosen.config_file.empty()) continue;
+    log.say(fmt::format("SIGHUP received: applying {}", chosen.config_file));
+    broker.config_apply_soon();
+  }
 }
 
 /// A credential that systemd hands to the service is a key file, where the command line names none.
@@ -103,17 +120,18 @@ std::string line_of(const bulkhead::broker_event& event) {
 
 int serve(const options& chosen) {
   const auto signals = stop_signals();
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  ::signal(SIGHUP, SIG_IGN);  // the end of a terminal is not the end of the service
+  auto taken = signals;
+  ::sigaddset(&taken, SIGHUP);
+  ::pthread_sigmask(SIG_BLOCK, &taken, nullptr);
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
   bulkhead::line_writer log(STDERR_FILENO);
+  bulkhead::broker broker(chosen.config);
   if (chosen.config.allow_unregistered)
     log.say(
         fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
                     "unchecked; not for production",
                     chosen.config.plugin_directory));
-  bulkhead::broker broker(chosen.config);
   log.say(
       fmt::format("bulkheadd {} listens on unix:{}", BULKHEAD_VERSION, chosen.config.socket_path));
   std::atomic<bool> failed = false;
@@ -124,8 +142,7 @@ int serve(const options& chosen) {
     ::kill(::getpid(), SIGTERM);
   };
   auto watching = broker.observe(tell, bulkhead::observe_from::start);
-  int signal = 0;
-  ::sigwait(&signals, &signal);
+  const int signal = serve_signals(broker, chosen, log);
   log.say(fmt::format("stopping: {}; once more to stop at once", failed ? "the broker has failed"
                                                                  : signal == SIGTERM
                                                                      ? "SIGTERM received"
@@ -141,7 +158,8 @@ int serve(const options& chosen) {
 }
 
 /// What the file says, where the command line says nothing.
-void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::broker_config& config) {
+void take(const std::string& name, const bulkhead::config_file& file, const CLI::App& app,
+          bulkhead::broker_config& config) {
   const auto adopt = [&app](const char* flag, const std::optional<std::string>& value,
                             std::string& to) {
     if (value && app.count(flag) == 0) to = *value;
@@ -152,6 +170,7 @@ void take(const bulkhead::config_file& file, const CLI::App& app, bulkhead::brok
   adopt("--state-key", file.state_key, config.state_key_file);
   config.limits = file.limits;
   config.groups = file.groups;
+  config.declared = [name] { return bulkhead::declared_by(bulkhead::read_config(name)); };
 }
 
 void print_report(const std::string& file, const bulkhead::state_report& report) {
@@ -191,12 +210,12 @@ bool run_on_state(const options& chosen) {
 
 int run(const CLI::App& app, options& chosen) {
   if (!chosen.config_file.empty()) {
-    take(bulkhead::read_config(chosen.config_file), app, chosen.config);
+    const auto file = bulkhead::read_config(chosen.config_file);
     if (chosen.check) {
-      fmt::print("{}: good, {} group{}\n", chosen.config_file, chosen.config.groups.size(),
-                 chosen.config.groups.size() == 1 ? "" : "s");
+      fmt::print("{}: good, {}\n", chosen.config_file, bulkhead::summary(file));
       return 0;
     }
+    take(chosen.config_file, file, app, chosen.config);
   }
   if (run_on_state(chosen)) return 0;
   if (!chosen.dev) return serve(chosen);
