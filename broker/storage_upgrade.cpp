@@ -73,12 +73,12 @@ kj::Promise<void> put_back(broker_services& services, const entry_ptr& entry) {
 
 kj::Promise<void> settle(broker_services& services, const entry_ptr& entry) {
   if (entry->removing || !is_unsettled(state_of_snapshot(*entry))) return kj::READY_NOW;
-  const auto go_on = [&services, entry] { return settle(services, entry); };
+  auto go_on = [&services, entry] { return settle(services, entry); };
   switch (entry->snapshot->state) {
     case snapshot_state::migrating:
-      return set_state(services, entry, snapshot_state::restoring).then(go_on);
+      return set_state(services, entry, snapshot_state::restoring).then(std::move(go_on));
     case snapshot_state::restoring:
-      return put_back(services, entry).then(go_on);
+      return put_back(services, entry).then(std::move(go_on));
     case snapshot_state::copying:
       return drop_snapshot(services, entry);
     case snapshot_state::kept:
