@@ -112,6 +112,13 @@ born_child start(const process_spec& spec, child_plan plan) {
 }  // namespace
 
 spawn_result posix_spawner::spawn(const process_spec& spec) {
+  if (spec.confined)
+    return spawn_error{spawn_failure::no_launcher,
+                       0,
+                       true,
+                       "a confined start was asked of a spawner that has no walls",
+                       "only the launcher can confine a process",
+                       ""};
   try {
     spawned_process started;
     auto link = make_link();

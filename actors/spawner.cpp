@@ -31,6 +31,10 @@ std::string_view to_string(spawn_failure failure) {
       return "too_many_descriptors";
     case spawn_failure::no_memory:
       return "no_memory";
+    case spawn_failure::no_wall:
+      return "no_wall";
+    case spawn_failure::no_launcher:
+      return "no_launcher";
     case spawn_failure::other:
       break;
   }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "actors/child_process.hpp"
+#include "actors/confinement/confinement.hpp"
 #include "actors/unique_fd.hpp"
 
 namespace bulkhead {
@@ -36,6 +37,9 @@ struct process_spec {
   std::shared_ptr<const unique_fd> program;
   std::vector<std::string> environment = plugin_environment();  // all of it, as in "KEY=value"
   std::string working_directory = "/";
+  // Null: started with nothing between it and the machine but its user. A spawner that cannot
+  // confine refuses a spec that asks for it.
+  std::shared_ptr<const confinement> confined;
 
   /// BULKHEAD_FD=3, BULKHEAD_PROTOCOL=1, LANG=C.UTF-8: what every plugin gets.
   static std::vector<std::string> plugin_environment();
@@ -46,6 +50,7 @@ struct spawned_process {
   unique_fd link;             // our end of the socketpair; nonblocking, close-on-exec
   unique_fd standard_output;  // read end; nonblocking, close-on-exec
   unique_fd standard_error;   // likewise
+  std::shared_ptr<const confinement_report> report;  // null: started unconfined
 };
 
 enum class spawn_failure {
@@ -59,6 +64,8 @@ enum class spawn_failure {
   too_many_processes,    // RLIMIT_NPROC, the pid limit of the cgroup, or threads-max
   too_many_descriptors,  // RLIMIT_NOFILE of the broker, or file-max
   no_memory,             // the kernel had none
+  no_wall,               // a wall that the profile requires does not stand
+  no_launcher,           // the launcher is missing, speaks another version, or does not answer
   other,                 // anything else, by errno
 };
 

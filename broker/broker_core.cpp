@@ -291,7 +291,7 @@ kj::Promise<void> broker_core::save_new(const entry_ptr& entry) {
 }
 
 /// Changes the record in the store, then, by doing the same again, the entry. A change of the path
-/// moves the record; the routes are the caller's to switch.
+/// moves the record, and the routes with the entry: nobody sees the one without the other.
 kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change change) {
   auto turn = entry->writes.take();
   return turn.then([this, entry = std::move(entry),
@@ -312,12 +312,14 @@ kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change chan
     }
     request.then.push_back(txn_op::put(key, encode_record(next)));
     return services_.store.txn(std::move(request))
-        .then([entry, change](txn_result&& result) {
+        .then([this, entry, change](txn_result&& result) {
           if (!result.succeeded)
             refuse(error_kind::not_found,
                    fmt::format("the record of '{}' is not as it was", entry->spec.path),
                    "another broker on this state has changed it");
+          const auto path = entry->spec.path;
           change(*entry);
+          if (entry->spec.path != path) switch_routes(path, entry->spec.path);
         })
         .attach(kj::mv(pass))
         .attach(entry);  // which the pass refers to
@@ -426,6 +428,10 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
 kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset, bool anew) {
+  const auto* route = route_of(*entry);
+  if (entry->closed || (route != nullptr && route->work == mount_work::removing))
+    refuse(error_kind::failed_precondition, fmt::format("'{}' is being removed", entry->spec.path),
+           "what is removed is not started again");
   entry->take_wanted = anew;
   return parent_.revive(entry->spec.path, reset)
       .then([this, entry]() -> kj::Promise<mount_snapshot> {

@@ -145,7 +145,9 @@ class broker_core {
 
   // broker_catalog.cpp
   release_catalog::usage release_usage();
-  bool runs_untrusted(const std::string& path);
+  kj::Promise<void> find_untrusted(std::shared_ptr<paths> all, std::size_t next,
+                                   std::shared_ptr<paths> found);
+  bool runs_untrusted(const mount_entry& entry) const;
   kj::Promise<void> condemn(const std::string& path);
 
   // broker_core.cpp
@@ -176,6 +178,7 @@ class broker_core {
   // mount_changes.cpp
   kj::Promise<mount_snapshot> apply_tuning(entry_ptr entry, mount_spec before, bool reload);
   kj::Promise<mount_snapshot> reload_tuned(entry_ptr entry, mount_spec before);
+  kj::Promise<mount_snapshot> undo_tune(entry_ptr entry, mount_spec before, std::string why);
   void use_spec(mount_entry& entry);
   void switch_routes(const std::string& from, const std::string& to);
   template <class T>

@@ -4,6 +4,7 @@
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/catalog/registration.hpp"
+#include "broker/catalog/trust_desk.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
@@ -20,6 +21,9 @@ namespace bulkhead {
 static_assert(broker_limits{}.plugin_file_bytes_max == image_limits{}.plugin_file_bytes_max);
 static_assert(broker_limits{}.image_cache_bytes_max == image_limits{}.image_cache_bytes_max);
 
+// Else a broker with a full catalog would check every signature again and again.
+static_assert(judgements_kept >= broker_limits{}.releases_max);
+
 namespace {
 
 void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
@@ -35,6 +39,7 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "the upgrade has failed; the storage is put back"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
+      {"judgements_kept", judgements_kept, "releases", "all are judged anew as they are asked for"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
 }

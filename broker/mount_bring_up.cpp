@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/host_server.hpp"
 #include "broker/option_rules.hpp"
@@ -199,10 +200,18 @@ kj::Promise<void> mount_bring_up::keep_number(std::uint32_t known) {
       beside_ || of == nullptr ||
       (entry_->version_running == of->spec.version && entry_->spec.kind == of->spec.kind);
   if (keeps_release && entry_->storage_version == known) return kj::READY_NOW;
-  return services_.change_record(entry_, [known, release = of](mount_record& record) {
-    record.storage_version = known;
-    write_release(record, release.get());
-  });
+  return services_
+      .change_record(entry_,
+                     [known, release = of](mount_record& record) {
+                       record.storage_version = known;
+                       write_release(record, release.get());
+                     })
+      .then([this] { demand_trust_still(); });
+}
+
+/// The store, or the migration, may have been slow.
+void mount_bring_up::demand_trust_still() const {
+  if (of != nullptr) demand_trust(services_, *of);
 }
 
 kj::Promise<void> mount_bring_up::upgrade(schema::Plugin::Client plugin, std::uint32_t known) {
@@ -230,6 +239,7 @@ kj::Promise<void> mount_bring_up::keep_upgrade(std::uint32_t known) {
     services_.events.record(
         entry_->spec.path, generation_, "migrated",
         fmt::format("the storage from version {} to {}", entry_->snapshot->storage_version, known));
+    demand_trust_still();
   });
 }
 

@@ -56,6 +56,7 @@ class mount_bring_up final : public bring_up {
   kj::Promise<void> migrate(schema::Plugin::Client plugin, std::uint32_t known);
   kj::Promise<void> keep_upgrade(std::uint32_t known);
   kj::Promise<void> keep_number(std::uint32_t known);
+  void demand_trust_still() const;
 
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;

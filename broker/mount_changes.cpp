@@ -11,6 +11,7 @@
 
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_start.hpp"
+#include "broker/convert.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/refusal.hpp"
@@ -51,6 +52,14 @@ mount_spec tuned(mount_spec spec, const tune_request& what) {
   if (what.life) spec.life = *what.life;
   if (what.calls) spec.calls = *what.calls;
   return spec;
+}
+
+/// What was worked out from an earlier spec. The kind is found out by starts, which may have come
+/// in between.
+void take(mount_record& record, const mount_spec& spec) {
+  auto kind = spec.kind.empty() ? record.spec.kind : spec.kind;
+  record.spec = spec;
+  record.spec.kind = std::move(kind);
 }
 
 /// "options, calls", for the event.
@@ -94,7 +103,7 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
       check_options(entry->face->reader(), spec.options);
     auto before = entry->spec;
     auto work =
-        change_record(entry, [spec = std::move(spec)](mount_record& record) { record.spec = spec; })
+        change_record(entry, [spec = std::move(spec)](mount_record& record) { take(record, spec); })
             .then([this, entry, names = names_of(what)] {
               services_.events.record(entry->spec.path, entry->generations_used, "tuned", names);
               use_spec(*entry);
@@ -117,19 +126,37 @@ void broker_core::use_spec(mount_entry& entry) {
 /// Replaces the instance. When the new one does not come up, the spec is what it was before.
 kj::Promise<mount_snapshot> broker_core::reload_tuned(entry_ptr entry, mount_spec before) {
   return ask_.ask<reload_result>(require(entry->spec.path).actor, mount_reload{})
+      .catch_([](kj::Exception&& problem) {  // the mount's actor has gone
+        reload_result failed;
+        failed.reason = to_error(problem).what();
+        return failed;
+      })
       .then([this, entry, before = std::move(before)](
                 reload_result&& result) mutable -> kj::Promise<mount_snapshot> {
         if (result.outcome != reload_outcome::failed) return query(require(entry->spec.path));
-        return change_record(entry, [before](mount_record& record) { record.spec = before; })
-            .then([this, entry, why = result.reason]() -> mount_snapshot {
-              services_.events.record(entry->spec.path, entry->generations_used, "tune_undone",
-                                      why);
-              use_spec(*entry);
-              refuse(error_kind::start_failed,
-                     fmt::format("'{}' was not tuned: its reload failed", entry->spec.path), why,
-                     "without --reload the rules are kept for the next start");
-            });
+        return undo_tune(entry, std::move(before), std::move(result.reason));
       });
+}
+
+/// Fails with the reason for which the tuning is taken back, or says that it could not be.
+kj::Promise<mount_snapshot> broker_core::undo_tune(entry_ptr entry, mount_spec before,
+                                                   std::string why) {
+  return change_record(entry, [before](mount_record& record) { take(record, before); })
+      .then(
+          [this, entry, why]() -> mount_snapshot {
+            services_.events.record(entry->spec.path, entry->generations_used, "tune_undone", why);
+            use_spec(*entry);
+            refuse(error_kind::start_failed,
+                   fmt::format("'{}' was not tuned: its reload failed", entry->spec.path), why,
+                   "without --reload the rules are kept for the next start");
+          },
+          [entry, why](kj::Exception&& problem) -> mount_snapshot {
+            const auto unwritten = to_error(problem);
+            refuse(unwritten.kind(),
+                   fmt::format("'{}' is tuned, but its reload failed", entry->spec.path),
+                   fmt::format("{}; and it could not be tuned back: {}", why, unwritten.what()),
+                   "the rules count from the next start on; tune it again to change that");
+          });
 }
 
 // -- move ----------------------------------------------------------------------------------------
@@ -148,7 +175,6 @@ kj::Promise<mount_snapshot> broker_core::move(const std::string& from, const std
     check_free(after, before);
     promised_.insert(after);
     auto work = change_record(entry, [after](mount_record& record) { record.spec.path = after; })
-                    .then([this, before, after] { switch_routes(before, after); })
                     .attach(kj::defer([this, after] { promised_.erase(after); }))
                     .then([this, entry] { return query(require(entry->spec.path)); });
     return working(route, mount_work::moving, kj::mv(work));

@@ -20,11 +20,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/catalog/release.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/mount_log.hpp"
 #include "broker/mount_record.hpp"
@@ -53,6 +55,12 @@ struct plugin_face {
   }
 };
 
+/// What an instance was started from.
+struct release_run {
+  std::shared_ptr<const release> of;
+  bool set_aside = false;  // it only finishes its calls: no deregistration waits for that
+};
+
 struct mount_entry : mount_record {
   bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
@@ -67,6 +75,8 @@ struct mount_entry : mount_record {
   std::shared_ptr<plugin_face> face;  // null before the first hello
   std::deque<crash_report> crashes;   // newest last
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
+  /// By generation, until they have ended; the mount's actor says so.
+  std::map<std::uint64_t, release_run> runs;
   /// Resolves when no instance but the newest lives; set by the mount's actor.
   std::function<kj::Promise<void>()> become_alone;
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor

@@ -103,6 +103,7 @@ void mount_supervisor::keep_report(crash_report report) {
 
 /// The answer is the text that calls in flight on that instance end with.
 std::string mount_supervisor::ended(const instance_ended& news) {
+  entry_->runs.erase(news.generation);
   if (reload_ && news.generation == reload_->green.generation) return green_ended(news);
   if (news.generation == live_.generation && !live_.ended) return live_ended(news);
   return old_ended(news);

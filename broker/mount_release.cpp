@@ -23,11 +23,25 @@ kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>
       });
 }
 
+/// Ends what may not run any more: on trial, finishing its calls, or serving.
 caf::result<mount_snapshot> mount_supervisor::condemn(const std::string& reason) {
-  const auto now = state();
-  if (leaving_ || entry_->closed || now == child_state::stopped || now == child_state::quarantined)
-    return snapshot();
-  abandon_reload(reason);
+  if (leaving_ || entry_->closed) return snapshot();
+  const auto condemned = [this](const run_of& which) {
+    return !which.ended && which.of != nullptr && !may_go_on(services_, which.of);
+  };
+  const bool serving = condemned(live_);
+  if (reload_ && (serving || condemned(reload_->green))) abandon_reload(reason);
+  for (const auto& each : old_) {
+    if (!condemned(each)) continue;
+    entry_->slot->cut(
+        each.generation,
+        exception(error_kind::plugin_unavailable,
+                  fmt::format("the instance of '{}' that had this call was stopped: {}",
+                              entry_->spec.path, reason),
+                  "whether the call took effect is not known"));
+    stop_instance(each, false);
+  }
+  if (!serving) return snapshot();
   entry_->take_wanted = false;
   restart(reason);
   return await_start();

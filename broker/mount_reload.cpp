@@ -15,7 +15,6 @@
 
 #include <algorithm>
 
-#include "broker/catalog/trust_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
 
@@ -186,8 +185,9 @@ void mount_supervisor::judge_trial(const mount_trial& order) {
 /// From here on green is the mount's instance.
 void mount_supervisor::take_over() {
   // It was good when it was started; a trial, or a slow start, may have been long.
-  if (const auto& of = reload_->green.of; of != nullptr && !services_.trust->judge(*of).accepted())
-    return abandon_reload("a key that signed its release was revoked, or its time is over");
+  if (const auto& of = reload_->green.of; of != nullptr && !may_run(services_, *of))
+    return abandon_reload(
+        "its release may not run any more: deregistered, its time over, or a key revoked");
   auto run = std::move(*reload_);
   reload_.reset();
   auto& slot = *entry_->slot;
@@ -237,12 +237,18 @@ void mount_supervisor::abandon_reload(const std::string& reason) {
     retire(std::move(run.green));
   } else {
     stop_instance(run.green, true);
-    old_.push_back(std::move(run.green));
+    set_aside(std::move(run.green));
   }
 }
 
 void mount_supervisor::answer_reload(reload_run& run) {
   for (auto& each : run.askers) each.deliver(run.result);
+}
+
+void mount_supervisor::set_aside(run_of which) {
+  const auto run = entry_->runs.find(which.generation);
+  if (run != entry_->runs.end()) run->second.set_aside = true;
+  old_.push_back(std::move(which));
 }
 
 /// Lets an instance finish its calls, then stops it. Those that finish are not many: the oldest
@@ -251,7 +257,7 @@ void mount_supervisor::retire(run_of which) {
   if (old_.size() >= draining_instances_max) retired(old_.front().generation);
   const auto generation = which.generation;
   const auto longest = services_.limits.drain_ms_max.count() * kj::MILLISECONDS;
-  old_.push_back(std::move(which));
+  set_aside(std::move(which));
   run(entry_->slot->drained(generation, longest).then([this, generation] {
     this->send(this, mount_retired{generation});
   }));

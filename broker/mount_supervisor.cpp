@@ -324,6 +324,7 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   started.generation = generation;
   started.ended = false;
   started.of = choice.of;
+  if (choice.of != nullptr) entry_->runs[generation].of = choice.of;
   started.offer = std::make_shared<mount_bring_up>(services_, entry_, generation, beside);
   started.offer->of = choice.of;
   started.actor = spawn<bulkhead::instance, caf::monitored>(
@@ -560,8 +561,10 @@ void mount_supervisor::on_loop_exit() {
   // Should this actor fail, its instances must not live on unsupervised, nor an asker wait for it.
   abandon_reload("the mount's actor has ended");
   old_.push_back(std::move(live_));
-  for (const auto& each : old_)
+  for (const auto& each : old_) {
+    entry_->runs.erase(each.generation);
     if (!each.ended) anon_send_exit(each.actor, caf::exit_reason::user_shutdown);
+  }
   answer_waiters("the mount's actor has ended");
   for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
   stop_waiters_.clear();

@@ -157,6 +157,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void take_over();
   void abandon_reload(const std::string& reason);
   void answer_reload(reload_run& run);
+  void set_aside(run_of which);
   void retire(run_of which);
   void retired(std::uint64_t generation);
   void hand_over_alone(const std::string& reason);

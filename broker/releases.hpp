@@ -50,7 +50,7 @@ struct trusted_key_info {
   std::string id{};        // 64 hex digits
   std::string public_key;  // base64, as the second line of a minisign public key
   std::string name{};
-  std::string plugins{};                // "*", "secrets/*", "secrets/kv"; empty: "*"
+  std::string plugins{};                // "*", "secrets/*", "secrets/kv"; empty: "*", or as it was
   std::int64_t not_before_unix_ms = 0;  // 0: no bound
   std::int64_t not_after_unix_ms = 0;   // 0: no bound
   bool revoked = false;

@@ -7,6 +7,7 @@
 #include <kj/async.h>
 
 #include <deque>
+#include <utility>
 
 namespace bulkhead {
 
@@ -37,6 +38,17 @@ class turns {
     auto waiting = kj::newPromiseAndFulfiller<kj::Own<pass>>();
     waiting_.push_back(kj::mv(waiting.fulfiller));
     return kj::mv(waiting.promise);
+  }
+
+  /// Does the work when its turn has come; the turn lasts until what it promises is there. That
+  /// happens whether or not somebody waits for it yet, so that who does not holds nobody up.
+  template <class Work>
+  auto run(Work work) {
+    return take()
+        .then([work = std::move(work)](kj::Own<pass>&& turn) mutable {
+          return kj::evalNow(work).attach(kj::mv(turn));
+        })
+        .eagerlyEvaluate(nullptr);
   }
 
  private:

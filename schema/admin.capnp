@@ -174,7 +174,7 @@ struct TrustedKey {
   id @0 :Text;                 # 64 hex digits: SHA-256 of "bulkhead-key-v1", NUL and the key. Never of the signature's own choosing.
   publicKey @1 :Text;          # base64, as the second line of a minisign public key.
   name @2 :Text;               # For people.
-  plugins @3 :Text;            # What it may sign: "*", "secrets/*", "secrets/kv". Empty: "*".
+  plugins @3 :Text;            # What it may sign: "*", "secrets/*", "secrets/kv". Empty: "*"; of a known key: as it was, like the name and the bounds.
   notBeforeUnixMs @4 :Int64;   # 0: no bound.
   notAfterUnixMs @5 :Int64;    # 0: no bound. After it no release starts on this signature alone.
   revoked @6 :Bool;

@@ -57,6 +57,15 @@ bool same_release(const release& a, const release& b) {
          options_text(a) == options_text(b);
 }
 
+trust::digest digest_of(const release& of) {
+  const auto digest = trust::digest_from_hex(of.spec.sha256);
+  if (!digest)
+    kj::throwFatalException(exception(
+        error_kind::internal, fmt::format("the release {} has no SHA-256", to_string(of.id())),
+        "nothing says which bytes it is"));
+  return *digest;
+}
+
 std::string release_key(const release_id& id) {
   return fmt::format("{}{}/{}/{}", releases_prefix, id.kind, id.name, id.version);
 }

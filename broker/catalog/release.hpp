@@ -17,6 +17,7 @@
 #include <tuple>
 
 #include "broker/releases.hpp"
+#include "broker/trust/digest.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
@@ -62,6 +63,10 @@ void describe_options(release& to, capnp::List<schema::FieldSpec>::Reader option
 /// Whether the two are the same release, registered at whatever moment: the same bytes by the same
 /// words.
 bool same_release(const release& a, const release& b);
+
+/// Of the release's bytes. Throws for one that has none, which is no release: what is compared with
+/// nothing would be anything.
+trust::digest digest_of(const release& of);
 
 std::string release_key(const release_id& id);
 std::string pin_key(const std::string& kind, const std::string& name);

@@ -136,7 +136,9 @@ std::size_t release_catalog::size() const {
 // -- changes -------------------------------------------------------------------------------------
 
 kj::Promise<release_info> release_catalog::add(release what, std::size_t releases_max) {
-  return kj::evalNow([&]() -> kj::Promise<release_info> {
+  return writes_.run([this, what = std::move(what),
+                      releases_max]() mutable -> kj::Promise<release_info> {
+    digest_of(what);
     const auto id = what.id();
     if (find(id) == nullptr && size() >= releases_max)
       refuse(error_kind::overloaded, "no further release can be registered",
@@ -157,7 +159,7 @@ kj::Promise<release_info> release_catalog::add(release what, std::size_t release
                          fmt::format("{}, sha256 {}", to_string(what.id()), what.spec.sha256));
           const auto entered = what.id();
           put(std::move(what));
-          return show_now(*find(entered), usage_());
+          return show_now(find(entered), usage_());
         });
   });
 }
@@ -181,7 +183,7 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
         fmt::format("register another version   |   bulkhead plugin deregister {}", to_string(id)));
   if (same_release(*known, what)) {
     if (find(id) == nullptr) put(std::move(*known));  // another broker on this state entered it
-    return show_now(*find(id), usage_());
+    return show_now(find(id), usage_());
   }
   what.registered_unix_ms = known->registered_unix_ms;
   what.declared = known->declared;
@@ -194,9 +196,8 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
           refuse(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)), {},
                  "register it again");
         put(std::move(what));
-        trust_.forget(id);
         events_.record({}, 0, "signatures_replaced", to_string(id));
-        return show_now(*find(id), usage_());
+        return show_now(find(id), usage_());
       });
 }
 
@@ -219,8 +220,8 @@ release_id release_catalog::require_id(release_id id) const {
 }
 
 kj::Promise<void> release_catalog::remove(release_id asked) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
-    const auto id = require_id(std::move(asked));
+  return writes_.run([this, asked = std::move(asked)]() -> kj::Promise<void> {
+    const auto id = require_id(asked);
     auto& line = *line_of(id);
     if (line.pin == id.version)
       refuse(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
@@ -248,7 +249,7 @@ kj::Promise<void> release_catalog::erase(release_id id) {
     if (!reason.empty()) lines_[{id.kind, id.name}].damaged[id.version] = reason;
   };
   txn_request request;
-  // A pin may be on its way to the store.
+  // Another broker on this state may have pinned it.
   request.compares.push_back(
       {pin_key(id.kind, id.name), compare_target::value, compare_op::not_equal, 0, id.version});
   request.then.push_back(txn_op::erase(release_key(id)));
@@ -261,7 +262,6 @@ kj::Promise<void> release_catalog::erase(release_id id) {
                      "it was pinned meanwhile",
                      fmt::format("bulkhead plugin unpin {}/{}", id.kind, id.name));
             }
-            trust_.forget(id);
             events_.record({}, 0, "deregistered", to_string(id));
           },
           [put_back](kj::Exception&& problem) {
@@ -271,8 +271,8 @@ kj::Promise<void> release_catalog::erase(release_id id) {
 }
 
 kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
-    const auto id = require_id(std::move(asked));
+  return writes_.run([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
+    const auto id = require_id(asked);
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
@@ -291,31 +291,34 @@ kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
 }
 
 kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
-    if (kind.empty()) {
-      const auto meant = resolve({{}, name, {}});
-      if (meant.how == resolution::outcome::ambiguous)
-        kj::throwFatalException(resolution_exception(meant));
-      for (const auto& [id, line] : lines_)
-        if (id.second == name) kind = id.first;
-    }
-    txn_request request;
-    request.then.push_back(txn_op::erase(pin_key(kind, name)));
-    request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
-    return store_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
-      if (auto* line = line_of({kind, name, {}})) {
-        line->pin.clear();
-        line->declared_pin.clear();
-      }
-      if (!result.responses.empty() && result.responses[0].existed)
-        events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
-    });
-  });
+  return writes_.run(
+      [this, kind = std::move(kind), name = std::move(name)]() mutable -> kj::Promise<void> {
+        if (kind.empty()) {
+          const auto meant = resolve({{}, name, {}});
+          if (meant.how == resolution::outcome::ambiguous)
+            kj::throwFatalException(resolution_exception(meant));
+          for (const auto& [id, line] : lines_)
+            if (id.second == name) kind = id.first;
+        }
+        txn_request request;
+        request.then.push_back(txn_op::erase(pin_key(kind, name)));
+        request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
+        return store_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
+          if (auto* line = line_of({kind, name, {}})) {
+            line->pin.clear();
+            line->declared_pin.clear();
+          }
+          if (!result.responses.empty() && result.responses[0].existed)
+            events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
+        });
+      });
 }
 
 // -- questions -----------------------------------------------------------------------------------
 
-release_info release_catalog::show_now(const release& what, const usage& users) {
+release_info release_catalog::show_now(const std::shared_ptr<const release>& shown,
+                                       const usage& users) {
+  const auto& what = *shown;
   release_info info;
   const auto id = what.id();
   info.kind = id.kind;
@@ -327,7 +330,7 @@ release_info release_catalog::show_now(const release& what, const usage& users) 
   info.arguments = what.spec.arguments;
   for (const auto& each : what.spec.environment) info.environment.push_back(name_of(each));
   info.link = what.link;
-  const auto& verdict = trust_.judge(what);
+  const auto& verdict = trust_.judge(shown);
   info.signed_by = verdict.signers;
   if (verdict.manifest) {
     info.security_version = verdict.manifest->security_version;
@@ -364,7 +367,7 @@ std::vector<release_info> release_catalog::list(const std::string& kind, const s
   for (const auto& [id, line] : lines_) {
     if ((!kind.empty() && id.first != kind) || (!name.empty() && id.second != name)) continue;
     for (auto each = line.releases.rbegin(); each != line.releases.rend(); ++each)
-      result.push_back(show_now(*each->second, users));
+      result.push_back(show_now(each->second, users));
     for (const auto& [version, reason] : line.damaged)
       result.push_back(show_damaged({id.first, id.second, version}, reason));
   }
@@ -375,10 +378,10 @@ release_info release_catalog::show(const release_wish& wish) {
   if (wish.version.empty()) {
     const auto meant = resolve(wish);
     if (!meant.found()) kj::throwFatalException(resolution_exception(meant));
-    return show_now(*meant.chosen, usage_());
+    return show_now(meant.chosen, usage_());
   }
   const auto id = require_id({wish.kind, wish.name, wish.version});
-  if (const auto there = find(id)) return show_now(*there, usage_());
+  if (const auto there = find(id)) return show_now(there, usage_());
   return show_damaged(id, line_of(id)->damaged.at(id.version));
 }
 

@@ -32,12 +32,13 @@
 #include "broker/declared_state.hpp"
 #include "broker/event_log.hpp"
 #include "broker/store/async_store.hpp"
+#include "broker/turns.hpp"
 
 namespace bulkhead {
 
 class release_catalog {
  public:
-  /// Mounts by the release that they run, or that they would with their next start.
+  /// Mounts by the releases that they run, ask for, or would take with their next start.
   using usage = std::map<release_id, std::vector<std::string>>;
 
   /// All outlive it.
@@ -48,6 +49,8 @@ class release_catalog {
   void set_usage(std::function<usage()> ask) { usage_ = std::move(ask); }
 
   resolution resolve(const release_wish& wish) const { return bulkhead::resolve(lines_, wish); }
+  /// Exactly this one, whatever is pinned: found, damaged, or missing.
+  resolution kept(const release_id& id) const { return resolve_kept(lines_, id); }
   /// Null when there is none.
   std::shared_ptr<const release> find(const release_id& id) const;
 
@@ -81,7 +84,7 @@ class release_catalog {
   void forget(const release_id& id);
   kj::Promise<void> erase(release_id id);
   kj::Promise<release_info> settle(release what, const store_row& there);
-  release_info show_now(const release& what, const usage& users);
+  release_info show_now(const std::shared_ptr<const release>& shown, const usage& users);
   release_info show_damaged(const release_id& id, const std::string& reason) const;
   plugin_line* line_of(const release_id& id);
   release_id require_id(release_id id) const;
@@ -91,6 +94,7 @@ class release_catalog {
   trust_desk& trust_;
   std::function<usage()> usage_;
   plugin_lines lines_;
+  turns writes_;  // each change is decided by what the one before it has left
 };
 
 /// A refusal of resolve() as it travels.

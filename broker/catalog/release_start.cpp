@@ -41,15 +41,17 @@ bool is_file(const broker_services& services, const mount_spec& spec, const reso
          spec.kind.empty() && spec.version.empty();
 }
 
-void demand_trust(const broker_services& services, const release& what) {
-  const auto& verdict = services.trust->judge(what);
-  if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
+/// The same release as the catalog holds it now, where it may have been vouched for anew. Null when
+/// it is gone, whatever has taken its place.
+std::shared_ptr<const release> as_registered(const broker_services& services, const release& what) {
+  auto now = services.catalog->find(what.id());
+  return now != nullptr && now->spec == what.spec ? now : nullptr;
 }
 
 kj::Promise<process_spec> prepare(broker_services& services,
                                   const std::shared_ptr<const release>& what) {
   demand_trust(services, *what);
-  return ask_image(services, *services.ask, what->spec.command, sha256_from_hex(what->spec.sha256))
+  return ask_image(services, *services.ask, what->spec.command, digest_of(*what).bytes)
       .then([&services, what](std::shared_ptr<const image>&& program) {
         // A key may have been revoked while the disk was slow.
         demand_trust(services, *what);
@@ -73,6 +75,26 @@ release_choice chosen(broker_services& services, std::shared_ptr<const release> 
 }
 
 }  // namespace
+
+bool may_run(const broker_services& services, const release& what) {
+  const auto now = as_registered(services, what);
+  return now != nullptr && services.trust->judge(now).accepted();
+}
+
+bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what) {
+  const auto now = as_registered(services, *what);
+  return services.trust->judge(now == nullptr ? what : now).accepted();
+}
+
+void demand_trust(const broker_services& services, const release& what) {
+  const auto now = as_registered(services, what);
+  if (now == nullptr)
+    kj::throwFatalException(exception(error_kind::not_found,
+                                      fmt::format("{} may not run", to_string(what.id())),
+                                      "it was deregistered meanwhile", "bulkhead plugin list"));
+  const auto& verdict = services.trust->judge(now);
+  if (!verdict.accepted()) kj::throwFatalException(trust_exception(what.id(), verdict));
+}
 
 kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, asker& ask,
                                                     const std::string& command,
@@ -101,9 +123,12 @@ process_spec process_of(const broker_services& services, const release& what,
 release_choice choose_release(broker_services& services, const mount_entry& entry, bool anew) {
   const auto& spec = entry.spec;
   if (!anew && entry.ran_unregistered && services.config.allow_unregistered) return {};
-  if (!anew && !entry.version_running.empty())
-    if (auto same = services.catalog->find({spec.kind, spec.plugin, entry.version_running}))
-      return chosen(services, std::move(same), spec);
+  if (!anew && !entry.version_running.empty()) {
+    const auto kept = services.catalog->kept({spec.kind, spec.plugin, entry.version_running});
+    if (kept.found()) return chosen(services, kept.chosen, spec);
+    // It is there; what else the name means may be an older one.
+    if (kept.how == resolution::outcome::damaged) return refused(kept);
+  }
   const auto meant = services.catalog->resolve(wish_of(spec));
   if (meant.found()) return chosen(services, meant.chosen, spec);
   if (is_file(services, spec, meant)) return {};
@@ -116,7 +141,8 @@ bool note_running(broker_services& services, mount_entry& entry,
   entry.ran_unregistered = of == nullptr;
   const auto version = of == nullptr ? std::string() : of->spec.version;
   const auto kind = of == nullptr ? entry.spec.kind : of->spec.kind;
-  if (of != nullptr) services.reactor.detach(services.trust->started(*of));
+  if (const auto now = of == nullptr ? nullptr : as_registered(services, *of))
+    services.reactor.detach(services.trust->started(now));
   if (entry.version_running == version && entry.spec.kind == kind) return false;
   entry.version_running = version;
   entry.spec.kind = kind;
@@ -178,7 +204,8 @@ void show_release(const broker_services& services, const mount_entry& entry, boo
   if (status.unregistered) status.kind = entry.spec.kind;
   if (!runs || of == nullptr) return;
   status.sha256 = of->spec.sha256;
-  status.signed_by = services.trust->judge(*of).signers;
+  if (const auto now = as_registered(services, *of))
+    status.signed_by = services.trust->judge(now).signers;
 }
 
 }  // namespace bulkhead

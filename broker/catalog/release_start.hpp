@@ -7,7 +7,8 @@
 //     (broker/images: sealed, hashed, by digest) ── what to spawn
 //
 // A crash upgrades nobody: a mount keeps to the release that it ran (mount_entry::version_running)
-// until an operator starts it anew (mount_entry::take_wanted), or that release is gone. Whether the
+// until an operator starts it anew (mount_entry::take_wanted), or that release is gone; one whose
+// record is damaged is not gone, and nothing is run in its place. Whether the
 // release may run is asked at every start. What can be refused without waiting is refused in the
 // same way as what takes a look at the disk: as the failure of the start, with its own words.
 //
@@ -36,6 +37,14 @@ kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, a
                                                     const std::optional<sha256_digest>& expected);
 
 process_spec process_of(const broker_services& services, const release& what, const image& program);
+
+/// Whether a start of the release would be accepted at this moment: it is registered, and trusted.
+bool may_run(const broker_services& services, const release& what);
+/// Whether what was started from it may go on: somebody who counts vouches for it, as it is
+/// registered now, or, when it is not any more, as it was.
+bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what);
+/// Fails, in the words of the refusal, when it may not run.
+void demand_trust(const broker_services& services, const release& what);
 
 /// What an instance is to run. Null `of`, and no `prepare`: the unregistered file of that name.
 struct release_choice {

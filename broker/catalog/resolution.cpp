@@ -49,6 +49,14 @@ resolution ambiguous(const std::vector<const line_entry*>& lines, const release_
                  fmt::format("the catalog has {}", kinds), "name it with its kind");
 }
 
+resolution damaged_record(const std::string& name, const std::string& version,
+                          const std::string& reason) {
+  const auto shown = wire::escape_line(version);
+  return refused(
+      outcome::damaged, fmt::format("{}@{} cannot be used", name, shown), reason,
+      fmt::format("bulkhead plugin deregister {}@{}, and register it anew", name, shown));
+}
+
 }  // namespace
 
 std::shared_ptr<const release> plugin_line::find(const std::string& version) const {
@@ -78,15 +86,21 @@ resolution resolve(const plugin_lines& lines, const release_wish& wish) {
       line.pin.empty() ? "it is the version that was asked for" : "it is the pinned version";
   if (const auto damaged = version.empty() ? line.damaged.begin() : line.damaged.find(version);
       damaged != line.damaged.end())
-    return refused(outcome::damaged,
-                   fmt::format("{}@{} cannot be used", name, wire::escape_line(damaged->first)),
-                   damaged->second,
-                   fmt::format("bulkhead plugin deregister {}@{}, and register it anew", name,
-                               wire::escape_line(damaged->first)));
+    return damaged_record(name, damaged->first, damaged->second);
   return refused(outcome::missing,
                  fmt::format("there is no release {}@{}", name, wire::escape_line(version)),
                  fmt::format("{}, and the catalog does not hold it", asked_by),
                  fmt::format("bulkhead plugin list {}", name));
+}
+
+resolution resolve_kept(const plugin_lines& lines, const release_id& id) {
+  const auto line = lines.find({id.kind, id.name});
+  if (line == lines.end()) return {outcome::missing, nullptr, {}, {}, {}};
+  if (auto kept = line->second.find(id.version))
+    return {outcome::found, std::move(kept), {}, {}, {}};
+  const auto damaged = line->second.damaged.find(id.version);
+  if (damaged == line->second.damaged.end()) return {outcome::missing, nullptr, {}, {}, {}};
+  return damaged_record(fmt::format("{}/{}", id.kind, id.name), id.version, damaged->second);
 }
 
 }  // namespace bulkhead

@@ -73,4 +73,7 @@ struct resolution {
 
 resolution resolve(const plugin_lines& lines, const release_wish& wish);
 
+/// The release that a mount keeps to: this one, whatever is pinned. Found, damaged or missing.
+resolution resolve_kept(const plugin_lines& lines, const release_id& id);
+
 }  // namespace bulkhead

@@ -15,8 +15,6 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::size_t judgements_kept = 10'000;
-
 std::optional<std::uint32_t> number(const std::string& text) {
   std::uint32_t value = 0;
   const auto* end = text.data() + text.size();
@@ -49,6 +47,18 @@ trust::signature_policy policy_of(signature_rule rule) {
   return trust::signature_policy::automatic;
 }
 
+/// A known key that is given again: what is not said stays as it was, so that nothing is allowed in
+/// passing. Who wants a bound away forgets the key first.
+trust::trusted_key renewed(const trust::trusted_key& before, trust::trusted_key key,
+                           bool plugins_unsaid) {
+  if (plugins_unsaid) key.plugins = before.plugins;
+  if (key.name.empty()) key.name = before.name;
+  if (key.not_before_unix_ms == 0) key.not_before_unix_ms = before.not_before_unix_ms;
+  if (key.not_after_unix_ms == 0) key.not_after_unix_ms = before.not_after_unix_ms;
+  key.added_unix_ms = before.added_unix_ms;
+  return key;
+}
+
 /// "ci (3f2a9c01b2d4)", so that both people and logs know which.
 std::string shown(const std::string& id, const std::string& name) {
   const auto begin = id.substr(0, 12);
@@ -62,7 +72,7 @@ trust::candidate candidate_of(const release& what) {
   candidate.kind = what.spec.kind;
   candidate.name = what.spec.name;
   candidate.version = what.spec.version;
-  candidate.sha256 = trust::digest_from_hex(what.spec.sha256).value_or(trust::digest{});
+  candidate.sha256 = digest_of(what);
   candidate.size_bytes = what.size_bytes;
   candidate.manifest = what.manifest;
   candidate.signatures = what.signatures;
@@ -93,7 +103,7 @@ trust_desk::trust_desk(async_store& store, event_log& events, std::string broker
 
 kj::Promise<void> trust_desk::load() {
   state_ = {};
-  damaged_keys_ = false;
+  damaged_keys_.clear();
   return load_page({}).then([this] { changed(); });
 }
 
@@ -115,7 +125,7 @@ void trust_desk::take_row(const std::string& key, const std::string& value) {
     if (read && trust::key_id(read->key.key) == id) {
       state_.keys.emplace(id, std::move(*read));
     } else {
-      damaged_keys_ = true;
+      damaged_keys_.insert(id);
       unreadable(key, "its signatures do not count, and automatic policies require one");
     }
   } else if (key.starts_with(trust_policies_prefix)) {
@@ -141,7 +151,7 @@ void trust_desk::unreadable(const std::string& key, const char* consequence) {
 void trust_desk::changed() {
   judged_.clear();
   effective_ = state_;
-  if (!damaged_keys_) return;
+  if (damaged_keys_.empty()) return;
   for (const auto kind : trust::plugin_kinds()) {
     auto& policy = effective_.policies[std::string(kind)];
     if (policy == trust::signature_policy::automatic) policy = trust::signature_policy::required;
@@ -149,92 +159,115 @@ void trust_desk::changed() {
 }
 
 kj::Promise<trusted_key_info> trust_desk::trust_key(trusted_key_info info) {
-  return kj::evalNow([&]() -> kj::Promise<trusted_key_info> {
-    trust::trusted_key key;
-    info.revoked = false;
-    info.reason.clear();
-    info.added_unix_ms = now_();
-    try {
-      key = read_trusted_key(info);
-    } catch (const trust::refusal& problem) {
-      refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
-    }
-    const auto id = trust::key_id(key.key.key);
-    if (const auto known = state_.keys.find(id); known != state_.keys.end()) {
-      if (known->second.revoked)
-        refuse(error_kind::failed_precondition,
-               fmt::format("the key {} was revoked", shown(id, known->second.name)),
-               wire::escape_line(known->second.reason), "sign with a new key, and trust that");
-      key.added_unix_ms = known->second.added_unix_ms;
-    } else if (state_.keys.size() >= trust::trusted_keys_max) {
-      refuse(error_kind::overloaded, "no further key can be trusted",
-             fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
-             "bulkhead key list");
-    }
-    txn_request request;
-    request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
-    return store_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
-      // A revocation may have been on its way: it wins.
-      if (auto& known = state_.keys[id]; !known.revoked) known = key;
-      changed();
-      events_.record({}, 0, "key_trusted",
-                     fmt::format("{} for {}", shown(id, key.name), key.plugins));
-      return describe(state_.keys[id]);
-    });
+  return writes_.run([this, info = std::move(info)] { return take_key(info); });
+}
+
+kj::Promise<trusted_key_info> trust_desk::take_key(trusted_key_info info) {
+  trust::trusted_key key;
+  info.revoked = false;
+  info.reason.clear();
+  info.added_unix_ms = now_();
+  try {
+    key = read_trusted_key(info);
+  } catch (const trust::refusal& problem) {
+    refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
+  }
+  const auto id = trust::key_id(key.key.key);
+  if (const auto known = state_.keys.find(id); known != state_.keys.end()) {
+    if (known->second.revoked)
+      refuse(error_kind::failed_precondition,
+             fmt::format("the key {} was revoked", shown(id, known->second.name)),
+             wire::escape_line(known->second.reason), "sign with a new key, and trust that");
+    key = renewed(known->second, std::move(key), info.plugins.empty());
+  } else if (state_.keys.size() >= trust::trusted_keys_max) {
+    refuse(error_kind::overloaded, "no further key can be trusted",
+           fmt::format("there are {}, the limit trusted_keys_max", trust::trusted_keys_max),
+           "bulkhead key list");
+  }
+  txn_request request;
+  request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
+  return store_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
+    state_.keys[id] = key;
+    damaged_keys_.erase(id);
+    changed();
+    events_.record({}, 0, "key_trusted",
+                   fmt::format("{} for {}", shown(id, key.name), key.plugins));
+    return describe(state_.keys[id]);
   });
 }
 
 kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string reason) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
-    const auto known = state_.keys.find(id);
-    if (known == state_.keys.end())
-      refuse(error_kind::not_found, fmt::format("no key '{}' is trusted", wire::escape_line(id)),
-             {}, "bulkhead key list");
-    auto key = known->second;
-    if (key.revoked && !revoke)
-      refuse(error_kind::failed_precondition,
-             fmt::format("the key {} was revoked", shown(id, key.name)),
-             "a revocation is remembered, so that the key is never taken again");
-    if (key.revoked) return kj::READY_NOW;
-    txn_request request;
-    std::vector<trust::floor_key> idle;
-    if (revoke) {
-      key.revoked = true;
-      key.reason = reason;
-      try {
-        trust::check_trusted_key(key);
-      } catch (const trust::refusal& problem) {
-        refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
-      }
-      request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
-      // Floors that only revoked keys have left hold nobody any more. Those above what one
-      // transaction takes stay, and are as idle in the store.
-      auto later = state_;
-      later.keys[id] = key;
-      idle = trust::idle_floors(later);
-      idle.resize(std::min(idle.size(), store_limits::txn_ops_max - 1));
-      for (const auto& floor : idle) request.then.push_back(txn_op::erase(trust_floor_key(floor)));
-    } else {
-      request.then.push_back(txn_op::erase(trust_key_key(id)));
+  return writes_.run([this, id = std::move(id), revoke, reason = std::move(reason)] {
+    return drop_key(id, revoke, reason);
+  });
+}
+
+kj::Promise<void> trust_desk::drop_key(const std::string& id, bool revoke,
+                                       const std::string& reason) {
+  if (damaged_keys_.contains(id)) return drop_damaged(id, revoke);
+  const auto known = state_.keys.find(id);
+  if (known == state_.keys.end())
+    refuse(error_kind::not_found, fmt::format("no key '{}' is trusted", wire::escape_line(id)), {},
+           "bulkhead key list");
+  auto key = known->second;
+  if (key.revoked && !revoke)
+    refuse(error_kind::failed_precondition,
+           fmt::format("the key {} was revoked", shown(id, key.name)),
+           "a revocation is remembered, so that the key is never taken again");
+  if (key.revoked) return kj::READY_NOW;
+  txn_request request;
+  std::vector<trust::floor_key> idle;
+  if (revoke) {
+    key.revoked = true;
+    key.reason = reason;
+    try {
+      trust::check_trusted_key(key);
+    } catch (const trust::refusal& problem) {
+      refuse(error_kind::invalid_argument, problem.what(), problem.why(), problem.remedy());
     }
-    return store_.txn(std::move(request))
-        .then([this, id, revoke, key = std::move(key), idle = std::move(idle)](txn_result&&) {
-          if (revoke)
-            state_.keys[id] = key;
-          else
-            state_.keys.erase(id);
-          for (const auto& floor : idle) state_.floors.erase(floor);
-          changed();
-          events_.record({}, 0, revoke ? "key_revoked" : "key_forgotten",
-                         revoke && !key.reason.empty() ? fmt::format("{}: {}", shown(id, key.name),
-                                                                     wire::escape_line(key.reason))
-                                                       : shown(id, key.name));
-        });
+    request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
+    // Floors that only revoked keys have left hold nobody any more. Those above what one
+    // transaction takes stay, and are as idle in the store.
+    auto later = state_;
+    later.keys[id] = key;
+    idle = trust::idle_floors(later);
+    idle.resize(std::min(idle.size(), store_limits::txn_ops_max - 1));
+    for (const auto& floor : idle) request.then.push_back(txn_op::erase(trust_floor_key(floor)));
+  } else {
+    request.then.push_back(txn_op::erase(trust_key_key(id)));
+  }
+  return store_.txn(std::move(request))
+      .then([this, id, revoke, key = std::move(key), idle = std::move(idle)](txn_result&&) {
+        if (revoke)
+          state_.keys[id] = key;
+        else
+          state_.keys.erase(id);
+        for (const auto& floor : idle) state_.floors.erase(floor);
+        changed();
+        events_.record({}, 0, revoke ? "key_revoked" : "key_forgotten",
+                       revoke && !key.reason.empty() ? fmt::format("{}: {}", shown(id, key.name),
+                                                                   wire::escape_line(key.reason))
+                                                     : shown(id, key.name));
+      });
+}
+
+/// Which key it was its record does not say any more; only that one was there.
+kj::Promise<void> trust_desk::drop_damaged(const std::string& id, bool revoke) {
+  if (revoke)
+    refuse(error_kind::failed_precondition,
+           fmt::format("the record of the key {} cannot be read", shown(id, {})),
+           "a revocation has to be remembered with the key", "trust the key, and revoke it then");
+  txn_request request;
+  request.then.push_back(txn_op::erase(trust_key_key(id)));
+  return store_.txn(std::move(request)).then([this, id](txn_result&&) {
+    damaged_keys_.erase(id);
+    changed();
+    events_.record({}, 0, "key_forgotten", shown(id, {}));
   });
 }
 
 kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) {
-  return kj::evalNow([&]() -> kj::Promise<void> {
+  return writes_.run([this, kind = std::move(kind), rule]() -> kj::Promise<void> {
     if (!trust::is_plugin_kind(kind))
       refuse(error_kind::invalid_argument,
              fmt::format("'{}' is no kind of plugin", wire::escape_line(kind)),
@@ -280,16 +313,16 @@ trust::verdict trust_desk::judge(const trust::candidate& what) const {
   return trust::judge(effective_, what, circumstances());
 }
 
-const trust::verdict& trust_desk::judge(const release& what) {
+const trust::verdict& trust_desk::judge(const std::shared_ptr<const release>& what) {
   const auto now = now_();
-  const auto known = judged_.find(what.id());
+  const auto known = judged_.find(what);
   if (known != judged_.end() && known->second.from_unix_ms <= now &&
       now < known->second.until_unix_ms)
     return known->second.answer;
   if (judged_.size() >= judgements_kept) judged_.clear();
-  auto answer = judge(candidate_of(what));
+  auto answer = judge(candidate_of(*what));
   const auto until = next_turn(answer, now);
-  auto& kept = judged_[what.id()];
+  auto& kept = judged_[what];
   kept = {std::move(answer), now, until};
   return kept.answer;
 }
@@ -323,10 +356,10 @@ bool trust_desk::signature_required(std::string_view kind) const {
   });
 }
 
-kj::Promise<void> trust_desk::started(const release& what) {
+kj::Promise<void> trust_desk::started(const std::shared_ptr<const release>& what) {
   const auto& answer = judge(what);
   if (!answer.accepted()) return kj::READY_NOW;  // it was, when it started
-  const auto raised = trust::next_floor(effective_, candidate_of(what), answer);
+  const auto raised = trust::next_floor(effective_, candidate_of(*what), answer);
   if (!raised) return kj::READY_NOW;
   // In memory at once: whoever starts now must find it.
   state_.floors[raised->first] = raised->second;
@@ -335,7 +368,7 @@ kj::Promise<void> trust_desk::started(const release& what) {
   request.then.push_back(
       txn_op::put(trust_floor_key(raised->first), std::to_string(raised->second)));
   return store_.txn(std::move(request))
-      .then([this, id = to_string(what.id()), height = raised->second](txn_result&&) {
+      .then([this, id = to_string(what->id()), height = raised->second](txn_result&&) {
         events_.record({}, 0, "floor_raised",
                        fmt::format("{} runs: security versions below {} of its signers do not "
                                    "start any more",

@@ -5,18 +5,21 @@
 // of releases by them (broker/trust/trust_rules.hpp has the rules). Threads: the reactor's.
 //
 // What is acknowledged is durable, and the memory follows the store, not the other way round.
+// Changes happen one after another, so that a revocation is not undone by what was asked beside it.
 // Judgements are remembered until something that is trusted changes, or a moment comes at which
 // time itself changes the answer; so a mount that restarts over and over costs no signature checks.
 //
 // A key's record that cannot be read fails closed: who knows which key it was, or whether it was
 // revoked? Its signatures do not count, and every kind of plugin whose policy is automatic needs
-// one from then on. So does a policy that cannot be read.
+// one from then on, until the key is given anew or forgotten. So does a policy that cannot be read.
 
 #include <kj/async.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,8 +28,12 @@
 #include "broker/releases.hpp"
 #include "broker/store/async_store.hpp"
 #include "broker/trust/trust_rules.hpp"
+#include "broker/turns.hpp"
 
 namespace bulkhead {
+
+/// When there are more, all are forgotten, and made again as they are asked for.
+inline constexpr std::size_t judgements_kept = 10'000;
 
 class trust_desk {
  public:
@@ -38,8 +45,8 @@ class trust_desk {
 
   kj::Promise<void> load();
 
-  /// Takes a key, or changes what is known of one. Fails with invalid_argument, overloaded
-  /// (trusted_keys_max), and failed_precondition for a revoked one.
+  /// Takes a key, or changes what is known of one: what is not given stays as it was. Fails with
+  /// invalid_argument, overloaded (trusted_keys_max), and failed_precondition for a revoked one.
   kj::Promise<trusted_key_info> trust_key(trusted_key_info key);
   /// Forgets a key, or revokes it for good. Fails with not_found.
   kj::Promise<void> untrust(std::string id, bool revoke, std::string reason);
@@ -49,17 +56,16 @@ class trust_desk {
   /// All but `development`.
   trust_report report() const;
 
-  /// The judgement of this moment. The reference is good until anything else is asked.
-  const trust::verdict& judge(const release& what);
+  /// The judgement of this moment, of exactly this object: its namesake, vouched for anew, has one
+  /// of its own. The reference is good until anything else is asked.
+  const trust::verdict& judge(const std::shared_ptr<const release>& what);
   /// The same of what is no release yet; not remembered.
   trust::verdict judge(const trust::candidate& what) const;
-  /// The release is gone, or was vouched for anew: what was judged of it does not count any more.
-  void forget(const release_id& id) { judged_.erase(id); }
   /// Whether an unsigned plugin of this kind would be refused; of any kind when it is empty.
   bool signature_required(std::string_view kind) const;
 
   /// The release runs: raises the floor, when there is one to raise. Resolves when that is durable.
-  kj::Promise<void> started(const release& what);
+  kj::Promise<void> started(const std::shared_ptr<const release>& what);
 
  private:
   struct judged {
@@ -70,6 +76,9 @@ class trust_desk {
 
   kj::Promise<void> load_page(std::string after);
   void take_row(const std::string& key, const std::string& value);
+  kj::Promise<trusted_key_info> take_key(trusted_key_info info);
+  kj::Promise<void> drop_key(const std::string& id, bool revoke, const std::string& reason);
+  kj::Promise<void> drop_damaged(const std::string& id, bool revoke);
   void unreadable(const std::string& key, const char* consequence);
   void changed();
   trust::circumstances circumstances() const;
@@ -81,9 +90,10 @@ class trust_desk {
   const std::string os_arch_;
   wall_clock now_;
   trust::trust_state state_;
-  trust::trust_state effective_;  // what is judged by: `state_`, closed where it is damaged
-  bool damaged_keys_ = false;
-  std::map<release_id, judged> judged_;
+  trust::trust_state effective_;        // what is judged by: `state_`, closed where it is damaged
+  std::set<std::string> damaged_keys_;  // their ids
+  std::map<std::weak_ptr<const release>, judged, std::owner_less<>> judged_;
+  turns writes_;  // of keys and policies: each is decided by what the one before it has left
 };
 
 /// The candidate that a release is. It refers to `what`.

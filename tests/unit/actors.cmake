@@ -2,6 +2,7 @@
 bulkhead_unit_test(restart_window_test bulkhead-actors)
 bulkhead_unit_test(backoff_test bulkhead-actors)
 bulkhead_unit_test(exit_status_test bulkhead-actors)
+bulkhead_unit_test(confinement_test bulkhead-actors)
 bulkhead_unit_test(posix_spawner_test bulkhead-actors)
 target_sources(posix_spawner_test PRIVATE unit/posix_spawner_speed_test.cpp)
 bulkhead_unit_test(supervision_test bulkhead-actors)

@@ -37,7 +37,7 @@ namespace bulkhead::test {
 enum class write_fault : std::uint8_t { none, fails, dies_before, dies_after };
 
 /// A store that goes wrong at the `at`th write from arm() on. A dead one answers nothing any more.
-class crashing_store final : public async_store {
+class crashing_store : public async_store {
  public:
   explicit crashing_store(store& engine) : inner_(engine) {}
 

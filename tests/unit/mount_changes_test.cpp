@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct fixture : mount_fixture {
+  using mount_fixture::mount_fixture;
   mount_snapshot tune(const std::function<void(tune_request&)>& change) {
     tune_request what;
     what.path = "m";
@@ -205,6 +206,24 @@ TEST_CASE("a tuning whose reload fails has changed nothing") {
   CHECK(f.spec().description.empty());
   CHECK(f.version() == "1.0.0");
   CHECK(f.happened("tune_undone"));
+}
+
+TEST_CASE("a tuning that cannot be taken back says that it counts") {
+  test::test_state state;
+  auto disk = std::make_shared<test::crashing_store>(*state.engine);
+  state.opened = disk;
+  fixture f(state);
+  f.mount();
+  f.tb.plugin("p", exits_at_once(f.tb));
+  disk->arm(test::write_fault::fails, 2);  // the first is the tuning's
+  const auto said = f.tune_failure([](tune_request& what) {
+    what.description = "after";
+    what.reload = true;
+  });
+  CHECK(said.kind() == error_kind::storage);
+  CHECK(std::string(said.what()) == "'m/' is tuned, but its reload failed");
+  CHECK(f.spec().description == "after");
+  CHECK_FALSE(f.happened("tune_undone"));
 }
 
 TEST_CASE("two changes of one mount do not undo each other, nor a block of generations") {

@@ -50,7 +50,9 @@ inline program exits_at_once(test_broker& tb) {
 }
 
 struct mount_fixture {
-  mount_fixture() { tb.plugin("p", make_version("1.0.0")); }
+  explicit mount_fixture(test_state state = {}) : tb({}, std::move(state)) {
+    tb.plugin("p", make_version("1.0.0"));
+  }
 
   mount_snapshot mount(std::function<void(mount_spec&)> change = {}, const char* path = "m") {
     mount_spec spec;

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "broker/catalog/trust_record.hpp"
+#include "tests/unit/crash_points.hpp"
 #include "tests/unit/mount_fixture.hpp"
 
 using namespace bulkhead;              // NOLINT(google-build-using-namespace)
@@ -16,7 +17,9 @@ namespace {
 
 /// A plugin "subject" whose file says another version whenever a test wants it.
 struct catalog_fixture : test::mount_fixture {
-  catalog_fixture() { tb.services().config.allow_unregistered = false; }
+  explicit catalog_fixture(test::test_state state = {}) : mount_fixture(std::move(state)) {
+    tb.services().config.allow_unregistered = false;
+  }
 
   /// A file of its own for each version, so that each has bytes of its own.
   release_info enter(const std::string& version, release_spec spec = {}) {
@@ -66,6 +69,7 @@ struct signer {
 };
 
 struct trust_fixture : catalog_fixture {
+  explicit trust_fixture(test::test_state state = {}) : catalog_fixture(std::move(state)) {}
   /// Writes the manifest of the file, signed by all of `by`.
   void vouch(const std::string& version, const std::vector<const signer*>& by,
              const std::function<void(trust::manifest&)>& change = {}) {
@@ -415,4 +419,317 @@ TEST_CASE_METHOD(trust_fixture, "what is trusted is durable, and a damaged key c
   CHECK(later.report().keys.empty());
   CHECK(later.signature_required("generic"));
   CHECK_FALSE(later.signature_required("auth"));  // an operator said so
+}
+
+TEST_CASE_METHOD(trust_fixture, "what vouches anew counts for what runs already") {
+  const signer ci;
+  const signer next;
+  believe(ci);
+  believe(next);
+  vouch("1.0.0", {&ci});
+  enter_signed("1.0.0");
+  mount_subject();
+  vouch("1.0.0", {&ci, &next});
+  enter_signed("1.0.0");
+  CHECK(status().signed_by.size() == 2);
+  CHECK(tb.finish(tb.core().untrust(ci.id(), true, {})).empty());
+  tb.crash(subject_file("1.0.0"));
+  CHECK(status().state == mount_state::ready);
+  CHECK(status().signed_by == std::vector<std::string>{next.id()});
+}
+
+TEST_CASE_METHOD(trust_fixture, "a revocation outlasts whatever is done to the key meanwhile") {
+  const signer ci;
+  believe(ci);
+  auto revoked = tb.trust().untrust(ci.id(), true, "stolen");
+  SECTION("it is trusted again") {
+    CHECK(failure_of(tb.trust().trust_key(ci.info())).kind() == error_kind::failed_precondition);
+  }
+  SECTION("it is forgotten") {
+    CHECK(failure_of(tb.trust().untrust(ci.id(), false, {})).kind() ==
+          error_kind::failed_precondition);
+  }
+  tb.wait(kj::mv(revoked));
+  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  tb.wait(later.load());
+  REQUIRE(later.report().keys.size() == 1);
+  CHECK(later.report().keys[0].revoked);
+}
+
+TEST_CASE_METHOD(trust_fixture, "a key that is damaged can be given anew, or forgotten") {
+  const signer ci;
+  believe(ci);
+  txn_request damage;
+  damage.then.push_back(txn_op::put(trust_key_key(ci.id()), "nonsense"));
+  tb.wait(tb.services().store.txn(std::move(damage)));
+  tb.wait(tb.trust().load());
+  REQUIRE(tb.trust().signature_required("generic"));
+  SECTION("forgotten") {
+    tb.wait(tb.trust().untrust(ci.id(), false, {}));
+    CHECK_FALSE(tb.trust().signature_required("generic"));
+  }
+  SECTION("given anew") {
+    believe(ci);
+    CHECK(tb.trust().signature_required("generic"));  // there is a key
+    tb.wait(tb.trust().untrust(ci.id(), false, {}));
+    CHECK_FALSE(tb.trust().signature_required("generic"));
+  }
+  SECTION("revoked, which needs to be remembered") {
+    CHECK(failure_of(tb.trust().untrust(ci.id(), true, {})).kind() ==
+          error_kind::failed_precondition);
+    CHECK(tb.trust().signature_required("generic"));
+  }
+  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  tb.wait(later.load());
+  CHECK(later.signature_required("generic") == tb.trust().signature_required("generic"));
+}
+
+TEST_CASE_METHOD(trust_fixture, "a key that is trusted again keeps what is not said anew") {
+  const signer ci;
+  trusted_key_info how;
+  how.name = "ci";
+  how.plugins = "generic/subject";
+  how.not_before_unix_ms = 1;
+  how.not_after_unix_ms = 4'000'000'000'000;
+  believe(ci, how);
+  const auto known = [this] { return tb.trust().report().keys.at(0); };
+  believe(ci);
+  CHECK(known().plugins == "generic/subject");
+  CHECK(known().name == "ci");
+  CHECK(known().not_before_unix_ms == 1);
+  CHECK(known().not_after_unix_ms == 4'000'000'000'000);
+  trusted_key_info wider;
+  wider.plugins = "*";
+  believe(ci, wider);
+  CHECK(known().plugins == "*");
+  tb.wait(tb.trust().untrust(ci.id(), false, {}));
+  believe(ci);
+  CHECK(known().not_after_unix_ms == 0);
+}
+
+// -- what is about to run ------------------------------------------------------------------------
+
+namespace {
+
+/// Holds transactions back, in their order, while it is told to.
+class gated_store final : public test::crashing_store {
+ public:
+  explicit gated_store(std::shared_ptr<bulkhead::store> engine)
+      : crashing_store(*engine), engine_(std::move(engine)) {}
+
+  kj::Promise<txn_result> txn(txn_request request) override {
+    if (!gate_) return crashing_store::txn(std::move(request));
+    return gate_->addBranch().then([this, request = std::move(request)]() mutable {
+      return crashing_store::txn(std::move(request));
+    });
+  }
+  void hold() {
+    auto gate = kj::newPromiseAndFulfiller<void>();
+    gate_ = std::make_unique<kj::ForkedPromise<void>>(gate.promise.fork());
+    open_ = kj::mv(gate.fulfiller);
+  }
+  void release() {
+    open_->fulfill();
+    gate_ = nullptr;
+  }
+
+ private:
+  std::shared_ptr<bulkhead::store> engine_;
+  std::unique_ptr<kj::ForkedPromise<void>> gate_;
+  kj::Own<kj::PromiseFulfiller<void>> open_;
+};
+
+struct gate {
+  test::test_state state;
+  std::shared_ptr<gated_store> store = std::make_shared<gated_store>(state.engine);
+  gate() { state.opened = store; }
+};
+
+reload_request on_trial() {
+  reload_request how;
+  how.canary_percent = 50;
+  how.canary = 1h;
+  return how;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(catalog_fixture, "what is on trial is in use, until it is given up") {
+  enter("1.0.0");
+  mount_subject();
+  enter("1.1.0");
+  auto reloading = begin_reload(on_trial());
+  tb.settle();
+  REQUIRE(happened("on_trial"));
+  const release_id fresh{"generic", "subject", "1.1.0"};
+  tb.wait(tb.catalog().pin({"generic", "subject", "1.0.0"}));
+  CHECK(failure_of(tb.catalog().remove(fresh)).kind() == error_kind::failed_precondition);
+  tb.finish(tb.core().stop("m").ignoreResult());
+  tb.wait(kj::mv(reloading));
+  tb.wait(tb.catalog().remove(fresh));
+}
+
+TEST_CASE_METHOD(catalog_fixture,
+                 "a version that a mount asks for is in use while a pin hides it") {
+  enter("1.0.0");
+  enter("1.1.0");
+  mount_subject("1.0.0");
+  tb.wait(tb.catalog().pin({"generic", "subject", "1.1.0"}));
+  CHECK(reload().outcome == reload_outcome::replaced);
+  CHECK(running() == "1.1.0");
+  CHECK(failure_of(tb.catalog().remove({"generic", "subject", "1.0.0"})).kind() ==
+        error_kind::failed_precondition);
+}
+
+TEST_CASE_METHOD(trust_fixture, "a revoked key stops what is on trial, and not what serves") {
+  const signer ci;
+  const signer next;
+  believe(ci);
+  believe(next);
+  vouch("1.0.0", {&ci});
+  enter_signed("1.0.0");
+  mount_subject();
+  vouch("1.1.0", {&next});
+  enter_signed("1.1.0");
+  auto reloading = begin_reload(on_trial());
+  tb.settle();
+  REQUIRE(happened("on_trial"));
+  auto tried = tb.process(subject_file("1.1.0"));
+  CHECK(tb.finish(tb.core().untrust(next.id(), true, "stolen")) == std::vector<std::string>{"m/"});
+  CHECK(tb.wait(kj::mv(reloading)).front().outcome == reload_outcome::failed);
+  tb.advance(3s);  // past stop_grace_ms
+  CHECK(tried->peek());
+  CHECK(status().state == mount_state::ready);
+  CHECK(status().generation == 1);
+}
+
+TEST_CASE_METHOD(trust_fixture,
+                 "an instance that finishes its calls is stopped by its own key only") {
+  const signer ci;
+  const signer next;
+  const signer other;
+  for (const auto* each : {&ci, &next, &other}) believe(*each);
+  vouch("1.0.0", {&ci});
+  enter_signed("1.0.0");
+  mount_subject();
+  auto hanging = start("m/hang");
+  tb.settle();
+  auto finishing = tb.process(subject_file("1.0.0"));
+  vouch("1.1.0", {&next});
+  enter_signed("1.1.0");
+  REQUIRE(reload().outcome == reload_outcome::replaced);
+  tb.wait(tb.catalog().remove({"generic", "subject", "1.0.0"}));
+  CHECK(tb.finish(tb.core().untrust(other.id(), true, {})).empty());
+  tb.settle();
+  CHECK_FALSE(finishing->peek());
+  CHECK(tb.finish(tb.core().untrust(ci.id(), true, "stolen")) == std::vector<std::string>{"m/"});
+  tb.advance(3s);  // past stop_grace_ms
+  CHECK(finishing->peek());
+  CHECK(tb.text_of(kj::mv(hanging)).find("plugin_unavailable") == 0);
+  CHECK(status().generation == 2);
+}
+
+TEST_CASE("a key that is revoked while a start writes its record stops that start") {
+  gate held;
+  trust_fixture f(held.state);
+  const signer ci;
+  const signer next;
+  f.believe(ci);
+  f.believe(next);
+  f.vouch("1.0.0", {&ci});
+  f.enter_signed("1.0.0");
+  held.store->hold();
+  mount_spec spec;
+  spec.path = "m";
+  spec.plugin = "subject";
+  auto mounting = f.tb.core().mount(spec).eagerlyEvaluate(nullptr);
+  f.tb.settle();
+  held.store->release();
+  f.tb.finish(kj::mv(mounting).ignoreResult());
+  f.vouch("1.1.0", {&next});
+  f.enter_signed("1.1.0");
+  held.store->hold();
+  auto restarting = f.tb.core().restart("m").eagerlyEvaluate(nullptr);
+  f.tb.settle();
+  REQUIRE(f.tb.starts(f.subject_file("1.1.0")) == 1);  // for its registration
+  auto revoking = f.tb.core().untrust(next.id(), true, "stolen").eagerlyEvaluate(nullptr);
+  f.tb.settle();
+  held.store->release();
+  f.tb.finish(kj::mv(revoking).ignoreResult());
+  f.tb.finish(kj::mv(restarting).ignoreResult());
+  CHECK(f.status().state == mount_state::quarantined);
+}
+
+TEST_CASE("a mount that is tuned while it learns its kind keeps that") {
+  gate held;
+  catalog_fixture f(held.state);
+  f.tb.services().config.allow_unregistered = true;
+  f.tb.plugin("subject", test::make_version("0.9.0"));
+  f.mount_subject();
+  f.enter("1.0.0");
+  held.store->hold();
+  auto restarting = f.tb.core().restart("m").eagerlyEvaluate(nullptr);
+  f.tb.settle();
+  tune_request what;
+  what.path = "m";
+  what.description = "told";
+  auto tuning = f.tb.core().tune(what).eagerlyEvaluate(nullptr);
+  f.tb.settle();
+  held.store->release();
+  f.tb.finish(kj::mv(tuning).ignoreResult());
+  f.tb.finish(kj::mv(restarting).ignoreResult());
+  const auto& entry = *f.tb.core().require("m").entry;
+  CHECK(entry.version_running == "1.0.0");
+  CHECK(entry.spec.kind == "generic");
+  CHECK(entry.spec.description == "told");
+}
+
+TEST_CASE_METHOD(catalog_fixture, "a damaged record is no reason to run another release") {
+  enter("1.0.0");
+  enter("1.1.0");
+  mount_subject();
+  REQUIRE(running() == "1.1.0");
+  txn_request damage;
+  damage.then.push_back(txn_op::put("catalog/generic/subject/1.1.0", "nonsense"));
+  tb.wait(tb.services().store.txn(std::move(damage)));
+  tb.wait(tb.catalog().load());
+  tb.crash(subject_file("1.1.0"));
+  CHECK(status().state == mount_state::quarantined);
+  CHECK(status().reason.find("cannot be used") != std::string::npos);
+  tb.finish(tb.core().reset("m").ignoreResult());  // an operator takes what the name means now
+  CHECK(running() == "1.0.0");
+}
+
+TEST_CASE_METHOD(catalog_fixture, "a release without a hash is none") {
+  provide("1.0.0");
+  release nameless;
+  nameless.spec = {"generic", "subject", "1.0.0", "subject-1.0.0", "", {}, {}};
+  CHECK_THROWS(tb.wait(tb.catalog().add(nameless, 10)));
+  CHECK_THROWS(candidate_of(nameless));
+  CHECK(tb.catalog().size() == 0);
+  tb.wait(tb.catalog().load());
+  CHECK(tb.catalog().size() == 0);
+}
+
+TEST_CASE_METHOD(catalog_fixture, "what is deregistered while it is registered again is gone") {
+  enter("1.0.0");
+  auto again = tb.catalog().add(*tb.catalog().find({"generic", "subject", "1.0.0"}), 10);
+  tb.wait(tb.catalog().remove({"generic", "subject", "1.0.0"}));
+  tb.wait(kj::mv(again).ignoreResult());
+  CHECK(tb.catalog().size() == 0);
+}
+
+TEST_CASE_METHOD(catalog_fixture, "a release that changes the dynamic loader's mind is refused") {
+  provide("1.0.0");
+  release_spec spec;
+  spec.name = "subject";
+  spec.command = "subject-1.0.0";
+  for (const auto* each :
+       {"LD_PRELOAD=/tmp/x.so", "LD_AUDIT=x", "GLIBC_TUNABLES=x", "GCONV_PATH=x"}) {
+    spec.environment = {each};
+    const auto refused = failure_of(tb.core().register_release(spec));
+    CHECK(refused.kind() == error_kind::invalid_argument);
+    CHECK(std::string(refused.what()).find("/tmp") == std::string::npos);
+  }
+  CHECK(tb.starts(subject_file("1.0.0")) == 0);
 }

@@ -93,7 +93,8 @@ exit_code run_key_untrust(environment& in, const invocation& command) {
     return exit_code::done;
   }
   const bool revoke = command.has("revoke");
-  in.out.text(fmt::format("{} {}\n", revoke ? "revoked" : "forgot", command.arguments[0]));
+  in.out.text(fmt::format("{} {}\n", revoke ? "revoked" : "forgot",
+                          wire::escape_line(command.arguments[0])));
   for (auto each : affected)
     in.out.text(fmt::format("  {}  {}\n", wire::escape_line(each.cStr()),
                             revoke ? "stopped: nobody vouches for its release any more"

@@ -74,7 +74,8 @@ std::vector<command_spec> trust_store_commands() {
         {"until", '\0', "DATE", "The last day, or moment, that it is good (for ever)"}},
        "Make the broker trust a public key",
        "From the first trusted key on, releases need a good signature; see `key policy`. Trusting\n"
-       "a key again changes what is known of it.\n",
+       "a key again changes what is said anew, and nothing else; `key untrust` first takes away a\n"
+       "bound, or all of them.\n",
        {"key trust release.key.pub --name ci --plugins 'secrets/*' --until 2027-11-01"}},
       {command_id::key_untrust,
        "key untrust",

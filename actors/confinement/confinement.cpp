@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/confinement/confinement.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <utility>
+
+namespace bulkhead {
+namespace {
+
+template <class Enum>
+using word = std::pair<Enum, std::string_view>;
+
+constexpr std::array<word<wall>, wall_count> wall_words{{
+    {wall::user_namespace, "user-ns"},
+    {wall::own_uid, "uid"},
+    {wall::no_groups, "groups"},
+    {wall::pid_namespace, "pid-ns"},
+    {wall::mount_namespace, "mount-ns"},
+    {wall::net_namespace, "net-ns"},
+    {wall::ipc_namespace, "ipc-ns"},
+    {wall::uts_namespace, "uts-ns"},
+    {wall::cgroup_namespace, "cgroup-ns"},
+    {wall::namespace_limits, "ns-limits"},
+    {wall::memfd_noexec, "memfd-noexec"},
+    {wall::no_capabilities, "capabilities"},
+    {wall::no_new_privileges, "no-new-privs"},
+    {wall::landlock, "landlock"},
+    {wall::seccomp, "seccomp"},
+    {wall::no_writable_code, "mdwe"},
+    {wall::resource_limits, "rlimits"},
+    {wall::descriptors, "descriptors"},
+    {wall::own_session, "session"},
+    {wall::not_dumpable, "not-dumpable"},
+    {wall::oom_first, "oom-first"},
+    {wall::parent_death, "parent-death"},
+    {wall::lifeline, "lifeline"},
+    {wall::speculation, "speculation"},
+    {wall::cgroup_memory, "cg.memory"},
+    {wall::cgroup_tasks, "cg.tasks"},
+    {wall::cgroup_cpu, "cg.cpu"},
+    {wall::cgroup_kill, "cg.kill"},
+}};
+
+constexpr std::array<word<wall_state>, 4> state_words{{
+    {wall_state::off, "off"},
+    {wall_state::enforced, "enforced"},
+    {wall_state::unavailable, "unavailable"},
+    {wall_state::failed, "failed"},
+}};
+
+constexpr std::array<word<grant_kind>, 5> grant_words{{
+    {grant_kind::read_directory, "read-dir"},
+    {grant_kind::write_directory, "write-dir"},
+    {grant_kind::device, "device"},
+    {grant_kind::descriptor, "file"},
+    {grant_kind::environment, "env"},
+}};
+
+constexpr std::array<word<profile>, 4> profile_words{{
+    {profile::strict, "strict"},
+    {profile::strict_unprivileged, "strict-unprivileged"},
+    {profile::no_userns, "no-userns"},
+    {profile::interpreter, "interpreter"},
+}};
+
+template <class Enum, std::size_t N>
+std::string_view word_of(const std::array<word<Enum>, N>& words, Enum value) {
+  for (const auto& [each, text] : words)
+    if (each == value) return text;
+  return "?";
+}
+
+template <class Enum, std::size_t N>
+std::optional<Enum> value_of(const std::array<word<Enum>, N>& words, std::string_view text) {
+  for (const auto& [each, name] : words)
+    if (name == text) return each;
+  return std::nullopt;
+}
+
+template <class... Walls>
+wall_set walls(Walls... which) {
+  wall_set set;
+  (set.set(index_of(which)), ...);
+  return set;
+}
+
+const wall_set& namespaces() {
+  static const wall_set set =
+      walls(wall::user_namespace, wall::pid_namespace, wall::mount_namespace, wall::net_namespace,
+            wall::ipc_namespace, wall::uts_namespace, wall::cgroup_namespace,
+            wall::namespace_limits, wall::memfd_noexec);
+  return set;
+}
+
+/// What takes root, or a part of the control group tree that was handed over.
+const wall_set& privileged() {
+  static const wall_set set =
+      walls(wall::own_uid, wall::no_groups, wall::memfd_noexec, wall::cgroup_memory,
+            wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill);
+  return set;
+}
+
+}  // namespace
+
+std::string_view to_string(wall which) {
+  return word_of(wall_words, which);
+}
+std::optional<wall> wall_named(std::string_view name) {
+  return value_of(wall_words, name);
+}
+std::string_view to_string(wall_state state) {
+  return word_of(state_words, state);
+}
+std::string_view to_string(grant_kind kind) {
+  return word_of(grant_words, kind);
+}
+std::optional<grant_kind> grant_kind_named(std::string_view name) {
+  return value_of(grant_words, name);
+}
+std::string_view to_string(profile which) {
+  return word_of(profile_words, which);
+}
+std::optional<profile> profile_named(std::string_view name) {
+  return value_of(profile_words, name);
+}
+
+wall_set wanted_walls(profile which) {
+  wall_set wanted;
+  wanted.set();
+  if (which == profile::no_userns) wanted &= ~namespaces();
+  if (which == profile::interpreter) wanted.reset(index_of(wall::no_writable_code));
+  return wanted;
+}
+
+wall_set required_walls(profile which) {
+  wall_set required = wanted_walls(which);
+  required.reset(index_of(wall::speculation));
+  if (which == profile::strict_unprivileged || which == profile::no_userns)
+    required &= ~privileged();
+  return required;
+}
+
+std::optional<wall> missing_wall(const confinement& asked, const confinement_report& found) {
+  const wall_set required = required_walls(asked.of) & ~asked.waived;
+  for (const auto& [which, text] : wall_words)
+    if (required.test(index_of(which)) && found[which].state != wall_state::enforced) return which;
+  return std::nullopt;
+}
+
+std::vector<wall> missing_by_waiver(const confinement_report& found) {
+  const wall_set excused = required_walls(found.of) & found.waived;
+  std::vector<wall> missing;
+  for (const auto& [which, text] : wall_words)
+    if (excused.test(index_of(which)) && found[which].state != wall_state::enforced)
+      missing.push_back(which);
+  return missing;
+}
+
+std::string line_of(wall which, const confinement_report& report) {
+  const wall_report& at = report[which];
+  std::string line = fmt::format("{}: {}", to_string(which), to_string(at.state));
+  if (at.error_number != 0) {
+    const char* name = strerrorname_np(at.error_number);
+    line += name ? fmt::format(" ({})", name) : fmt::format(" (errno {})", at.error_number);
+  }
+  if (at.value != 0) line += fmt::format(", {}", at.value);
+  if (report.waived.test(index_of(which)) && at.state != wall_state::enforced) line += ", waived";
+  return line;
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands between a plugin and the machine: the walls, the profiles that ask for them, and the
+// report of what was found standing. Pure: nothing here touches a process.
+//
+// A wall is one mechanism of the kernel with one name. A profile says which walls are tried
+// (`wanted`) and which must stand (`required`): a required wall that is missing refuses the start
+// and is named, with errno. An operator may waive a wall, by name: it is still tried, its absence
+// is then reported and not fatal. Nothing ever says merely "confined".
+//
+// Profiles:
+//   strict               every wall; all required but `speculation`, which few machines offer
+//   strict-unprivileged  what a broker without root can have: the same, without own uids, dropped
+//                        groups, the executable-memfd switch, and control groups being required
+//   no-userns            for hosts whose policy forbids user namespaces: no namespaces at all;
+//                        Landlock, the system call filter, limits, and as root an own uid
+//   interpreter          strict, for a program that brings a loader or a language runtime: the root
+//                        holds a read-only private copy of what it needs, and memory may become
+//                        executable
+//
+// Grants open one thing each, and come from the operator alone. A release's manifest may narrow
+// what it gets, never widen it.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead {
+
+/// In the order in which a report lists them. The numbers travel to the launcher: append only.
+enum class wall : std::uint8_t {
+  user_namespace,
+  own_uid,          // no other instance and nothing of the host has it
+  no_groups,        // supplementary groups dropped
+  pid_namespace,    // with an init of its own, whose end ends all
+  mount_namespace,  // with a root that is empty, or holds what the profile puts there
+  net_namespace,    // without an interface that is up
+  ipc_namespace,
+  uts_namespace,
+  cgroup_namespace,
+  namespace_limits,  // no namespace can be made inside
+  memfd_noexec,      // no memory file can be executed
+  no_capabilities,   // all sets empty, the bounding set too
+  no_new_privileges,
+  landlock,
+  seccomp,           // the system call filter; death is the default
+  no_writable_code,  // memory is never both written and executed (PR_SET_MDWE)
+  resource_limits,   // rlimits
+  descriptors,       // 0 to 3 and nothing else
+  own_session,       // session, process group, keyring, signals, umask
+  not_dumpable,      // neither traced nor read nor dumped by its own uid
+  oom_first,         // killed before the broker when memory runs out
+  parent_death,      // dies with the launcher
+  lifeline,          // dies with the broker
+  speculation,       // speculation controls of the processor
+  cgroup_memory,
+  cgroup_tasks,
+  cgroup_cpu,
+  cgroup_kill,  // one write kills all of it
+};
+
+inline constexpr std::size_t wall_count = 28;
+using wall_set = std::bitset<wall_count>;
+
+/// As in "user-ns", "seccomp", "cg.memory": the word of waivers, reports and errors.
+std::string_view to_string(wall which);
+std::optional<wall> wall_named(std::string_view name);
+
+constexpr std::size_t index_of(wall which) {
+  return static_cast<std::size_t>(which);
+}
+
+enum class wall_state : std::uint8_t {
+  off,          // not tried: the profile does not want it
+  enforced,     // stands
+  unavailable,  // this kernel, or this user, does not have it
+  failed,       // should have stood, and did not
+};
+
+/// "off", "enforced", "unavailable", "failed".
+std::string_view to_string(wall_state state);
+
+struct wall_report {
+  wall_state state = wall_state::off;
+  bool observed = false;   // seen from outside after the start, not only reported by the child
+  int error_number = 0;    // errno; 0: none
+  std::int64_t value = 0;  // Landlock's ABI, instructions of the filter, the uid, ...; 0: none
+
+  bool operator==(const wall_report&) const = default;
+};
+
+/// What a plugin may use. 0: no limit of this kind is set.
+struct resource_limits {
+  std::uint64_t memory_bytes = 256ULL << 20;  // all of the instance; also RLIMIT_DATA
+  std::uint64_t swap_bytes = 0;               // beyond memory; here 0 means none
+  std::uint64_t stack_bytes = 8ULL << 20;
+  std::uint64_t file_bytes = 0;  // RLIMIT_FSIZE; here 0 means none may be written
+  std::uint32_t tasks = 64;      // threads and processes
+  std::uint32_t descriptors = 64;
+  std::uint32_t pending_signals = 64;
+  std::uint32_t cpu_percent = 0;   // of one core: 150 is one and a half
+  std::uint32_t cpu_weight = 100;  // 1 to 10000, against its neighbours
+
+  bool operator==(const resource_limits&) const = default;
+};
+
+enum class grant_kind : std::uint8_t {
+  read_directory,
+  write_directory,
+  device,
+  descriptor,
+  environment
+};
+
+/// "read-dir", "write-dir", "device", "file", "env".
+std::string_view to_string(grant_kind kind);
+std::optional<grant_kind> grant_kind_named(std::string_view name);
+
+struct grant {
+  grant_kind kind = grant_kind::read_directory;
+  std::string what;   // an absolute path of the host; or "NAME=value" of an environment variable
+  std::string where;  // the absolute path inside; empty: the same. For a file: empty
+
+  bool operator==(const grant&) const = default;
+};
+
+enum class profile : std::uint8_t { strict, strict_unprivileged, no_userns, interpreter };
+
+/// "strict", "strict-unprivileged", "no-userns", "interpreter".
+std::string_view to_string(profile which);
+std::optional<profile> profile_named(std::string_view name);
+
+/// What one start asks for.
+struct confinement {
+  profile of = profile::strict;
+  wall_set waived;  // may be missing
+  resource_limits limits;
+  std::vector<grant> grants;
+
+  bool operator==(const confinement&) const = default;
+};
+
+/// The walls that are tried, and those that must stand when none is waived.
+wall_set wanted_walls(profile which);
+wall_set required_walls(profile which);
+
+struct confinement_report {
+  profile of = profile::strict;
+  wall_set waived;
+  std::array<wall_report, wall_count> walls{};
+
+  const wall_report& operator[](wall which) const { return walls[index_of(which)]; }
+  wall_report& operator[](wall which) { return walls[index_of(which)]; }
+  bool operator==(const confinement_report&) const = default;
+};
+
+/// Of the walls that `asked` requires and did not waive, the first that does not stand.
+std::optional<wall> missing_wall(const confinement& asked, const confinement_report& found);
+
+/// The waived walls that do not stand: to be logged and counted at each start.
+std::vector<wall> missing_by_waiver(const confinement_report& found);
+
+/// One line: "landlock: enforced, 7", "cg.cpu: unavailable (EACCES), waived".
+std::string line_of(wall which, const confinement_report& report);
+
+}  // namespace bulkhead

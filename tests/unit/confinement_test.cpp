@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Words, profiles and verdicts of actors/confinement/confinement.hpp, which no kernel is needed
+// for.
+#include "actors/confinement/confinement.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <set>
+
+using namespace bulkhead;
+
+namespace {
+
+confinement_report all_standing(profile of) {
+  confinement_report report;
+  report.of = of;
+  for (auto& each : report.walls) each.state = wall_state::enforced;
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("every wall has a word of its own, which names it again") {
+  std::set<std::string_view> words;
+  for (std::size_t at = 0; at < wall_count; ++at) {
+    const auto which = static_cast<wall>(at);
+    CHECK(words.insert(to_string(which)).second);
+    CHECK(wall_named(to_string(which)) == which);
+  }
+  CHECK(wall_named("") == std::nullopt);
+  CHECK(wall_named("user_namespace") == std::nullopt);
+}
+
+TEST_CASE("each profile requires no more than it tries") {
+  for (const auto which :
+       {profile::strict, profile::strict_unprivileged, profile::no_userns, profile::interpreter}) {
+    CHECK((required_walls(which) & ~wanted_walls(which)).none());
+    CHECK(profile_named(to_string(which)) == which);
+    for (const auto kept : {wall::seccomp, wall::landlock, wall::no_capabilities,
+                            wall::no_new_privileges, wall::descriptors, wall::resource_limits})
+      CHECK(required_walls(which).test(index_of(kept)));
+  }
+}
+
+TEST_CASE("strict requires every wall but the processor's speculation controls") {
+  auto required = required_walls(profile::strict);
+  CHECK(!required.test(index_of(wall::speculation)));
+  required.set(index_of(wall::speculation));
+  CHECK(required.all());
+}
+
+TEST_CASE("a required wall that does not stand is named, whatever its state") {
+  for (const auto state : {wall_state::off, wall_state::unavailable, wall_state::failed}) {
+    auto found = all_standing(profile::strict);
+    CHECK(missing_wall({}, found) == std::nullopt);
+    found[wall::landlock].state = state;
+    CHECK(missing_wall({}, found) == wall::landlock);
+  }
+}
+
+TEST_CASE("a waived wall may be missing, and is counted when it is") {
+  confinement asked;
+  asked.waived.set(index_of(wall::cgroup_cpu));
+  asked.waived.set(index_of(wall::cgroup_tasks));
+  auto found = all_standing(profile::strict);
+  found.waived = asked.waived;
+  CHECK(missing_by_waiver(found).empty());
+  found[wall::cgroup_cpu] = {wall_state::unavailable, false, EACCES, 0};
+  CHECK(missing_wall(asked, found) == std::nullopt);
+  CHECK(missing_by_waiver(found) == std::vector{wall::cgroup_cpu});
+  CHECK(line_of(wall::cgroup_cpu, found) == "cg.cpu: unavailable (EACCES), waived");
+  CHECK(line_of(wall::cgroup_tasks, found) == "cg.tasks: enforced");
+}
+
+TEST_CASE("the profile without user namespaces tries no namespace") {
+  const auto wanted = wanted_walls(profile::no_userns);
+  for (const auto which : {wall::user_namespace, wall::pid_namespace, wall::net_namespace})
+    CHECK(!wanted.test(index_of(which)));
+}
