@@ -12,6 +12,7 @@
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
 #include "schema/wire/wire_limits.hpp"
@@ -37,6 +38,10 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"migrate_ms_max", static_cast<std::uint64_t>(limits.migrate_ms_max.count()), "ms",
        "the upgrade has failed; the storage is put back"},
+      {"snapshot_bytes_max", limits.snapshot_bytes_max, "bytes of keys and values of a view",
+       "the upgrade has failed before the plugin is asked to migrate"},
+      {"snapshots_kept", snapshots_kept, "snapshots of a mount",
+       "the next upgrade gives up the one before it"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
       {"judgements_kept", judgements_kept, "releases", "all are judged anew as they are asked for"},

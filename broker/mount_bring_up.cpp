@@ -154,6 +154,23 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
 
 // -- storage -------------------------------------------------------------------------------------
 
+namespace {
+
+/// A failed start has no line for what to try: it is part of why.
+[[noreturn]] void refuse_newer_storage(const mount_entry& entry, std::uint32_t known) {
+  const auto way_back =
+      entry.snapshot ? fmt::format("bulkhead rollback {} returns to {}; a newer release can use it",
+                                   entry.spec.path, snapshot_text(*entry.snapshot))
+                     : std::string("run a newer release: there is no snapshot to go back to");
+  kj::throwFatalException(exception(
+      error_kind::invalid_argument,
+      fmt::format("cannot use what is stored: the storage is version {}, this plugin knows {}",
+                  entry.storage_version, known),
+      way_back));
+}
+
+}  // namespace
+
 kj::Promise<void> mount_bring_up::ready_storage(schema::Plugin::Client plugin,
                                                 schema::PluginInfo::Reader info) {
   check(info);
@@ -182,11 +199,7 @@ kj::Promise<void> mount_bring_up::do_step(storage_step what, schema::Plugin::Cli
       refuse("must be alone", "the storage is of another version, and another instance serves");
     case storage_step::refuse:
       upgrading_ = true;
-      kj::throwFatalException(exception(
-          error_kind::invalid_argument,
-          fmt::format("cannot use what is stored: the storage is version {}, this plugin knows {}",
-                      entry_->storage_version, known),
-          fmt::format("bulkhead rollback {}, or run a newer release", entry_->spec.path)));
+      refuse_newer_storage(*entry_, known);
     case storage_step::settle_first:
       break;
   }

@@ -18,7 +18,8 @@ void broker_core::check_rollback(const mount_entry& entry) const {
   const auto what = fmt::format("'{}' cannot be rolled back", path);
   if (!entry.snapshot || entry.snapshot->state == snapshot_state::copying)
     refuse(error_kind::failed_precondition, what,
-           "there is no snapshot: no upgrade has migrated its storage since the last one");
+           "there is no snapshot: no upgrade has migrated its storage, or it was rolled back",
+           fmt::format("bulkhead status {}", path));
   if (entry.snapshot->state == snapshot_state::migrating)
     refuse(error_kind::failed_precondition, what, "its storage is being migrated",
            fmt::format("bulkhead stop {}", path));
@@ -54,9 +55,8 @@ kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
   return change_record(entry, mark)
       .then([this, entry] {
         services_.events.record(entry->spec.path, entry->generations_used, "rolling_back",
-                                fmt::format("to storage version {}{}{}", entry->storage_version,
-                                            entry->version_running.empty() ? "" : ", release ",
-                                            entry->version_running));
+                                fmt::format("to {}; what was written since is lost",
+                                            snapshot_text(*entry->snapshot)));
         return halt(entry);
       })
       .then([this, entry] { return settle_storage(services_, entry); })

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "broker/convert.hpp"
+#include "broker/refusal.hpp"
 #include "broker/store/store_limits.hpp"
 #include "broker/trust/utc_time.hpp"
 #include "broker/upgrade_rules.hpp"
@@ -17,26 +18,43 @@ namespace {
 
 using entry_ptr = std::shared_ptr<mount_entry>;
 
-kj::Promise<void> copy_page(async_store& store, std::string from, std::string to,
-                            std::string after) {
+struct copy_run {
+  std::string from;
+  std::string to;
+  std::string after;             // goes on behind this key
+  std::uint64_t bytes_left = 0;  // that it may still copy
+  std::uint64_t bytes_max = 0;
+};
+
+/// Counts the rows; fails when they are too many.
+void count_bytes(copy_run& run, const std::vector<store_row>& rows) {
+  std::uint64_t bytes = 0;
+  for (const auto& row : rows) bytes += row.key.size() - run.from.size() + row.value.size();
+  if (bytes > run.bytes_left)
+    refuse(error_kind::invalid_argument, "has too much stored for a snapshot",
+           fmt::format("the limit is {} bytes (snapshot_bytes_max)", run.bytes_max));
+  run.bytes_left -= bytes;
+}
+
+kj::Promise<void> copy_page(async_store& store, copy_run run) {
   range_request request;
-  request.keys = key_range::prefix(from);
-  request.after = std::move(after);
+  request.keys = key_range::prefix(run.from);
+  request.after = run.after;
   request.limit = static_cast<std::uint32_t>(store_limits::txn_ops_max);
   return store.range(std::move(request))
-      .then([&store, from = std::move(from),
-             to = std::move(to)](range_result&& page) mutable -> kj::Promise<void> {
+      .then([&store, run = std::move(run)](range_result&& page) mutable -> kj::Promise<void> {
         if (page.rows.empty()) return kj::READY_NOW;
-        auto last = page.rows.back().key;
+        count_bytes(run, page.rows);
+        run.after = page.rows.back().key;
         txn_request write;
         for (auto& row : page.rows)
-          write.then.push_back(txn_op::put(to + row.key.substr(from.size()), std::move(row.value)));
+          write.then.push_back(
+              txn_op::put(run.to + row.key.substr(run.from.size()), std::move(row.value)));
         auto written = store.txn(std::move(write)).ignoreResult();
         if (!page.more) return written;
-        return written.then(
-            [&store, from = std::move(from), to = std::move(to), last = std::move(last)]() mutable {
-              return copy_page(store, std::move(from), std::move(to), std::move(last));
-            });
+        return written.then([&store, run = std::move(run)]() mutable {
+          return copy_page(store, std::move(run));
+        });
       });
 }
 
@@ -89,9 +107,10 @@ kj::Promise<void> settle(broker_services& services, const entry_ptr& entry) {
 
 }  // namespace
 
-kj::Promise<void> copy_keys(async_store& store, std::string from, std::string to) {
+kj::Promise<void> copy_keys(async_store& store, std::string from, std::string to,
+                            std::uint64_t bytes_max) {
   KJ_REQUIRE(!from.empty() && !to.empty());
-  return copy_page(store, std::move(from), std::move(to), {});
+  return copy_page(store, {std::move(from), std::move(to), {}, bytes_max, bytes_max});
 }
 
 kj::Promise<bool> has_stored(async_store& store, const std::string& uuid) {
@@ -126,7 +145,8 @@ kj::Promise<void> take_snapshot(broker_services& services, entry_ptr entry) {
         return delete_keys_below(services.store, snapshot_prefix(entry->uuid)).ignoreResult();
       })
       .then([&services, entry] {
-        return copy_keys(services.store, view_prefix(entry->uuid), snapshot_prefix(entry->uuid));
+        return copy_keys(services.store, view_prefix(entry->uuid), snapshot_prefix(entry->uuid),
+                         services.limits.snapshot_bytes_max);
       })
       .then([&services, entry] { return set_state(services, entry, snapshot_state::migrating); });
 }
@@ -148,14 +168,17 @@ void settle_storage_soon(broker_services& services, const entry_ptr& entry) {
       }));
 }
 
+std::string snapshot_text(const storage_snapshot& what) {
+  return fmt::format(
+      "{}, {}",
+      what.version.empty() ? fmt::format("storage version {}", what.storage_version) : what.version,
+      trust::utc_from_unix_ms(what.taken_unix_ms));
+}
+
 void show_storage(const mount_entry& entry, mount_status& status) {
   status.storage_version = entry.storage_version;
   if (!entry.snapshot || entry.snapshot->state != snapshot_state::kept) return;
-  const auto& kept = *entry.snapshot;
-  status.snapshot = fmt::format(
-      "{}, {}",
-      kept.version.empty() ? fmt::format("storage version {}", kept.storage_version) : kept.version,
-      trust::utc_from_unix_ms(kept.taken_unix_ms));
+  status.snapshot = snapshot_text(*entry.snapshot);
 }
 
 }  // namespace bulkhead

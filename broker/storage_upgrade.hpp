@@ -16,12 +16,14 @@
 // Views are copied in bounded steps, through the store that the plugins use: values that are
 // encrypted are bound to their keys and are sealed anew under the new one.
 //
-// Limits: one snapshot is kept; an upgrade that begins gives up the one before it. The revisions of
-// keys that were put back are new. What the copy costs is linear in the view, in time and on the
-// disk.
+// Limits: one snapshot of a mount is kept (snapshots_kept); an upgrade that begins gives up the one
+// before it. A view of more than snapshot_bytes_max is not upgraded. The revisions of keys that were
+// put back are new. What the copy costs is linear in the view, in time and on the disk.
 
 #include <kj/async.h>
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -30,9 +32,13 @@
 
 namespace bulkhead {
 
+inline constexpr std::uint64_t snapshots_kept = 1;
+
 /// Copies everything below `from` to below `to`, in order. Nothing changes below `from` meanwhile,
-/// and below `to` there is nothing.
-kj::Promise<void> copy_keys(async_store& store, std::string from, std::string to);
+/// and below `to` there is nothing. When keys, without `from`, and values are more than `bytes_max`
+/// it fails with invalid_argument, and leaves what it has copied.
+kj::Promise<void> copy_keys(async_store& store, std::string from, std::string to,
+                            std::uint64_t bytes_max = std::numeric_limits<std::uint64_t>::max());
 
 /// Whether the view of the mount has a key.
 kj::Promise<bool> has_stored(async_store& store, const std::string& uuid);
@@ -55,6 +61,9 @@ kj::Promise<void> settle_storage(broker_services& services, std::shared_ptr<moun
 
 /// The same, begun and left to itself; a failure is an event.
 void settle_storage_soon(broker_services& services, const std::shared_ptr<mount_entry>& entry);
+
+/// "1.2.0, 2026-11-20T10:00:00Z": which release wrote it, and when it was taken.
+std::string snapshot_text(const storage_snapshot& what);
 
 /// What status says of the storage.
 void show_storage(const mount_entry& entry, mount_status& status);

@@ -118,6 +118,18 @@ inline std::string rows_text(async_store& store, kj::WaitScope& scope, const std
   }
 }
 
+/// As snapshot_bytes_max counts them.
+inline std::uint64_t bytes_of_view(test_broker& tb) {
+  const auto prefix = view_prefix(tb.status("m").status.uuid);
+  range_request request;
+  request.keys = key_range::prefix(prefix);
+  const auto page = tb.core().services().store.range(std::move(request)).wait(tb.wait_scope());
+  REQUIRE(!page.more);
+  std::uint64_t bytes = 0;
+  for (const auto& row : page.rows) bytes += row.key.size() - prefix.size() + row.value.size();
+  return bytes;
+}
+
 inline std::string view_of(test_broker& tb) {
   return rows_text(tb.core().services().store, tb.wait_scope(),
                    view_prefix(tb.status("m").status.uuid));

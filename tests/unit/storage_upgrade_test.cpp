@@ -17,6 +17,19 @@ sdk::plugin layout_2(const migration& how = to_layout_2) {
   return ledger_plugin("2.0.0", 2).migrate(how);
 }
 
+bool has_happened(test_broker& tb, const std::string& name) {
+  for (const auto& each : tb.events().after(0, 1000))
+    if (each.name == name) return true;
+  return false;
+}
+
+void until_it_migrates(test_broker& tb) {
+  constexpr int steps_max = 100;
+  for (int i = 0; i < steps_max && !has_happened(tb, "migrating"); ++i) tb.advance(100ms);
+  REQUIRE(has_happened(tb, "migrating"));
+  tb.settle();
+}
+
 /// Release 1.0.0 is mounted at "m" with 300 keys.
 struct fixture {
   fixture() {
@@ -44,17 +57,7 @@ struct fixture {
     }
     return {error_kind::unknown, "it succeeded", {}, {}};
   }
-  bool happened(const std::string& name) {
-    for (const auto& each : tb.events().after(0, 1000))
-      if (each.name == name) return true;
-    return false;
-  }
-  void until_it_migrates() {
-    constexpr int steps_max = 100;
-    for (int i = 0; i < steps_max && !happened("migrating"); ++i) tb.advance(100ms);
-    REQUIRE(happened("migrating"));
-    tb.settle();
-  }
+  bool happened(const std::string& name) { return has_happened(tb, name); }
   /// Nothing has happened to the mount, and the old release serves.
   void check_all_is_as_before() {
     CHECK(view_of(tb) == before);
@@ -214,15 +217,54 @@ TEST_CASE_METHOD(fixture, "storage that is newer than the plugin is not handed t
   tb.finish(tb.core().restart("m"));
   CHECK(status().state == mount_state::quarantined);
   CHECK(status().reason.find("the storage is version 2, this plugin knows 1") != std::string::npos);
-  CHECK(status().reason.find("bulkhead rollback m/") != std::string::npos);
+  CHECK(status().reason.find("bulkhead rollback m/ returns to 1.0.0, 20") != std::string::npos);
   CHECK(view_of(tb) == after);
+  tb.finish(tb.core().rollback("m"));
+  check_all_is_as_before();
+}
+
+TEST_CASE_METHOD(fixture, "a view above snapshot_bytes_max is not upgraded") {
+  const auto bytes = bytes_of_view(tb);
+  int asked = 0;
+  enter_2(layout_2([&](sdk::mount_context mount, std::uint32_t from) {
+    ++asked;
+    return to_layout_2(std::move(mount), from);
+  }));
+  tb.services().limits.snapshot_bytes_max = bytes - 1;
+  const auto result = reload();
+  CHECK(result.outcome == reload_outcome::failed);
+  CHECK(result.reason.find(fmt::format("the limit is {} bytes (snapshot_bytes_max)", bytes - 1)) !=
+        std::string::npos);
+  CHECK(asked == 0);
+  check_all_is_as_before();
+  tb.services().limits.snapshot_bytes_max = bytes;
+  CHECK(reload().version_after == "2.0.0");
+  CHECK(snapshot_of(tb) == before);
+}
+
+TEST_CASE_METHOD(fixture, "a crash in a migration that nothing restarts leaves the old storage") {
+  tune_request once{"m"};
+  once.restart = restart_rule::temporary;
+  tb.wait(tb.core().tune(std::move(once)));
+  enter_2(layout_2(half_and_then([this]() -> kj::Promise<void> {
+    tb.detach(kj::evalLater(
+        [this] { tb.process("ledger-2.0.0")->end(exit_status::signaled(SIGSEGV, false)); }));
+    return kj::NEVER_DONE;
+  })));
+  tb.finish(tb.core().restart("m"));
+  tb.settle();
+  CHECK(status().state != mount_state::ready);
+  CHECK(view_of(tb) == before);
+  CHECK(snapshot_of(tb).empty());
+  CHECK(status().storage_version == 1);
+  CHECK(entry().version_running == "1.0.0");
 }
 
 TEST_CASE_METHOD(fixture, "an unmount in the middle of a migration leaves nothing") {
   enter_2(layout_2(half_and_then([]() -> kj::Promise<void> { return kj::NEVER_DONE; })));
   const auto uuid = status().uuid;
   auto reloading = begin_reload();
-  until_it_migrates();
+  until_it_migrates(tb);
   tb.finish(tb.core().unmount("m"));
   auto& store = tb.core().services().store;
   CHECK(rows_text(store, tb.wait_scope(), view_prefix(uuid)).empty());
@@ -233,7 +275,7 @@ TEST_CASE_METHOD(fixture, "an unmount in the middle of a migration leaves nothin
 TEST_CASE_METHOD(fixture, "an operator who stops a mount in its migration gets the storage back") {
   enter_2(layout_2(half_and_then([]() -> kj::Promise<void> { return kj::NEVER_DONE; })));
   auto reloading = begin_reload();
-  until_it_migrates();
+  until_it_migrates(tb);
   tb.finish(tb.core().stop("m"));
   tb.settle();
   CHECK(status().state == mount_state::stopped);
@@ -376,12 +418,33 @@ TEST_CASE("a migration that fails is taken back, at whichever write the broker e
   CHECK(all.run() > 10);
 }
 
+TEST_CASE("storage that could not be put back at once is put back by the next start") {
+  mortal_broker one(test_state{}.engine, [](test_broker& tb) {
+    two_releases(tb);
+    provide_ledger(tb, "2.0.0",
+                   layout_2(half_and_then([]() -> kj::Promise<void> { return kj::NEVER_DONE; })));
+  });
+  auto& tb = *one.broker;
+  mounted(tb);
+  const auto before = view_of(tb);
+  auto reloading = tb.core().reload("m", {}).eagerlyEvaluate(nullptr);
+  until_it_migrates(tb);
+  one.disk->arm(write_fault::fails, 1);
+  tb.finish(tb.core().stop("m"));
+  tb.settle();
+  CHECK(has_happened(tb, "storage_not_restored"));
+  CHECK(view_of(tb) != before);
+  tb.finish(tb.core().start("m"));
+  CHECK(view_of(tb) == before);
+  CHECK(snapshot_of(tb).empty());
+}
+
 TEST_CASE("a big view is copied and put back in bounded steps") {
   test_broker tb;
   two_releases(tb);
   enter_ledger(tb, "1.0.0");
   mount_ledger(tb);
-  fill_ledger(tb, 5000);
+  fill_ledger(tb, 1500);  // more than a page of the store
   const auto before = view_of(tb);
   enter_ledger(tb, "2.0.0");
   tb.finish(upgrade(tb));
@@ -391,13 +454,27 @@ TEST_CASE("a big view is copied and put back in bounded steps") {
   CHECK(snapshot_of(tb).empty());
 }
 
+namespace {
+
+/// None of what fill_ledger wrote can be read there.
+void check_is_sealed(store& disk, const std::string& prefix) {
+  range_request request;
+  request.keys = key_range::prefix(prefix);
+  const auto page = disk.range(request);
+  REQUIRE(page.rows.size() == 300);
+  for (const auto& row : page.rows) CHECK(row.value.find(std::string("\0\xff", 2)) != 0);
+}
+
+}  // namespace
+
 TEST_CASE("a view that is encrypted can be read after an upgrade, and after the way back") {
   const auto keys =
       std::filesystem::temp_directory_path() / fmt::format("storage-upgrade-keys-{}", ::getpid());
   add_state_key(keys);
   test_state state;
-  state.engine = with_encryption(sqlite_store::in_memory([] { return std::uint64_t{0}; }),
-                                 {[keys] { return state_keys::load(keys); }});
+  auto plain = sqlite_store::in_memory([] { return std::uint64_t{0}; });
+  auto* disk = plain.get();
+  state.engine = with_encryption(std::move(plain), {[keys] { return state_keys::load(keys); }});
   test_broker tb({}, std::move(state));
   two_releases(tb);
   enter_ledger(tb, "1.0.0");
@@ -408,6 +485,7 @@ TEST_CASE("a view that is encrypted can be read after an upgrade, and after the 
   tb.finish(upgrade(tb));
   CHECK(snapshot_of(tb) == before);
   CHECK(view_of(tb).find("k299=layout 2 of k299\n") != std::string::npos);
+  check_is_sealed(*disk, snapshot_prefix(tb.status("m").status.uuid));
   tb.finish(tb.core().rollback("m"));
   CHECK(view_of(tb) == before);
   std::filesystem::remove(keys);
