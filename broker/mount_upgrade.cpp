@@ -54,9 +54,9 @@ kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
   };
   return change_record(entry, mark)
       .then([this, entry] {
-        services_.events.record(entry->spec.path, entry->generations_used, "rolling_back",
-                                fmt::format("to {}; what was written since is lost",
-                                            snapshot_text(*entry->snapshot)));
+        services_.events.record(
+            entry->spec.path, entry->generations_used, "rolling_back",
+            fmt::format("to {}; what was written since is lost", snapshot_text(*entry->snapshot)));
         return halt(entry);
       })
       .then([this, entry] { return settle_storage(services_, entry); })

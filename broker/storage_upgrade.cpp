@@ -52,9 +52,8 @@ kj::Promise<void> copy_page(async_store& store, copy_run run) {
               txn_op::put(run.to + row.key.substr(run.from.size()), std::move(row.value)));
         auto written = store.txn(std::move(write)).ignoreResult();
         if (!page.more) return written;
-        return written.then([&store, run = std::move(run)]() mutable {
-          return copy_page(store, std::move(run));
-        });
+        return written.then(
+            [&store, run = std::move(run)]() mutable { return copy_page(store, std::move(run)); });
       });
 }
 

@@ -17,8 +17,8 @@
 // encrypted are bound to their keys and are sealed anew under the new one.
 //
 // Limits: one snapshot of a mount is kept (snapshots_kept); an upgrade that begins gives up the one
-// before it. A view of more than snapshot_bytes_max is not upgraded. The revisions of keys that were
-// put back are new. What the copy costs is linear in the view, in time and on the disk.
+// before it. A view of more than snapshot_bytes_max is not upgraded. The revisions of keys that
+// were put back are new. What the copy costs is linear in the view, in time and on the disk.
 
 #include <kj/async.h>
 

@@ -33,6 +33,9 @@ class Upgrade(SystemTest):
         status = self.broker.status("m/")
         return status["state"], status["plugin_version"], status["storage_version"]
 
+    def events(self):
+        return [each["name"] for each in self.broker.ok("events").json["events"]]
+
     def test_an_upgrade_and_the_way_back(self):
         self.assertEqual(self.now(), ("ready", "1.0.0", 1))
         self.assert_says(self.broker.cli("rollback", "m/"), 3, "there is no snapshot")
@@ -44,7 +47,9 @@ class Upgrade(SystemTest):
         self.broker.start()
         self.broker.wait_state("m/", "ready")
         self.assertEqual(self.now(), ("ready", "2.0.0", 2))
-        self.broker.ok("rollback", "m/")
+        answer = self.broker.ok("rollback", "m/")
+        self.assertIn("it is back at 1.0.0, ", answer.err)
+        self.assertIn("what was stored since is lost", answer.err)
         self.assertEqual(self.now(), ("ready", "1.0.0", 1))
         self.assertEqual(self.broker.status("m/")["snapshot"], "")
 
@@ -63,13 +68,44 @@ class Upgrade(SystemTest):
     def test_a_broker_that_dies_in_a_migration_puts_the_storage_back(self):
         self.register("2.0.0", 2, "hangs-in-migrate")
         reload = self.broker.begin("reload", "m/")
-        until("it migrates", lambda: "migrating" in
-              [each["name"] for each in self.broker.ok("events").json["events"]])
+        until("it migrates", lambda: "migrating" in self.events())
         self.broker.kill()
         reload.communicate()
         self.broker.start()
         self.broker.wait_state("m/", "ready")
         self.assertEqual(self.now(), ("ready", "1.0.0", 1))
+
+    def test_an_older_release_is_not_started_on_newer_storage(self):
+        self.register("2.0.0", 2)
+        self.broker.ok("reload", "m/")
+        self.broker.ok("tune", "m/", "--version", "1.0.0")
+        answer = self.broker.cli("reload", "m/")
+        self.assertEqual(answer.code, 1)
+        self.assertIn("the storage is version 2, this plugin knows 1", answer.out)
+        self.assertIn("bulkhead rollback m/ returns to 1.0.0, ", answer.out)
+        self.assertEqual(self.now(), ("ready", "2.0.0", 2))
+        self.broker.ok("rollback", "m/")
+        self.assertEqual(self.now(), ("ready", "1.0.0", 1))
+
+    def test_a_mount_in_quarantine_has_its_storage_back(self):
+        self.register("2.0.0", 2, "crashes-in-migrate")
+        self.broker.cli("restart", "m/")
+        self.broker.wait_state("m/", "quarantined")
+        until("the storage is back", lambda: "storage_restored" in self.events())
+        self.assertEqual(self.broker.status("m/")["storage_version"], 1)
+        self.broker.ok("tune", "m/", "--version", "1.0.0")
+        self.broker.ok("reset", "m/")
+        self.assertEqual(self.now(), ("ready", "1.0.0", 1))
+
+    def test_a_mount_that_is_stopped_in_a_migration_has_its_storage_back(self):
+        self.register("2.0.0", 2, "hangs-in-migrate")
+        reload = self.broker.begin("reload", "m/")
+        until("it migrates", lambda: "migrating" in self.events())
+        self.broker.ok("stop", "m/")
+        reload.communicate()
+        until("the storage is back", lambda: "storage_restored" in self.events())
+        self.assertEqual(self.broker.status("m/")["state"], "stopped")
+        self.assertEqual(self.broker.status("m/")["storage_version"], 1)
 
 
 if __name__ == "__main__":

@@ -434,7 +434,11 @@ TEST_CASE("storage that could not be put back at once is put back by the next st
   tb.settle();
   CHECK(has_happened(tb, "storage_not_restored"));
   CHECK(view_of(tb) != before);
+  tune_request back{"m"};
+  back.version = "1.0.0";
+  tb.wait(tb.core().tune(std::move(back)));
   tb.finish(tb.core().start("m"));
+  CHECK(tb.status("m").status.plugin_version == "1.0.0");
   CHECK(view_of(tb) == before);
   CHECK(snapshot_of(tb).empty());
 }
