@@ -178,8 +178,11 @@ kj::Promise<void> mount_bring_up::ready_storage(schema::Plugin::Client plugin,
                       state_of_snapshot(*entry_)};
   if (facts.known == facts.stored)
     return storage_work_.wrap(do_step(next_storage_step(facts), kj::mv(plugin), facts.known));
+  // One that finishes its calls may still store something, of its own layout.
+  const bool waits = !beside_ && entry_->become_alone;
+  auto alone = waits ? entry_->become_alone() : kj::Promise<void>(kj::READY_NOW);
   return storage_work_.wrap(
-      has_stored(services_.store, entry_->uuid)
+      alone.then([this] { return has_stored(services_.store, entry_->uuid); })
           .then([this, facts, plugin = kj::mv(plugin)](bool anything) mutable {
             facts.anything_stored = anything;
             return do_step(next_storage_step(facts), kj::mv(plugin), facts.known);
@@ -229,16 +232,15 @@ void mount_bring_up::demand_trust_still() const {
 
 kj::Promise<void> mount_bring_up::upgrade(schema::Plugin::Client plugin, std::uint32_t known) {
   upgrading_ = true;
-  return entry_->storage_work.take().then([this, plugin = kj::mv(plugin),
-                                           known](kj::Own<turns::pass>&& turn) mutable {
-    auto alone = entry_->become_alone ? entry_->become_alone() : kj::Promise<void>(kj::READY_NOW);
-    return alone.then([this] { return take_snapshot(services_, entry_); })
-        .then([this, plugin = kj::mv(plugin), known]() mutable {
-          return migrate(kj::mv(plugin), known);
-        })
-        .then([this, known] { return keep_upgrade(known); })
-        .attach(kj::mv(turn));
-  });
+  return entry_->storage_work.take().then(
+      [this, plugin = kj::mv(plugin), known](kj::Own<turns::pass>&& turn) mutable {
+        return take_snapshot(services_, entry_)
+            .then([this, plugin = kj::mv(plugin), known]() mutable {
+              return migrate(kj::mv(plugin), known);
+            })
+            .then([this, known] { return keep_upgrade(known); })
+            .attach(kj::mv(turn));
+      });
 }
 
 kj::Promise<void> mount_bring_up::keep_upgrade(std::uint32_t known) {

@@ -129,11 +129,9 @@ std::vector<command_spec> order_commands() {
        {},
        "Take back the last upgrade that migrated a mount's storage",
        "The data is put back as it was before, and the version with it; what was written since is\n"
-       "lost, and so is the snapshot: there is no way forward again but the upgrade. `status` "
-       "shows\n"
-       "what it returns to. Where there is no snapshot nothing happens. A pin, and a version in "
-       "the\n"
-       "configuration file, are not changed: the next reload goes by them.\n",
+       "lost, and the snapshot is gone then. `status` shows what it returns to; without a "
+       "snapshot\n"
+       "nothing happens. Pins and the configuration file stay: the next reload goes by them.\n",
        {"rollback kv/"}},
   };
 }
