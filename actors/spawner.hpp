@@ -83,8 +83,8 @@ struct spawn_error {
   std::string what;        // one line each; `remedy` may be empty
   std::string why;
   std::string remedy;
-  std::optional<wall> missing;                       // with no_wall: which one
-  std::shared_ptr<const confinement_report> report;  // likewise: what was found; may be null
+  std::optional<wall> missing{};                       // with no_wall: which one
+  std::shared_ptr<const confinement_report> report{};  // likewise: what was found; may be null
 };
 
 using spawn_result = std::variant<spawned_process, spawn_error>;
