@@ -332,67 +332,6 @@ TEST_CASE_METHOD(state, "in every page of the file, no flipped byte of its head 
   }
 }
 
-TEST_CASE_METHOD(state,
-                 "no flipped bit in the log of a killed broker loses what was acknowledged") {
-  const auto copy = directory / "copy.db";
-  std::vector<store_row> rows, rows_before_last;
-  {
-    auto engine = open();
-    for (int i = 0; i < 12; ++i) put(*engine, fmt::format("key/{}", i), std::string(900, 'v'));
-    rows_before_last = engine->range({}).rows;
-    put(*engine, "last", "1");
-    rows = engine->range({}).rows;
-    for (const char* suffix : {"", "-wal"})
-      std::filesystem::copy_file(file + suffix, copy + suffix);
-  }
-  const auto base = contents(copy);
-  const auto log = contents(copy + "-wal");
-  REQUIRE(log.size() > 13 * 4096);
-  std::mt19937 random(7);
-  unsigned refused = 0, whole = 0, torn = 0;
-  const auto judge = [&](std::size_t at) {
-    auto damaged = log;
-    damaged[at] = static_cast<char>(damaged[at] ^ (1 << (random() % 8)));
-    std::ofstream(copy, std::ios::binary | std::ios::trunc) << base;
-    std::ofstream(copy + "-wal", std::ios::binary | std::ios::trunc) << damaged;
-    INFO("byte " << at << " of " << log.size());
-    try {
-      const auto found = sqlite_store::open(copy, clock.reader())->range({}).rows;
-      CHECK((found == rows || found == rows_before_last));
-      ++(found == rows ? whole : torn);
-    } catch (const store_error& error) {
-      ++refused;
-      CHECK(error.fault() == store_fault::corrupt);
-    }
-  };
-  for (std::size_t at = 0; at < 64; ++at) judge(at);
-  for (int i = 0; i < 300; ++i) judge(random() % log.size());
-  CHECK(refused > 250);
-  CHECK(torn > 0);
-  CHECK(torn < 60);
-}
-
-TEST_CASE_METHOD(state, "a log that was torn anywhere is cut there and gone on with") {
-  const auto copy = directory / "copy.db";
-  {
-    auto engine = open();
-    for (int i = 0; i < 6; ++i) put(*engine, fmt::format("key/{}", i), std::string(900, 'v'));
-    for (const char* suffix : {"", "-wal"})
-      std::filesystem::copy_file(file + suffix, copy + suffix);
-  }
-  const auto base = contents(copy);
-  const auto log = contents(copy + "-wal");
-  for (std::size_t size = 0; size < log.size(); size += 1021) {
-    std::ofstream(copy, std::ios::binary | std::ios::trunc) << base;
-    std::ofstream(copy + "-wal", std::ios::binary | std::ios::trunc) << log.substr(0, size);
-    INFO(size << " bytes of " << log.size());
-    auto engine = sqlite_store::open(copy, clock.reader());
-    const auto had = engine->range({}).rows.size();
-    put(*engine, "new", "1");
-    CHECK(engine->range({}).rows.size() == had + 1);
-  }
-}
-
 TEST_CASE_METHOD(state, "garbage in the middle of the file is refused as damaged") {
   {
     auto engine = open();
