@@ -128,12 +128,6 @@ void write_release(mount_record& record, const release* of) {
   record.spec.kind = of->spec.kind;
 }
 
-kj::Promise<void> note_release(broker_services& services, const entry_ptr& entry,
-                               const std::shared_ptr<const release>& of) {
-  return services.change_record(entry,
-                                [of](mount_record& record) { write_release(record, of.get()); });
-}
-
 kj::Promise<void> take_snapshot(broker_services& services, entry_ptr entry) {
   const auto begin = [now = unix_ms_now()](mount_record& record) {
     record.snapshot = storage_snapshot{record.storage_version, record.version_running, now,

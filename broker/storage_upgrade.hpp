@@ -45,9 +45,6 @@ kj::Promise<bool> has_stored(async_store& store, const std::string& uuid);
 
 /// Writes into a record that the mount runs this release, unless that is null.
 void write_release(mount_record& record, const release* of);
-/// Resolves when the stored record says so.
-kj::Promise<void> note_release(broker_services& services, const std::shared_ptr<mount_entry>& entry,
-                               const std::shared_ptr<const release>& of);
 
 /// Makes a snapshot of the view; when it resolves the record says `migrating`. No instance writes
 /// meanwhile. The caller has the turn (mount_entry::storage_work).

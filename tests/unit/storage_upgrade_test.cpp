@@ -377,7 +377,7 @@ crash_points points() {
   all.plugins = two_releases;
   all.prepare = mounted;
   all.operate = upgrade;
-  all.also = [](test_broker& tb) {
+  all.describe_more = [](test_broker& tb) {
     const auto now = tb.status("m").status;
     return fmt::format("{} {} {} {}\n{}{}", now.plugin_version, now.storage_version, now.version,
                        now.snapshot.empty(), view_of(tb), snapshot_of(tb));
