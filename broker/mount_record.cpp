@@ -37,6 +37,7 @@ std::string encode_record(const mount_record& from) {
   record.setCreatedUnixMs(from.created_unix_ms);
   record.setRemoving(from.removing);
   record.setDeclared(from.declared);
+  record.setDeclaredPath(from.declared_path.c_str());
   record.setVersionRunning(from.version_running.c_str());
   record.setStorageVersion(from.storage_version);
   if (from.snapshot) {
@@ -67,6 +68,8 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.generations_reserved = from.getGenerationsReserved();
     record.removing = from.getRemoving();
     record.declared = from.getDeclared();
+    record.declared_path = text(from.getDeclaredPath());
+    if (record.declared && record.declared_path.empty()) record.declared_path = record.spec.path;
     record.version_running = text(from.getVersionRunning());
     record.storage_version = from.getStorageVersion();
     if (from.hasSnapshot()) record.snapshot = read_snapshot(from.getSnapshot());

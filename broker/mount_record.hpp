@@ -36,6 +36,8 @@ struct mount_record {
   bool declared = false;        // the declared state asks for it: broker/config_desk.hpp
   std::uint32_t storage_version = 0;
   std::optional<storage_snapshot> snapshot;
+  std::string
+      declared_path;      // ... at this path, whatever operators moved it to; empty if it is not
   bool removing = false;  // nothing starts it any more; whoever reads this goes on removing it
 };
 
