@@ -72,6 +72,14 @@ class bring_up {
   /// Comes after that. Resolves when calls can be served; fails with the reason why not.
   virtual kj::Promise<void> introduce(schema::Plugin::Client plugin,
                                       schema::PluginInfo::Reader info) = 0;
+
+  /// The spawner has answered: with a process, or with a refusal.
+  virtual void spawned(const process_spec& asked, const spawn_answer& answer) {
+    (void)asked, (void)answer;
+  }
+
+  /// The instance's link while there is one, for its counters.
+  const wire::connection* link = nullptr;
 };
 
 struct instance_limits {
@@ -148,6 +156,7 @@ class instance final : public hosted<instance_actor::base> {
   void finish();
   void close_with(const std::string& verdict);
 
+  void use_rules(const instance_rules& rules);
   void stop_in_order(const instance_stop& order);
   kj::Promise<void> stop_steps(instance_stop order);
   std::uint64_t uptime_ms() const;
@@ -162,6 +171,7 @@ class instance final : public hosted<instance_actor::base> {
   std::string step_ = "being started";  // what a start is at, for its failure
   bool stop_asked_ = false;
   bool killed_by_us_ = false;
+  std::uint64_t ticket_ = 0;  // for limits_request; 0: none
   instance_end end_;
   std::unique_ptr<child_process> process_;
   std::chrono::steady_clock::time_point started_at_;

@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/confinement_words.hpp"
 #include "broker/error.hpp"
 #include "broker/limits.hpp"
 #include "broker/releases.hpp"
@@ -124,6 +125,8 @@ struct mount_spec {
   std::string version{};  // of the release to run; empty: the pinned one, else the highest
   std::string kind{};     // "secrets", "auth", "database", "generic"; empty: the only one that has
                           // the plugin
+  confinement_rules confinement{};         // on top of what the release and the broker say
+  std::vector<named_number> thresholds{};  // "rss-restart", ...; see schema/admin.capnp
 };
 
 /// A change of a mount's rules: what is not set stays. Options are set one by one.
@@ -137,6 +140,13 @@ struct tune_request {
   std::optional<life_rules> life{};
   std::optional<call_rules> calls{};
   std::optional<std::string> version{};  // of the release; an empty one: the highest
+  // Each replaces what the mount said. Limits and thresholds count at once, the others from the
+  // next instance on.
+  std::optional<std::string> profile{};
+  std::optional<std::vector<std::string>> waive{};
+  std::optional<std::vector<named_number>> limits{};
+  std::optional<std::vector<std::string>> grants{};
+  std::optional<std::vector<named_number>> thresholds{};
   bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 
@@ -290,6 +300,7 @@ struct broker_config {
   /// What the broker is to hold: read at its start and for every config_apply() on a thread for
   /// which no stop waits, so it owns what it uses. May throw `error`. Empty: operators alone say.
   std::function<declared_state()> declared{};
+  confinement_config confinement{};
 };
 
 class broker_thread;

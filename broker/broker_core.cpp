@@ -181,6 +181,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_record record) {
   entry->generations_used = entry->generations_reserved;
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), entry->spec.path,
                                                slot_rules(entry->spec.calls, limits));
+  entry->slot->heed(services_.load);
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
@@ -237,11 +238,14 @@ kj::Promise<mount_snapshot> broker_core::keep(entry_ptr entry, mount_snapshot st
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
     const auto lines =
         redact_last(entry->log->last_lines(status.status.generation, 1 + pem_lines_max), 1);
-    return discard(entry, "its first start failed").then([path, why, lines]() -> mount_snapshot {
-      refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
-             lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),
-             "correct the plugin, its file or its options, and mount it again");
-    });
+    auto remedy = status.start_remedy.empty()
+                      ? "correct the plugin, its file or its options, and mount it again"
+                      : status.start_remedy;
+    return discard(entry, "its first start failed")
+        .then([path, why, lines, remedy = std::move(remedy)]() -> mount_snapshot {
+          refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
+                 lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()), remedy);
+        });
   }
   return save_new(entry).then(
       [this, entry, status = kj::mv(status)]() mutable -> kj::Promise<mount_snapshot> {

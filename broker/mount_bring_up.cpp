@@ -152,6 +152,20 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
       });
 }
 
+void mount_bring_up::spawned(const process_spec& asked, const spawn_answer& answer) {
+  confined = answer.process == nullptr ? nullptr : asked.confined;
+  missing = answer.missing;
+  report = answer.process == nullptr ? answer.report : answer.process->report;
+  if (answer.process == nullptr || report == nullptr) return;
+  for (const auto which : missing_by_waiver(*report)) {
+    const auto line = line_of(which, *report);
+    services_.missing.count(which);
+    services_.events.record(entry_->spec.path, generation_, "wall_missing", line);
+    entry_->log->broker_says(generation_, schema::LogLevel::WARN,
+                             fmt::format("started without a wall: {}", line));
+  }
+}
+
 // -- storage -------------------------------------------------------------------------------------
 
 namespace {

@@ -28,6 +28,7 @@ class mount_bring_up final : public bring_up {
                                   schema::PluginInfo::Reader info) override;
   kj::Promise<void> introduce(schema::Plugin::Client plugin,
                               schema::PluginInfo::Reader info) override;
+  void spawned(const process_spec& asked, const spawn_answer& answer) override;
 
   /// The instance has ended: nothing of it reaches the storage any more, and an upgrade under way
   /// goes no further. For the storage that it got with mount, the end of its link does that.
@@ -47,6 +48,14 @@ class mount_bring_up final : public bring_up {
   bool refused_beside = false;
   /// What was started; it must introduce itself as that. Null: an unregistered file.
   std::shared_ptr<const release> of;
+  /// What it was started with; null: unconfined, or not yet started.
+  std::shared_ptr<const confinement> confined;
+  /// Limits that were asked for since; empty: none are under way.
+  std::optional<resource_limits> limits_asked;
+  /// What was found standing, of a start that was refused for a missing wall too.
+  std::shared_ptr<const confinement_report> report;
+  /// The wall for which the start was refused.
+  std::optional<wall> missing;
 
  private:
   void check(schema::PluginInfo::Reader info);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
@@ -26,6 +27,19 @@ exit_kind exit_kind_of(const instance_end& end) {
     default:
       return exit_kind::abnormal;
   }
+}
+
+/// What to do about a wall that is missing.
+std::string waiver_text(const std::string& path, wall which) {
+  return fmt::format(
+      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} --waive {}, or the flag "
+      "of mount   |   waive = [\"{}\"] under [confinement] of the configuration",
+      path, to_string(which), to_string(which));
+}
+
+std::string errno_name(int number) {
+  const char* name = ::strerrorname_np(number);
+  return name == nullptr ? std::to_string(number) : name;
 }
 
 bool ended_by_itself(const instance_end& end) {
@@ -61,10 +75,33 @@ void mount_supervisor::ready(const instance_ready& news) {
       entry_->slot->serve(
           {live_.generation, kj::mv(live_.offer->backend), kj::mv(live_.offer->typed)});
     show_face(live_);
+    note_serving();
   }
   note_running(services_, *entry_, live_.of);
   step(event::started{instance_id, news.generation});
   look_after_life();
+}
+
+/// From now on what `live_` uses is the mount's to answer for.
+void mount_supervisor::note_serving() {
+  entry_->serving = {++services_.served, live_.generation, live_.pid, live_.offer};
+}
+
+void mount_supervisor::limited(const instance_limited& news) {
+  const bool live = news.generation == live_.generation && !live_.ended;
+  if (live && news.error_number == 0 && live_.offer->limits_asked) {
+    auto confined = std::make_shared<confinement>(*live_.offer->confined);
+    confined->limits = *live_.offer->limits_asked;
+    live_.offer->confined = std::move(confined);
+  }
+  const auto outcome = news.error_number == 0
+                           ? std::string("the limits of what runs are those of the mount now")
+                           : fmt::format(
+                                 "the limits of what runs could not be changed ({}); the "
+                                 "next start has them",
+                                 errno_name(news.error_number));
+  services_.events.record(entry_->spec.path, news.generation,
+                          news.error_number == 0 ? "limited" : "not_limited", outcome);
 }
 
 void mount_supervisor::show_face(const run_of& whose) {
@@ -82,6 +119,8 @@ crash_report mount_supervisor::make_report(const instance_ended& news, const run
   if (face != nullptr) report.plugin_version = face->version;
   report.generation = news.generation;
   report.end = news.end;
+  if (whose.offer != nullptr && whose.offer->missing)
+    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer->missing);
   const auto calls = entry_->slot->calls_of(news.generation);
   report.calls_in_flight = static_cast<std::uint32_t>(calls.size());
   const auto outcome = to_string(ended_by_itself(news.end) ? error_kind::plugin_crashed
@@ -113,10 +152,12 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
   live_.ended = true;
   live_.pid = 0;
   close_storage(live_);
+  entry_->serving = {};
   auto report = make_report(news, live_);
   const auto sentence = describe_end(report);
   abandon_reload(fmt::format("the instance that it was to replace ended meanwhile: {}", sentence));
   if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
+  end_remedy_ = report.end.remedy;
   const bool crash = ended_by_itself(news.end);
   permanent_failure_ = news.end.permanent || (crash && live_.offer->migration_failed());
   if (crash) services_.events.record(report.mount, news.generation, "crashed", sentence);
@@ -128,9 +169,11 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
     give_up_mounting(sentence);
   const bool back = start_failed_ && falls_back();
   if (no_start) reloaded_alone_ = false;
+  // What is ended for what it used, with a word that it is to stay down, does.
+  const bool for_good = news.end.cause == end_cause::over_limit && news.end.permanent;
   const auto reports =
       back ? fall_back(sentence)
-      : no_start
+      : no_start || for_good
           ? step(event::start_failed{instance_id, news.generation, sentence, permanent_failure_})
           : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
   // In a group that shares its fate this actor ends, and what follows is the group's to say.

@@ -223,6 +223,7 @@ void mount_supervisor::switch_over() {
         {run.green.generation, kj::mv(run.green.offer->backend), kj::mv(run.green.offer->typed)});
   auto blue = std::exchange(live_, run.green);
   live_.life_since = slot.now();
+  note_serving();
   show_face(live_);
   step(event::adopt_instance{instance_id, live_.generation});
   run.result.outcome = reload_outcome::replaced;
@@ -337,10 +338,28 @@ void mount_supervisor::judge_life_of_live() {
     step(event::terminate_child{instance_id, verdict.reason});
   } else if (old_.size() >= draining_instances_max) {
     look_again(1 * kj::SECONDS);
-  } else if (must_be_alone()) {
-    hand_over_alone(verdict.reason);
   } else {
-    begin_reload({}, {}, verdict.reason);
+    replace_live(verdict.reason);
+  }
+}
+
+/// As by a reload that nobody asked for.
+void mount_supervisor::replace_live(const std::string& reason) {
+  if (must_be_alone())
+    hand_over_alone(reason);
+  else
+    begin_reload({}, {}, reason);
+}
+
+/// The desk tells again with every sample, until what it tells of is gone.
+void mount_supervisor::passed(const mount_passed& news) {
+  if (news.generation != live_.generation || live_.ended || leaving_ || entry_->closed) return;
+  if (state() != child_state::ready || starting_) return;
+  if (news.what.act == threshold_act::quarantine) {
+    abandon_reload("the instance that it was to replace " + news.what.reason);
+    this->send(live_.actor, instance_hung{news.what.reason, end_cause::over_limit, true});
+  } else if (!reload_ && old_.size() < draining_instances_max) {
+    replace_live("it " + news.what.reason);
   }
 }
 

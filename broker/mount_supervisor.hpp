@@ -102,6 +102,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void on_task_failed(kj::Exception&& error) override;
 
   // -- the core's actions
+  void attend_to_entry();
   void know_child();
   void start_up();
   void restart(const std::string& reason);
@@ -126,6 +127,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   // -- news of instances
   void ready(const instance_ready& news);
   void show_face(const run_of& whose);
+  void limited(const instance_limited& news);
+  void passed(const mount_passed& news);
   std::string ended(const instance_ended& news);
   std::string live_ended(const instance_ended& news);
   std::string green_ended(const instance_ended& news);
@@ -167,6 +170,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool must_be_alone() const;
   void look_after_life();
   void judge_life_of_live();
+  void replace_live(const std::string& reason);
+  void note_serving();
   void look_again(kj::Duration delay);
 
   // -- requests
@@ -206,6 +211,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::vector<snapshot_promise> stop_waiters_;
   action::report shown_;  // what the slot was last told of
   bool reserving_ = false;
+  std::string end_remedy_;          // what its text says to try; may be empty
   bool permanent_failure_ = false;  // the last end: starting again cannot help
 };
 

@@ -45,6 +45,9 @@ normal_forms = [
     (r'"((?:pid|unix_ms|at_unix_ms|uptime_ms|bytes_in|bytes_out|oldest_call_ms|backoff_ms))":-?\d+',
      r'"\1":N'),
     (r"(?<=\S)  +", "  "),
+    # What a process uses is there once a sample has been taken.
+    (r"(?m)^  uses  .*\n", ""),
+    (r'"usage":\{[^{}]*\},?', ""),
 ]
 
 
@@ -102,7 +105,7 @@ class broker:
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
              "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered",
-             *self.config_flags(directory, config)],
+             "--unconfined", *self.config_flags(directory, config)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
 

@@ -51,6 +51,11 @@ exit_code run_events(environment& in, const invocation& command);
 exit_code run_limits(environment& in, const invocation& command);
 exit_code run_version(environment& in, const invocation& command);
 
+// commands_health.cpp
+exit_code run_top(environment& in, const invocation& command);
+exit_code run_usage(environment& in, const invocation& command);
+exit_code run_doctor(environment& in, const invocation& command);
+
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);
 
