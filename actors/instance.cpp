@@ -201,15 +201,29 @@ void instance::open_link(unique_fd link) {
   protocol_->link = link_.get();
 }
 
-kj::Promise<void> instance::introduce() {
-  auto limit = loop().timer().afterDelay(duration(settings_.limits.start_max)).then([this] {
+/// Counts against start_max, which is one limit for all that this is called for.
+kj::Promise<void> instance::within_start(kj::Promise<void> work) {
+  auto& timer = loop().timer();
+  const auto begun = timer.now();
+  auto limit = timer.afterDelay(duration(settings_.limits.start_max) - start_used_).then([this] {
     kj::throwRecoverableException(refusal(schema::ErrorKind::START_FAILED,
                                           fmt::format("was not ready within {} ms (start_ms_max)",
                                                       settings_.limits.start_max.count()),
                                           fmt::format("it was {}", step_)));
   });
-  return hello()
-      .exclusiveJoin(kj::mv(limit))
+  return work.exclusiveJoin(kj::mv(limit)).then([this, begun] {
+    start_used_ += loop().timer().now() - begun;
+  });
+}
+
+kj::Promise<void> instance::introduce() {
+  return within_start(hello())
+      .then([this] {
+        step_ = "having its storage made ready";
+        return protocol_->ready_storage(KJ_ASSERT_NONNULL(plugin_),
+                                        KJ_ASSERT_NONNULL(hello_).getPlugin());
+      })
+      .then([this] { return within_start(mount()); })
       .then(
           [this] {
             if (phase_ != phase::introducing) return;
@@ -279,9 +293,14 @@ kj::Promise<void> instance::hello() {
                                       "has no protocol version in common with this broker",
                                       fmt::format("it chose {}, the broker speaks {} to {}",
                                                   info.getProtocol(), protocol_min, protocol_max)));
-    step_ = "being mounted";
-    return protocol_->introduce(KJ_ASSERT_NONNULL(plugin_), info).attach(kj::mv(answer));
+    hello_ = kj::mv(answer);
   });
+}
+
+kj::Promise<void> instance::mount() {
+  step_ = "being mounted";
+  return protocol_->introduce(KJ_ASSERT_NONNULL(plugin_), KJ_ASSERT_NONNULL(hello_).getPlugin())
+      .then([this] { hello_ = nullptr; });
 }
 
 void instance::start_failed(const kj::Exception& error) {
@@ -511,6 +530,7 @@ void instance::on_task_failed(kj::Exception&& error) {
 
 void instance::on_loop_exit() {
   health_ = nullptr;
+  hello_ = nullptr;
   plugin_ = nullptr;
   if (protocol_ != nullptr) protocol_->link = nullptr;
   link_ = nullptr;

@@ -63,7 +63,13 @@ class bring_up {
   bring_up& operator=(const bring_up&) = delete;
   virtual ~bring_up() noexcept(false) = default;
 
-  /// The plugin answered hello. Resolves when calls can be served; fails with the reason why not.
+  /// The plugin answered hello. Resolves when what is stored is as this plugin wants it, which may
+  /// take longer than a start: whoever does that has limits of his own.
+  virtual kj::Promise<void> ready_storage(schema::Plugin::Client /*plugin*/,
+                                          schema::PluginInfo::Reader /*info*/) {
+    return kj::READY_NOW;
+  }
+  /// Comes after that. Resolves when calls can be served; fails with the reason why not.
   virtual kj::Promise<void> introduce(schema::Plugin::Client plugin,
                                       schema::PluginInfo::Reader info) = 0;
 
@@ -78,7 +84,8 @@ class bring_up {
 
 struct instance_limits {
   std::chrono::milliseconds start_max{5'000};  // to prepare and spawn it, and again from there to
-                                               // ready; then the start has failed
+                                               // ready, but for ready_storage; then the start has
+                                               // failed
   std::chrono::milliseconds status_wait{
       250};  // from the end of the link to the exit status; then the process is killed
   std::chrono::milliseconds kill_wait{
@@ -132,6 +139,8 @@ class instance final : public hosted<instance_actor::base> {
   void open_link(unique_fd link);
   kj::Promise<void> introduce();
   kj::Promise<void> hello();
+  kj::Promise<void> mount();
+  kj::Promise<void> within_start(kj::Promise<void> work);
   void begin_health_checks();
   kj::Promise<void> watch_health();
   kj::Promise<void> ping();
@@ -175,6 +184,8 @@ class instance final : public hosted<instance_actor::base> {
   kj::Own<pipe_reader> stderr_;
   kj::Own<wire::connection> link_;
   kj::Maybe<schema::Plugin::Client> plugin_;
+  kj::Maybe<capnp::Response<schema::Plugin::HelloResults>> hello_;  // until it is ready
+  kj::Duration start_used_ = 0 * kj::SECONDS;                       // of start_max
   kj::Promise<void> health_ = nullptr;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<kj::Exception>>> closing_;
 };

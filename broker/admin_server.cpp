@@ -80,6 +80,8 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   to.setSha256(status.sha256.c_str());
   write_texts(status.signed_by, to.initSignedBy(static_cast<unsigned>(status.signed_by.size())));
   to.setUnregistered(status.unregistered);
+  to.setStorageVersion(status.storage_version);
+  to.setSnapshot(status.snapshot.c_str());
   if (!entry.samples.empty() && entry.serving.id != 0 &&
       entry.samples.back().generation == entry.serving.generation)
     write_usage(entry.samples.back(), to.initUsage());
@@ -146,6 +148,13 @@ class admin_server final : public schema::Admin::Server {
   kj::Promise<void> move(MoveContext context) override {
     const auto params = context.getParams();
     return core_.move(text(params.getFrom()), text(params.getTo()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> rollback(RollbackContext context) override {
+    return core_.rollback(text(context.getParams().getPath()))
         .then([this, context](mount_snapshot&& status) mutable {
           write(status, context.getResults().initStatus());
         });

@@ -169,7 +169,9 @@ struct mount_status {
   std::string version_wanted{};  // what the next reload takes; plugin_version is what runs
   std::string sha256{};          // of the bytes that run; empty when none do, or unregistered
   std::vector<std::string> signed_by{};
-  bool unregistered = false;  // nobody has vouched for what runs here
+  bool unregistered = false;          // nobody has vouched for what runs here
+  std::uint32_t storage_version = 0;  // the layout of what its plugin stored, as that counts
+  std::string snapshot{};             // what rollback returns to, for people; empty: nothing
 };
 
 /// Which calls a mount lets through; see call_rules.
@@ -380,6 +382,10 @@ class broker {
   /// Gives a mount another path. Its data, its instance and the calls in flight stay; requests by
   /// the old path find nothing from then on.
   mount_status move(const std::string& from, const std::string& to);
+  /// Takes back the last upgrade that migrated the mount's storage: the view as it was before it,
+  /// and the version before. What was written since is lost. Throws `error` failed_precondition
+  /// when there is no snapshot.
+  mount_status rollback(const std::string& path);
   std::vector<mount_status> mounts() const;
   mount_status status(const std::string& path) const;
   /// Stops the instance in good order and starts another; cuts a backoff short. Throws `error`

@@ -58,7 +58,7 @@ void check_reload(const reload_request& how) {
 
 /// Fails while a change of the mount is under way.
 void require_idle(const mount_route& route) {
-  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
+  static constexpr std::array words = {"", "mounted", "tuned", "moved", "rolled back", "unmounted"};
   if (route.work != mount_work::none)
     refuse(error_kind::failed_precondition,
            fmt::format("'{}' is being {}", route.entry->spec.path,
@@ -270,7 +270,7 @@ kj::Promise<void> broker_core::discard(entry_ptr entry, std::string reason) {
   entry->slot->refuse(exception(error_kind::unmounted,
                                 fmt::format("'{}' is not mounted", entry->spec.path), reason));
   return stop_actor(entry, mount_stop{std::chrono::milliseconds{0}, reason})
-      .then([this, entry] { return delete_storage(entry->uuid); })
+      .then([this, entry] { return delete_storage(entry); })
       .catch_([entry](kj::Exception&& problem) {
         KJ_LOG(ERROR, "a mount was not taken back cleanly", entry->spec.path,
                problem.getDescription());
@@ -451,12 +451,12 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 }
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
-kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset) {
+kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset, bool anew) {
   const auto* route = route_of(*entry);
   if (entry->closed || (route != nullptr && route->work == mount_work::removing))
     refuse(error_kind::failed_precondition, fmt::format("'{}' is being removed", entry->spec.path),
            "what is removed is not started again");
-  entry->take_wanted = true;
+  entry->take_wanted = anew;
   return parent_.revive(entry->spec.path, reset)
       .then([this, entry]() -> kj::Promise<mount_snapshot> {
         auto& route = require(entry->spec.path);

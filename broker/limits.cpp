@@ -14,6 +14,7 @@
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
 #include "broker/usage.hpp"
@@ -38,6 +39,12 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
        "registering fails as invalid_argument"},
+      {"migrate_ms_max", static_cast<std::uint64_t>(limits.migrate_ms_max.count()), "ms",
+       "the upgrade has failed; the storage is put back"},
+      {"snapshot_bytes_max", limits.snapshot_bytes_max, "bytes of keys and values of a view",
+       "the upgrade has failed before the plugin is asked to migrate"},
+      {"snapshots_kept", snapshots_kept, "snapshots of a mount",
+       "the next upgrade gives up the one before it"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
       {"declaration_read_ms_max", static_cast<std::uint64_t>(declaration_read_max.count()), "ms",

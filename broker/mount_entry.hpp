@@ -76,6 +76,7 @@ struct mount_entry : mount_record {
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   turns writes;                   // of the record: one at a time, so that none undoes another
+  turns storage_work;             // on the view and its snapshot as a whole
   bool ran_unregistered = false;  // what ran last was a file that nobody registered
   bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
@@ -86,6 +87,8 @@ struct mount_entry : mount_record {
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
   /// By generation, until they have ended; the mount's actor says so.
   std::map<std::uint64_t, release_run> runs;
+  /// Resolves when no instance but the newest lives; set by the mount's actor.
+  std::function<kj::Promise<void>()> become_alone;
   serving_instance serving;          // the mount's actor says so
   std::deque<usage_sample> samples;  // newest last. The usage desk
   std::string passed;                // the threshold that the newest samples are above

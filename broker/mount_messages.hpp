@@ -26,8 +26,10 @@ struct mount_reset {};
 struct mount_query {};
 /// Stops the instance in good order and leaves the mount stopped.
 struct mount_halt {};
-/// Starts a mount that is stopped.
-struct mount_start {};
+/// Starts a mount that is stopped: with what its name means now, or with what ran before.
+struct mount_start {
+  bool as_before = false;
+};
 /// What the mount runs may not run any more: its instance is stopped, and its next start, which is
 /// tried at once, says why it is refused.
 struct mount_condemn {

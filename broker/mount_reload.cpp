@@ -89,13 +89,14 @@ void mount_supervisor::reload_by_restart(const reload_request& how,
     result.generation_after = now.status.generation;
     result.version_after = now.status.plugin_version;
     result.took = since(began, services_.clock.now());
-    if (now.status.state != mount_state::ready)
+    if (now.status.state != mount_state::ready || !now.start_failure.empty())
       result.reason = now.start_failure.empty() ? now.status.reason : now.start_failure;
     else if (!wanted.empty() && wanted != result.version_after)
       result.reason = fmt::format("it serves as version {}, not {}", result.version_after, wanted);
     if (!result.reason.empty()) result.outcome = reload_outcome::failed;
     for (auto& each : askers) each.deliver(result);
   });
+  reloaded_alone_ = true;
   if (state() == child_state::ready)
     hand_over_alone(reason);
   else

@@ -93,7 +93,9 @@ mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor&
       entry_(std::move(entry)),
       shares_fate_(shares_fate(entry_->spec.group, services.config.groups)),
       ticket_(std::move(ticket)),
-      core_(policy_of(entry_->spec, shares_fate_), services.random) {}
+      core_(policy_of(entry_->spec, shares_fate_), services.random) {
+  entry_->become_alone = [this] { return become_alone(); };
+}
 
 mount_supervisor::~mount_supervisor() noexcept = default;
 
@@ -140,9 +142,9 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       },
       [this](const mount_reset&) { return reset(); },
       [this](const mount_halt&) { return halt(); },
-      [this](const mount_start&) -> caf::result<mount_snapshot> {
+      [this](const mount_start& order) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
-        if (state() == child_state::stopped) entry_->take_wanted = true;
+        if (state() == child_state::stopped) entry_->take_wanted = !order.as_before;
         start_up();
         return await_start();
       },
@@ -288,7 +290,7 @@ void mount_supervisor::perform_start(std::uint64_t generation) {
   }
   if (generation + generation_low_mark > entry_->generations_reserved)
     reserve_generations(generation, false);
-  live_ = start_instance(generation, false);
+  launch_settled(generation);
 }
 
 void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch_after) {
@@ -319,8 +321,8 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
               }));
 }
 
-/// The generation has been reserved. The store took its time: whoever wanted it may have changed
-/// its mind.
+/// The generation has been reserved, the storage settled. The store took its time: whoever wanted
+/// it may have changed its mind.
 void mount_supervisor::start_reserved(std::uint64_t generation) {
   if (reload_ && reload_->green.generation == generation) {
     reload_->green = start_instance(generation, true);
@@ -329,7 +331,7 @@ void mount_supervisor::start_reserved(std::uint64_t generation) {
   if (live_.generation == generation) return;
   const auto child = core_.status(instance_id, services_.clock.now());
   if (child && child->state == child_state::starting && child->generation == generation)
-    live_ = start_instance(generation, false);
+    launch_settled(generation);
   else
     step(event::exited{instance_id, generation, exit_kind::shutdown, "stopped before it started"});
 }
@@ -341,7 +343,7 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   const auto choice =
       choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
-  settings.prepare = beside ? choice.prepare : keeping_to(choice);
+  settings.prepare = choice.prepare;
   if (choice.of == nullptr && !settings.prepare)
     settings.prepare = confined_file(services_, entry_, settings.process);
   settings.generation = generation;
@@ -612,12 +614,14 @@ void mount_supervisor::on_loop_exit() {
   answer_waiters("the mount's actor has ended");
   for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
   stop_waiters_.clear();
+  alone_waiters_.clear();
   old_.clear();
   live_ = {};
   look_ = nullptr;
   // The last reference to this actor may go on another thread: nothing of the reactor's is left
   // then.
   entry_->wake = nullptr;
+  entry_->become_alone = nullptr;
   entry_->pass = nullptr;
   entry_->serving = {};
   entry_->slot->on_breaker(nullptr);

@@ -8,6 +8,7 @@
 #include "broker/images/image_actor.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -228,6 +229,7 @@ std::string reload_problem(const broker_services& services, const mount_entry& e
 void show_release(const broker_services& services, const mount_entry& entry, bool runs,
                   const std::shared_ptr<const release>& of, mount_status& status) {
   const auto meant = services.catalog->resolve(wish_of(entry.spec));
+  show_storage(entry, status);
   status.kind = entry.spec.kind;
   status.version = entry.spec.version;
   if (meant.found()) {

@@ -36,7 +36,7 @@ prompt = re.compile(r"bulkhead (?:no broker|[0-9][^>\n]*)> $")
 normal_forms = [
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UUID"),
     (r"\b([a-z0-9]+)_[0-9a-f]{8}\b", r"\1_ID"),
-    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}Z?", "TIME"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3}Z?|Z)", "TIME"),
     (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r"\bpid \d+", "pid PID"),
     (r"(\b(?:starting|ready|draining) +)\d+( )", r"\1PID\2"),

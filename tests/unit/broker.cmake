@@ -23,6 +23,8 @@ bulkhead_unit_test(mount_rules_test bulkhead-broker bulkhead-sdk CapnProto::capn
 bulkhead_unit_test(mount_simulation_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(release_rules_test bulkhead-broker)
 bulkhead_unit_test(release_catalog_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
+bulkhead_unit_test(upgrade_rules_test bulkhead-broker)
+bulkhead_unit_test(storage_upgrade_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_tree_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(broker_restore_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(embedding_test bulkhead-broker)

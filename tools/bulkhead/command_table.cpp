@@ -122,6 +122,17 @@ std::vector<command_spec> order_commands() {
        "calls. When the new one fails, the old one serves on. One line for each mount; exits\n"
        "with 1 when any failed. --timeout does not count the time of a canary.\n",
        {"reload kv/", "reload --plugin kv --version 1.1.0", "reload kv/ --canary 10"}},
+      {command_id::rollback,
+       "rollback",
+       "Mounts",
+       {path},
+       {},
+       "Take back the last upgrade that migrated a mount's storage",
+       "The data is put back as it was before, and the version with it; what was written since is\n"
+       "lost, and the snapshot is gone then. `status` shows what it returns to; without a "
+       "snapshot\n"
+       "nothing happens. Pins and the configuration file stay: the next reload goes by them.\n",
+       {"rollback kv/"}},
   };
 }
 

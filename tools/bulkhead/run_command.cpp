@@ -63,6 +63,8 @@ exit_code dispatch_more(environment& in, const invocation& command) {
       return run_config_apply(in, command);
     case command_id::config_show:
       return run_config_show(in, command);
+    case command_id::rollback:
+      return run_rollback(in, command);
     case command_id::top:
       return run_top(in, command);
     case command_id::usage:

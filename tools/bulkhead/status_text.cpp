@@ -148,6 +148,10 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
   text += release_lines(mount);
+  if (mount.getStorageVersion() > 0)
+    text += detail_line("storage", fmt::format("version {}", mount.getStorageVersion()));
+  if (mount.getSnapshot().size() > 0)
+    text += detail_line("rollback", fmt::format("to {}", plain(mount.getSnapshot())));
   text += detail_line("description", plain(mount.getDescription()));
   text += detail_line("options", options_text(mount.getOptions()));
   if (mount.getOptionsPending()) {
