@@ -108,6 +108,42 @@ link_network::link_network(link_stream& stream, side which, capnp::ReaderOptions
 
 link_network::~link_network() noexcept(false) = default;
 
+kj::Own<rpc_connection> link_network::reference() {
+  KJ_REQUIRE(!down_, "the connection has ended");
+  references_.add();
+  return kj::Own<rpc_connection>(this, references_);
+}
+
+kj::Maybe<kj::Own<rpc_connection>> link_network::connect(capnp::rpc::twoparty::VatId::Reader vat) {
+  if (vat.getSide() == side_) return nullptr;
+  return reference();
+}
+
+kj::Promise<kj::Own<rpc_connection>> link_network::accept() {
+  if (side_ == side::CLIENT || accepted_) return kj::NEVER_DONE;
+  accepted_ = true;
+  return reference();
+}
+
+capnp::rpc::twoparty::VatId::Reader link_network::getPeerVatId() {
+  return peer_.getRoot<capnp::rpc::twoparty::VatId>().asReader();
+}
+
+kj::Own<capnp::OutgoingRpcMessage> link_network::newOutgoingMessage(
+    capnp::uint first_segment_words) {
+  return kj::heap<outgoing>(*this, first_segment_words);
+}
+
+kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> link_network::receiveIncomingMessage() {
+  return stream_.receive(options_).then(
+      [](kj::Maybe<received_frame>&& frame) -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
+        KJ_IF_MAYBE (got, frame) {
+          return kj::Own<capnp::IncomingRpcMessage>(kj::heap<incoming>(kj::mv(*got)));
+        }
+        return nullptr;
+      });
+}
+
 kj::Maybe<kj::Exception> link_network::obstacle(rpc::Message::Reader message,
                                                 frame_segments segments) {
   const auto bytes = frame_bytes_of(segments);
@@ -147,42 +183,6 @@ void link_network::note_call(rpc::Message::Reader message, bool sent) {
   } else if (!unsent_.empty()) {
     unsent_.erase(question);
   }
-}
-
-kj::Own<rpc_connection> link_network::reference() {
-  KJ_REQUIRE(!down_, "the connection has ended");
-  references_.add();
-  return kj::Own<rpc_connection>(this, references_);
-}
-
-kj::Maybe<kj::Own<rpc_connection>> link_network::connect(capnp::rpc::twoparty::VatId::Reader vat) {
-  if (vat.getSide() == side_) return nullptr;
-  return reference();
-}
-
-kj::Promise<kj::Own<rpc_connection>> link_network::accept() {
-  if (side_ == side::CLIENT || accepted_) return kj::NEVER_DONE;
-  accepted_ = true;
-  return reference();
-}
-
-capnp::rpc::twoparty::VatId::Reader link_network::getPeerVatId() {
-  return peer_.getRoot<capnp::rpc::twoparty::VatId>().asReader();
-}
-
-kj::Own<capnp::OutgoingRpcMessage> link_network::newOutgoingMessage(
-    capnp::uint first_segment_words) {
-  return kj::heap<outgoing>(*this, first_segment_words);
-}
-
-kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> link_network::receiveIncomingMessage() {
-  return stream_.receive(options_).then(
-      [](kj::Maybe<received_frame>&& frame) -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
-        KJ_IF_MAYBE (got, frame) {
-          return kj::Own<capnp::IncomingRpcMessage>(kj::heap<incoming>(kj::mv(*got)));
-        }
-        return nullptr;
-      });
 }
 
 kj::Promise<void> link_network::shutdown() {

@@ -33,8 +33,8 @@ attacks = {
     "link-descriptors": (None, noise_bytes),
     "link-flood": (None, noise_bytes),
 }
-# Those that a deadline ends: together, because they take long. They are not asked whether they live:
-# who reads nothing does not answer that either, and would be ended for it.
+# Those that a deadline ends: together, because they take long. They are not asked whether they
+# live: who reads nothing does not answer that either, and would be ended for it.
 slow_attacks = {
     "link-drip": ("plugin_frame_ms_max: 10000 ms ", noise_bytes),
     "link-slow-reader": ("plugin_write_ms_max: ", 24 * mib),
