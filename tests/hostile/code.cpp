@@ -68,7 +68,7 @@ outcome runs_stack(const targets&) {
 
 outcome writes_own_code(const targets&) {
   auto* place = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(&map) & ~(page - 1));
-  return worked(call(SYS_mprotect, place, page, PROT_READ | PROT_WRITE));
+  return worked(call(SYS_mprotect, place, page, PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
 int memory_file(unsigned flags) {
@@ -156,7 +156,7 @@ outcome guesses_nonce(const targets& at) {
 
 outcome executes_old_slots(const targets&) {
   // Where the start kept the program, should it have been left open.
-  for (int file = 3; file < 16; ++file) {
+  for (int file = 3; file < 64; ++file) {
     call(SYS_execveat, file, "", words_self, words_none, AT_EMPTY_PATH, 0UL);
   }
   return blocked();

@@ -1,7 +1,14 @@
 # The attacks: a static program, free of the project's libraries and of sanitizers, and the runner that starts it in every way.
-add_executable(hostile hostile/hostile.cpp hostile/victim.cpp hostile/processes.cpp hostile/foreign.cpp hostile/files.cpp
-               hostile/network.cpp hostile/privilege.cpp hostile/code.cpp hostile/kernel.cpp hostile/recent_kernel.cpp
-               hostile/entries.cpp hostile/memory.cpp hostile/tasks.cpp hostile/descriptors.cpp hostile/leaks.cpp)
-target_include_directories(hostile PRIVATE "${PROJECT_SOURCE_DIR}")
+add_library(hostile-attacks OBJECT hostile/attack.cpp hostile/processes.cpp hostile/foreign.cpp hostile/files.cpp
+            hostile/network.cpp hostile/privilege.cpp hostile/code.cpp hostile/kernel.cpp hostile/recent_kernel.cpp
+            hostile/entries.cpp hostile/memory.cpp hostile/tasks.cpp hostile/descriptors.cpp hostile/leaks.cpp)
+target_include_directories(hostile-attacks PUBLIC "${PROJECT_SOURCE_DIR}")
+target_compile_options(hostile-attacks PRIVATE -Wall -Wextra -Werror -fno-exceptions -fno-rtti)
+add_executable(hostile hostile/hostile.cpp hostile/victim.cpp)
 target_compile_options(hostile PRIVATE -Wall -Wextra -Werror -fno-exceptions -fno-rtti)
 target_link_options(hostile PRIVATE -static-pie)
+target_link_libraries(hostile PRIVATE hostile-attacks)
+
+add_executable(hostile_test hostile/hostile_test.cpp hostile/world.cpp hostile/start.cpp)
+target_link_libraries(hostile_test PRIVATE hostile-attacks Catch2::Catch2 bulkhead-options bulkhead-actors fmt::fmt)
+add_dependencies(hostile_test hostile)

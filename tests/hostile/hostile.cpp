@@ -4,7 +4,8 @@
 //   hostile --list                    the table, a line each
 //   hostile ATTACK [NAME=VALUE ...]   tries one; the values are what the runner set up
 //
-// The outcome is told twice, because a wall may stand before either: as a line on descriptor 3
+// The outcome is told twice, because a wall may stand before either: as the last line on descriptor
+// 3
 // ("succeeded 0", "blocked 13", "not-applicable 0", with errno), and as the exit status (0, 10, 11;
 // 2: no such attack). A process that dies tells nothing, and that is an answer as well.
 //
@@ -24,18 +25,6 @@
 
 namespace hostile {
 
-bool is_secret(std::string_view bytes) {
-  return bytes.starts_with(secret);
-}
-
-outcome reads_secret(int descriptor) {
-  std::array<char, 64> bytes{};
-  const long got = call(SYS_read, descriptor, bytes.data(), bytes.size());
-  const outcome result = got < 0 ? blocked() : worked_if(is_secret({bytes.data(), bytes.size()}));
-  call(SYS_close, descriptor);
-  return result;
-}
-
 namespace {
 
 int tell(const outcome& result) {
@@ -43,7 +32,8 @@ int tell(const outcome& result) {
   constexpr std::array<int, 3> codes{0, 10, 11};
   const auto which = static_cast<std::size_t>(result.what);
   std::array<char, 64> line{};
-  const int size = snprintf(line.data(), line.size(), "%s %d\n", words[which], result.error_number);
+  const int size =
+      snprintf(line.data(), line.size(), "\n%s %d\n", words[which], result.error_number);
   call(SYS_write, 3, line.data(), static_cast<std::size_t>(size));
   return codes[which];
 }
@@ -115,6 +105,7 @@ int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "--list";
   if (first == "--list") return hostile::list();
   if (first == "victim") return hostile::serve_as_victim(argc > 2 ? argv[2] : "");
+  if (first == "parent") return hostile::serve_as_parent(argv + 2);
   hostile::targets at;
   for (int each = 2; each < argc; ++each) {
     if (!hostile::take_target(at, argv[each])) {

@@ -50,12 +50,13 @@ outcome asks_about_mount(const targets&) {
 
 outcome wakes(const targets&) {
   static std::uint32_t word = 0;
-  return worked(call(number::futex_wake, &word, ~0UL, 1, 2 /* 32 bits */));
+  return worked(call(number::futex_wake, &word, 0xffffffffUL, 1, 2 /* 32 bits */));
 }
 
 outcome waits(const targets&) {
   static std::uint32_t word = 1;
-  const long result = call(number::futex_wait, &word, 0UL, ~0UL, 2, nullptr, CLOCK_MONOTONIC);
+  const long result =
+      call(number::futex_wait, &word, 0UL, 0xffffffffUL, 2, nullptr, CLOCK_MONOTONIC);
   return worked_if(result == 0 || errno == EAGAIN);  // the word was not what it was to be
 }
 

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <cstddef>
@@ -97,6 +99,24 @@ int serve_as_victim(const char* directory) {
   call(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_USER_KEYRING, 0, 0);
   call(SYS_unlink, path.data());
   return 0;
+}
+
+int serve_as_parent(char** words) {
+  const long child = call(SYS_clone, SIGCHLD, 0UL, 0UL, 0UL, 0UL);
+  if (child < 0) return 30;
+  if (child == 0) {
+    call(SYS_close, end_descriptor);
+    call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    call(SYS_execve, words[0], words, environ);
+    return 31;
+  }
+  call(SYS_close, 3);
+  siginfo_t info{};
+  while (call(SYS_waitid, P_PID, child, &info, WEXITED, nullptr) < 0) {
+    if (errno != EINTR) return 32;
+  }
+  const std::array<int, 2> end{info.si_code, info.si_status};
+  return call(SYS_write, end_descriptor, end.data(), sizeof end) < 0 ? 33 : 0;
 }
 
 }  // namespace hostile
