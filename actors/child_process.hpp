@@ -58,6 +58,10 @@ class child_process {
   /// When the process has ended: kills the rest of its group, reaps it, and answers how it ended;
   /// the same answer ever after. Empty while it runs.
   virtual std::optional<exit_status> reap() = 0;
+
+  /// Once it has ended: whether the kernel killed it because its limit of memory, or the machine's,
+  /// was reached. False where nobody can tell.
+  virtual bool out_of_memory() { return false; }
 };
 
 /// How long what a destructor killed is waited for. Beyond that (a process stuck in the kernel) a

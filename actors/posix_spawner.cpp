@@ -2,64 +2,22 @@
 #include "actors/posix_spawner.hpp"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
 #include "actors/child_start.hpp"
+#include "actors/plugin_channels.hpp"
 
 namespace bulkhead {
 namespace {
-
-constexpr int first_safe_fd = 10;  // above every descriptor that a child gets
 
 /// Throws std::system_error with errno when `rc` is negative.
 int check(int rc, const char* call) {
   if (rc < 0) throw std::system_error{errno, std::generic_category(), call};
   return rc;
-}
-
-/// The same file at a descriptor that no dup to 0..4 can overwrite.
-unique_fd copy_out_of_the_way(const unique_fd& fd) {
-  const int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, first_safe_fd);
-  if (copy < 0 && errno == EINVAL) errno = EMFILE;  // RLIMIT_NOFILE is below `first_safe_fd`
-  return unique_fd{check(copy, "fcntl")};
-}
-
-unique_fd out_of_the_way(unique_fd fd) {
-  return fd.get() >= first_safe_fd ? std::move(fd) : copy_out_of_the_way(fd);
-}
-
-void make_nonblocking(const unique_fd& fd) {
-  const int flags = check(::fcntl(fd.get(), F_GETFL), "fcntl");
-  check(::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK), "fcntl");
-}
-
-struct two_ends {
-  unique_fd ours;
-  unique_fd theirs;
-};
-
-two_ends make_link() {
-  std::array<int, 2> ends{};
-  check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
-  two_ends link{unique_fd{ends[0]}, unique_fd{ends[1]}};
-  make_nonblocking(link.ours);
-  link.theirs = out_of_the_way(std::move(link.theirs));
-  return link;
-}
-
-two_ends make_output_pipe() {
-  std::array<int, 2> ends{};
-  check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-  two_ends pipe{unique_fd{ends[0]}, unique_fd{ends[1]}};
-  make_nonblocking(pipe.ours);
-  pipe.theirs = out_of_the_way(std::move(pipe.theirs));
-  return pipe;
 }
 
 /// A null-terminated array as exec wants it; points into `texts`.
@@ -69,12 +27,6 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   for (auto& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-bool is_script(const unique_fd& program) {
-  std::array<char, 2> start{};
-  return ::pread(program.get(), start.data(), start.size(), 0) == 2 && start[0] == '#' &&
-         start[1] == '!';
 }
 
 /// The program as the child is to have it. A script's interpreter reads it through a descriptor
@@ -121,9 +73,9 @@ spawn_result posix_spawner::spawn(const process_spec& spec) {
                        ""};
   try {
     spawned_process started;
-    auto link = make_link();
-    auto output = make_output_pipe();
-    auto error = make_output_pipe();
+    auto link = make_link_channel();
+    auto output = make_output_channel();
+    auto error = make_output_channel();
     const auto null = out_of_the_way(
         unique_fd{check(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null")});
 

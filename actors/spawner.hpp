@@ -11,7 +11,10 @@
 // (no such file, not executable) do not heal by themselves, so supervision does not repeat them.
 #pragma once
 
+#include <cerrno>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -51,6 +54,7 @@ struct spawned_process {
   unique_fd standard_output;  // read end; nonblocking, close-on-exec
   unique_fd standard_error;   // likewise
   std::shared_ptr<const confinement_report> report;  // null: started unconfined
+  std::uint64_t ticket = 0;  // its name for spawner::set_limits(); 0: its limits stay
 };
 
 enum class spawn_failure {
@@ -79,6 +83,8 @@ struct spawn_error {
   std::string what;        // one line each; `remedy` may be empty
   std::string why;
   std::string remedy;
+  std::optional<wall> missing{};                       // with no_wall: which one
+  std::shared_ptr<const confinement_report> report{};  // likewise: what was found; may be null
 };
 
 using spawn_result = std::variant<spawned_process, spawn_error>;
@@ -93,6 +99,14 @@ class spawner {
   /// Starts a process. Blocks until it runs its program or has failed to, which takes about a
   /// millisecond.
   virtual spawn_result spawn(const process_spec& spec) = 0;
+
+  /// Gives a process that this spawner has started other limits, as far as the kernel lets it while
+  /// the process runs. 0, or errno: ESRCH when it has ended, ENOSYS when nothing can be changed.
+  /// Blocks as spawn() does, and is called on the same thread.
+  virtual int set_limits(std::uint64_t ticket, const resource_limits& limits) {
+    (void)ticket, (void)limits;
+    return ENOSYS;
+  }
 };
 
 }  // namespace bulkhead

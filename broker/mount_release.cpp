@@ -9,23 +9,6 @@
 #include "broker/mount_supervisor.hpp"
 
 namespace bulkhead {
-namespace {
-
-/// Resolves when the record says that the mount runs this release.
-kj::Promise<void> write_release(broker_services& services,
-                                const std::shared_ptr<mount_entry>& entry,
-                                const std::shared_ptr<const release>& of) {
-  return services.change_record(entry, [of](mount_record& record) {
-    record.version_running = of->spec.version;
-    record.spec.kind = of->spec.kind;
-  });
-}
-
-bool keeps_to(const mount_entry& entry, const release& of) {
-  return entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind;
-}
-
-}  // namespace
 
 /// The steps before a start. Before anything of another release runs, the record says that the
 /// mount runs it: a broker that dies meanwhile goes on with it.
@@ -46,9 +29,11 @@ std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
   };
 }
 
-/// Writes which release runs. It runs whether that can be written or not.
+/// Writes that the mount runs on with this release, whatever the record says. It does, whether that
+/// can be written or not: every later change of the record says so, too.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {
   if (of == nullptr) return kj::READY_NOW;
+  entry_->version_running = of->spec.version;
   return write_release(services_, entry_, of)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);

@@ -7,6 +7,8 @@
 //                 │                                              │                        │
 //                 └── it fails: blue has never noticed ──────────┘      blue: drain, cut, stop
 //
+// Before the switch the record says what runs from then on; when that cannot be written, the reload
+// has failed.
 // The switch is one call of the slot: a call goes to blue or to green, none waits or fails. Blue
 // keeps the calls that it has until drain_ms_max; then they end as plugin_unavailable, and blue is
 // stopped in good order. Until the switch the core knows only blue: should blue crash meanwhile,
@@ -181,8 +183,31 @@ void mount_supervisor::judge_trial(const mount_trial& order) {
     take_over();
 }
 
-/// From here on green is the mount's instance.
+/// Green is good. That the mount runs its release is written before it does: what is acknowledged
+/// is durable, and what cannot be written is not switched to.
 void mount_supervisor::take_over() {
+  const auto& green = reload_->green;
+  if (green.of == nullptr || keeps_to(*entry_, *green.of)) return switch_over();
+  if (std::exchange(reload_->writing, true)) return;
+  run(write_release(services_, entry_, green.of)
+          .then([this, generation = green.generation] { written(generation); },
+                [this, generation = green.generation](kj::Exception&& problem) {
+                  if (reload_ && reload_->green.generation == generation)
+                    abandon_reload(fmt::format("that it runs {} could not be stored: {}",
+                                               to_string(reload_->green.of->id()),
+                                               to_error(problem).what()));
+                }));
+}
+
+/// The record says that the mount runs green's release. The store took its time: if that is not to
+/// be any more, the record goes back.
+void mount_supervisor::written(std::uint64_t generation) {
+  if (reload_ && reload_->green.generation == generation) switch_over();
+  if (live_.generation != generation && !entry_->closed) run(keep_to(live_.of));
+}
+
+/// From here on green is the mount's instance.
+void mount_supervisor::switch_over() {
   // It was good when it was started; a trial, or a slow start, may have been long.
   if (const auto& of = reload_->green.of; of != nullptr && !may_run(services_, *of))
     return abandon_reload(
@@ -206,13 +231,8 @@ void mount_supervisor::take_over() {
   services_.events.record(
       entry_->spec.path, live_.generation, "reloaded",
       fmt::format("generation {} took over from {}", live_.generation, blue.generation));
-  if (!note_running(services_, *entry_, live_.of)) {
-    answer_reload(run);
-  } else {
-    // The answer says that it is durable.
-    auto answered = std::make_shared<reload_run>(std::move(run));
-    this->run(keep_to(live_.of).then([this, answered] { answer_reload(*answered); }));
-  }
+  note_running(services_, *entry_, live_.of);
+  answer_reload(run);
   retire(std::move(blue));
   look_after_life();
 }

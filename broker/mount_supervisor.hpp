@@ -90,6 +90,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     instant began{};
     bool anew = false;  // it takes what the mount's name means now
     bool on_trial = false;
+    bool writing = false;               // that it takes over
     kj::Promise<void> looks = nullptr;  // while on trial
     std::vector<reload_promise> askers;
   };
@@ -143,6 +144,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   kj::Duration trial_look() const;
   void judge_trial(const mount_trial& order);
   void take_over();
+  void written(std::uint64_t generation);
+  void switch_over();
   void abandon_reload(const std::string& reason);
   void answer_reload(reload_run& run);
   void set_aside(run_of which);

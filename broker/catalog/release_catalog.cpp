@@ -36,8 +36,14 @@ kj::Exception resolution_exception(const resolution& refused) {
                    refused.why, refused.remedy);
 }
 
-release_catalog::release_catalog(async_store& store, event_log& events, trust_desk& trust)
-    : store_(store), events_(events), trust_(trust), usage_([] { return usage{}; }) {}
+release_catalog::release_catalog(async_store& store, event_log& events, kj::Timer& timer,
+                                 trust_desk& trust)
+    : store_(store),
+      events_(events),
+      trust_(trust),
+      usage_([] { return usage{}; }),
+      doubts_(store, events, timer,
+              [this](const std::string& key, const auto& value) { learn(key, value); }) {}
 
 // -- start ---------------------------------------------------------------------------------------
 
@@ -87,11 +93,7 @@ void release_catalog::take_pin(const std::string& key, const std::string& value)
 }
 
 void release_catalog::take_declared_pin(const std::string& key, const std::string& value) {
-  const auto name = key.substr(declared_pins_prefix.size());
-  const auto slash = std::min(name.find('/'), name.size());
-  if (auto* line =
-          line_of({name.substr(0, slash), name.substr(std::min(slash + 1, name.size())), {}}))
-    line->declared_pin = value;
+  if (auto* line = line_named(key.substr(declared_pins_prefix.size()))) line->declared_pin = value;
 }
 
 void release_catalog::shelve(const release_id& id, const std::string& reason) {
@@ -99,6 +101,21 @@ void release_catalog::shelve(const release_id& id, const std::string& reason) {
   events_.record({}, 0, "unreadable", fmt::format("release {}: {}", shown, reason));
   KJ_LOG(ERROR, "a release is kept, and not used", shown, reason);
   lines_[{id.kind, id.name}].damaged[id.version] = reason;
+}
+
+/// What a key holds of which that was in doubt.
+void release_catalog::learn(const std::string& key, const std::optional<std::string>& value) {
+  if (key.starts_with(pins_prefix)) {
+    if (auto* line = line_named(key.substr(pins_prefix.size()))) line->pin.clear();
+    if (value) take_pin(key, *value);
+  } else if (key.starts_with(declared_pins_prefix)) {
+    if (auto* line = line_named(key.substr(declared_pins_prefix.size())))
+      line->declared_pin.clear();
+    if (value) take_declared_pin(key, *value);
+  } else {
+    if (const auto id = release_of_key(key)) forget(*id);
+    if (value) take_release(key, *value);
+  }
 }
 
 // -- memory --------------------------------------------------------------------------------------
@@ -122,6 +139,13 @@ plugin_line* release_catalog::line_of(const release_id& id) {
   return found == lines_.end() ? nullptr : &found->second;
 }
 
+/// By "kind/name".
+plugin_line* release_catalog::line_named(const std::string& name) {
+  const auto slash = name.find('/');
+  return slash == std::string::npos ? nullptr
+                                    : line_of({name.substr(0, slash), name.substr(slash + 1), {}});
+}
+
 std::shared_ptr<const release> release_catalog::find(const release_id& id) const {
   const auto line = lines_.find({id.kind, id.name});
   return line == lines_.end() ? nullptr : line->second.find(id.version);
@@ -136,8 +160,8 @@ std::size_t release_catalog::size() const {
 // -- changes -------------------------------------------------------------------------------------
 
 kj::Promise<release_info> release_catalog::add(release what, std::size_t releases_max) {
-  return writes_.run([this, what = std::move(what),
-                      releases_max]() mutable -> kj::Promise<release_info> {
+  return doubts_.change([this, what = std::move(what),
+                         releases_max]() mutable -> kj::Promise<release_info> {
     digest_of(what);
     const auto id = what.id();
     if (find(id) == nullptr && size() >= releases_max)
@@ -148,7 +172,7 @@ kj::Promise<release_info> release_catalog::add(release what, std::size_t release
     request.compares.push_back(txn_compare::absent(release_key(id)));
     request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
     request.otherwise.push_back(txn_op::get(release_key(id)));
-    return store_.txn(std::move(request))
+    return doubts_.txn(std::move(request))
         .then([this,
                what = std::move(what)](txn_result&& result) mutable -> kj::Promise<release_info> {
           if (!result.succeeded) {
@@ -190,7 +214,7 @@ kj::Promise<release_info> release_catalog::settle(release what, const store_row&
   txn_request request;
   request.compares.push_back(txn_compare::unchanged(release_key(id), there.mod_revision));
   request.then.push_back(txn_op::put(release_key(id), encode_release(what)));
-  return store_.txn(std::move(request))
+  return doubts_.txn(std::move(request))
       .then([this, id, what = std::move(what)](txn_result&& result) mutable {
         if (!result.succeeded)
           refuse(error_kind::conflict, fmt::format("{} was changed meanwhile", to_string(id)), {},
@@ -220,7 +244,7 @@ release_id release_catalog::require_id(release_id id) const {
 }
 
 kj::Promise<void> release_catalog::remove(release_id asked) {
-  return writes_.run([this, asked = std::move(asked)]() -> kj::Promise<void> {
+  return doubts_.change([this, asked = std::move(asked)]() -> kj::Promise<void> {
     const auto id = require_id(asked);
     auto& line = *line_of(id);
     if (line.pin == id.version)
@@ -253,7 +277,7 @@ kj::Promise<void> release_catalog::erase(release_id id) {
   request.compares.push_back(
       {pin_key(id.kind, id.name), compare_target::value, compare_op::not_equal, 0, id.version});
   request.then.push_back(txn_op::erase(release_key(id)));
-  return store_.txn(std::move(request))
+  return doubts_.txn(std::move(request))
       .then(
           [this, id, put_back](txn_result&& result) {
             if (!result.succeeded) {
@@ -271,14 +295,14 @@ kj::Promise<void> release_catalog::erase(release_id id) {
 }
 
 kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
-  return writes_.run([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
+  return doubts_.change([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
     const auto id = require_id(asked);
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
     if (declared)
       request.then.push_back(txn_op::put(declared_pin_key(id.kind, id.name), id.version));
-    return store_.txn(std::move(request)).then([this, id, declared](txn_result&& result) {
+    return doubts_.txn(std::move(request)).then([this, id, declared](txn_result&& result) {
       if (!result.succeeded)
         refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
                "it was deregistered meanwhile");
@@ -291,7 +315,7 @@ kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
 }
 
 kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
-  return writes_.run(
+  return doubts_.change(
       [this, kind = std::move(kind), name = std::move(name)]() mutable -> kj::Promise<void> {
         if (kind.empty()) {
           const auto meant = resolve({{}, name, {}});
@@ -303,7 +327,7 @@ kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
         txn_request request;
         request.then.push_back(txn_op::erase(pin_key(kind, name)));
         request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
-        return store_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
+        return doubts_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
           if (auto* line = line_of({kind, name, {}})) {
             line->pin.clear();
             line->declared_pin.clear();

@@ -10,7 +10,8 @@
 //     again are a success that changes nothing. The one thing that may be replaced is its
 //     vouching: the same bytes with another manifest or signatures, accepted by trust, take the
 //     place of what vouched before (a second signature, so that a key can be changed).
-//   * Acknowledged means durable. The memory follows the store.
+//   * Acknowledged means durable. The memory follows the store, also after a write that failed and
+//     may have been done (write_doubts.hpp).
 //   * A record that cannot be read is kept, shown with its reason, and keeps nobody else from
 //     starting.
 //   * What is in use, or pinned, cannot be deregistered. From the moment at which it is leaving
@@ -23,16 +24,17 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "broker/catalog/resolution.hpp"
 #include "broker/catalog/trust_desk.hpp"
+#include "broker/catalog/write_doubts.hpp"
 #include "broker/declared_state.hpp"
 #include "broker/event_log.hpp"
 #include "broker/store/async_store.hpp"
-#include "broker/turns.hpp"
 
 namespace bulkhead {
 
@@ -42,7 +44,7 @@ class release_catalog {
   using usage = std::map<release_id, std::vector<std::string>>;
 
   /// All outlive it.
-  release_catalog(async_store& store, event_log& events, trust_desk& trust);
+  release_catalog(async_store& store, event_log& events, kj::Timer& timer, trust_desk& trust);
 
   kj::Promise<void> load();
   /// Who uses what; asked before anything is deregistered or shown.
@@ -78,7 +80,9 @@ class release_catalog {
   kj::Promise<void> load_page(std::string prefix, std::string after);
   void take_release(const std::string& key, const std::string& value);
   void take_pin(const std::string& key, const std::string& value);
+  void learn(const std::string& key, const std::optional<std::string>& value);
   void take_declared_pin(const std::string& key, const std::string& value);
+  plugin_line* line_named(const std::string& name);
   void shelve(const release_id& id, const std::string& reason);
   void put(release what);
   void forget(const release_id& id);
@@ -94,7 +98,7 @@ class release_catalog {
   trust_desk& trust_;
   std::function<usage()> usage_;
   plugin_lines lines_;
-  turns writes_;  // each change is decided by what the one before it has left
+  write_doubts doubts_;
 };
 
 /// A refusal of resolve() as it travels.

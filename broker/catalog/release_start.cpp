@@ -134,7 +134,20 @@ release_choice choose_release(broker_services& services, const mount_entry& entr
   return refused(meant);
 }
 
-bool note_running(broker_services& services, mount_entry& entry,
+kj::Promise<void> write_release(broker_services& services,
+                                const std::shared_ptr<mount_entry>& entry,
+                                const std::shared_ptr<const release>& of) {
+  return services.change_record(entry, [of](mount_record& record) {
+    record.version_running = of->spec.version;
+    record.spec.kind = of->spec.kind;
+  });
+}
+
+bool keeps_to(const mount_entry& entry, const release& of) {
+  return entry.version_running == of.spec.version && entry.spec.kind == of.spec.kind;
+}
+
+void note_running(broker_services& services, mount_entry& entry,
                   const std::shared_ptr<const release>& of) {
   entry.take_wanted = false;
   entry.ran_unregistered = of == nullptr;
@@ -142,10 +155,8 @@ bool note_running(broker_services& services, mount_entry& entry,
   const auto kind = of == nullptr ? entry.spec.kind : of->spec.kind;
   if (const auto now = of == nullptr ? nullptr : as_registered(services, *of))
     services.reactor.detach(services.trust->started(now));
-  if (entry.version_running == version && entry.spec.kind == kind) return false;
   entry.version_running = version;
   entry.spec.kind = kind;
-  return true;
 }
 
 void check_plugin(broker_services& services, mount_spec& spec) {

@@ -56,9 +56,14 @@ struct release_choice {
 /// cannot be run fails in `prepare`.
 release_choice choose_release(broker_services& services, const mount_entry& entry, bool anew);
 
+bool keeps_to(const mount_entry& entry, const release& of);
+/// Resolves when the record, and then the entry, says that the mount runs this release.
+kj::Promise<void> write_release(broker_services& services,
+                                const std::shared_ptr<mount_entry>& entry,
+                                const std::shared_ptr<const release>& of);
+
 /// The mount's release has started and runs from now on: the entry says so, and floors are raised.
-/// True when the mount's record has to be written.
-bool note_running(broker_services& services, mount_entry& entry,
+void note_running(broker_services& services, mount_entry& entry,
                   const std::shared_ptr<const release>& of);
 
 /// Checks that there is something to mount, and fills in its kind. Fails with not_found,

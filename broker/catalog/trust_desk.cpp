@@ -91,13 +91,15 @@ kj::Exception trust_exception(const release_id& id, const trust::verdict& refuse
                    why, refused.remedy);
 }
 
-trust_desk::trust_desk(async_store& store, event_log& events, std::string broker_version,
-                       wall_clock now)
+trust_desk::trust_desk(async_store& store, event_log& events, kj::Timer& timer,
+                       std::string broker_version, wall_clock now)
     : store_(store),
       events_(events),
       broker_version_(std::move(broker_version)),
       os_arch_(trust::this_os_arch()),
-      now_(std::move(now)) {}
+      now_(std::move(now)),
+      doubts_(store, events, timer,
+              [this](const std::string& key, const auto& value) { learn(key, value); }) {}
 
 // -- what is trusted -----------------------------------------------------------------------------
 
@@ -148,6 +150,26 @@ void trust_desk::unreadable(const std::string& key, const char* consequence) {
   KJ_LOG(ERROR, "a record of trust cannot be read", shown_key, consequence);
 }
 
+/// What a key holds of which that was in doubt.
+void trust_desk::learn(const std::string& key, const std::optional<std::string>& value) {
+  if (key.starts_with(trust_keys_prefix)) {
+    const auto id = key.substr(trust_keys_prefix.size());
+    state_.keys.erase(id);
+    damaged_keys_.erase(id);
+  } else if (key.starts_with(trust_policies_prefix)) {
+    state_.policies.erase(key.substr(trust_policies_prefix.size()));
+  } else if (const auto floor = floor_of_key(key)) {
+    if (raising_.contains(*floor)) {
+      // That it is written is what is asked for, whatever is there.
+      rewriting_.add(write_floor(*floor));
+      return;
+    }
+    state_.floors.erase(*floor);
+  }
+  if (value) take_row(key, *value);
+  changed();
+}
+
 void trust_desk::changed() {
   judged_.clear();
   effective_ = state_;
@@ -159,7 +181,7 @@ void trust_desk::changed() {
 }
 
 kj::Promise<trusted_key_info> trust_desk::trust_key(trusted_key_info info) {
-  return writes_.run([this, info = std::move(info)] { return take_key(info); });
+  return doubts_.change([this, info = std::move(info)] { return take_key(info); });
 }
 
 kj::Promise<trusted_key_info> trust_desk::take_key(trusted_key_info info) {
@@ -186,7 +208,7 @@ kj::Promise<trusted_key_info> trust_desk::take_key(trusted_key_info info) {
   }
   txn_request request;
   request.then.push_back(txn_op::put(trust_key_key(id), encode_trusted_key(key)));
-  return store_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
+  return doubts_.txn(std::move(request)).then([this, id, key = std::move(key)](txn_result&&) {
     state_.keys[id] = key;
     damaged_keys_.erase(id);
     changed();
@@ -197,7 +219,7 @@ kj::Promise<trusted_key_info> trust_desk::take_key(trusted_key_info info) {
 }
 
 kj::Promise<void> trust_desk::untrust(std::string id, bool revoke, std::string reason) {
-  return writes_.run([this, id = std::move(id), revoke, reason = std::move(reason)] {
+  return doubts_.change([this, id = std::move(id), revoke, reason = std::move(reason)] {
     return drop_key(id, revoke, reason);
   });
 }
@@ -236,13 +258,14 @@ kj::Promise<void> trust_desk::drop_key(const std::string& id, bool revoke,
   } else {
     request.then.push_back(txn_op::erase(trust_key_key(id)));
   }
-  return store_.txn(std::move(request))
+  return doubts_.txn(std::move(request))
       .then([this, id, revoke, key = std::move(key), idle = std::move(idle)](txn_result&&) {
         if (revoke)
           state_.keys[id] = key;
         else
           state_.keys.erase(id);
-        for (const auto& floor : idle) state_.floors.erase(floor);
+        for (const auto& floor : idle)  // one that was raised meanwhile is in the store again
+          if (!raising_.contains(floor)) state_.floors.erase(floor);
         changed();
         events_.record({}, 0, revoke ? "key_revoked" : "key_forgotten",
                        revoke && !key.reason.empty() ? fmt::format("{}: {}", shown(id, key.name),
@@ -259,7 +282,7 @@ kj::Promise<void> trust_desk::drop_damaged(const std::string& id, bool revoke) {
            "a revocation has to be remembered with the key", "trust the key, and revoke it then");
   txn_request request;
   request.then.push_back(txn_op::erase(trust_key_key(id)));
-  return store_.txn(std::move(request)).then([this, id](txn_result&&) {
+  return doubts_.txn(std::move(request)).then([this, id](txn_result&&) {
     damaged_keys_.erase(id);
     changed();
     events_.record({}, 0, "key_forgotten", shown(id, {}));
@@ -267,7 +290,7 @@ kj::Promise<void> trust_desk::drop_damaged(const std::string& id, bool revoke) {
 }
 
 kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) {
-  return writes_.run([this, kind = std::move(kind), rule]() -> kj::Promise<void> {
+  return doubts_.change([this, kind = std::move(kind), rule]() -> kj::Promise<void> {
     if (!trust::is_plugin_kind(kind))
       refuse(error_kind::invalid_argument,
              fmt::format("'{}' is no kind of plugin", wire::escape_line(kind)),
@@ -279,7 +302,7 @@ kj::Promise<void> trust_desk::set_policy(std::string kind, signature_rule rule) 
     txn_request request;
     request.then.push_back(
         txn_op::put(trust_policy_key(kind), std::string(trust::to_text(policy))));
-    return store_.txn(std::move(request)).then([this, kind, policy](txn_result&&) {
+    return doubts_.txn(std::move(request)).then([this, kind, policy](txn_result&&) {
       state_.policies[kind] = policy;
       changed();
       events_.record({}, 0, "policy_changed",
@@ -364,16 +387,26 @@ kj::Promise<void> trust_desk::started(const std::shared_ptr<const release>& what
   // In memory at once: whoever starts now must find it.
   state_.floors[raised->first] = raised->second;
   changed();
-  txn_request request;
-  request.then.push_back(
-      txn_op::put(trust_floor_key(raised->first), std::to_string(raised->second)));
-  return store_.txn(std::move(request))
-      .then([this, id = to_string(what->id()), height = raised->second](txn_result&&) {
+  return write_floor(raised->first)
+      .then([this, id = to_string(what->id()), height = raised->second] {
         events_.record({}, 0, "floor_raised",
                        fmt::format("{} runs: security versions below {} of its signers do not "
                                    "start any more",
                                    id, height));
       });
+}
+
+/// Writes a floor that is in memory. What fails is in doubt, and written again when that is looked
+/// up.
+kj::Promise<void> trust_desk::write_floor(const trust::floor_key& floor) {
+  const auto height = state_.floors[floor];
+  raising_.insert(floor);
+  txn_request request;
+  request.then.push_back(txn_op::put(trust_floor_key(floor), std::to_string(height)));
+  return doubts_.txn(std::move(request)).then([this, floor, height](txn_result&&) {
+    const auto now = state_.floors.find(floor);
+    if (now == state_.floors.end() || now->second <= height) raising_.erase(floor);
+  });
 }
 
 }  // namespace bulkhead

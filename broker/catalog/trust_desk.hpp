@@ -4,8 +4,10 @@
 // Whose signature counts: keys, policies and floors, in memory and in the store, and the judgement
 // of releases by them (broker/trust/trust_rules.hpp has the rules). Threads: the reactor's.
 //
-// What is acknowledged is durable, and the memory follows the store, not the other way round.
-// Changes happen one after another, so that a revocation is not undone by what was asked beside it.
+// What is acknowledged is durable, and the memory follows the store, not the other way round; also
+// after a write that failed and may have been done (write_doubts.hpp). Changes happen one after
+// another, so that a revocation is not undone by what was asked beside it. A floor alone holds from
+// the moment at which it is raised, and is written until that succeeds.
 // Judgements are remembered until something that is trusted changes, or a moment comes at which
 // time itself changes the answer; so a mount that restarts over and over costs no signature checks.
 //
@@ -19,16 +21,17 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "broker/catalog/release.hpp"
+#include "broker/catalog/write_doubts.hpp"
 #include "broker/event_log.hpp"
 #include "broker/releases.hpp"
 #include "broker/store/async_store.hpp"
 #include "broker/trust/trust_rules.hpp"
-#include "broker/turns.hpp"
 
 namespace bulkhead {
 
@@ -39,8 +42,8 @@ class trust_desk {
  public:
   using wall_clock = std::function<std::int64_t()>;
 
-  /// `store` and `events` outlive it. `broker_version` is semantic.
-  trust_desk(async_store& store, event_log& events, std::string broker_version,
+  /// `store`, `events` and `timer` outlive it. `broker_version` is semantic.
+  trust_desk(async_store& store, event_log& events, kj::Timer& timer, std::string broker_version,
              wall_clock now = unix_ms_now);
 
   kj::Promise<void> load();
@@ -81,6 +84,8 @@ class trust_desk {
   kj::Promise<void> drop_damaged(const std::string& id, bool revoke);
   void unreadable(const std::string& key, const char* consequence);
   void changed();
+  void learn(const std::string& key, const std::optional<std::string>& value);
+  kj::Promise<void> write_floor(const trust::floor_key& floor);
   trust::circumstances circumstances() const;
   std::int64_t next_turn(const trust::verdict& answer, std::int64_t now) const;
 
@@ -93,7 +98,13 @@ class trust_desk {
   trust::trust_state effective_;        // what is judged by: `state_`, closed where it is damaged
   std::set<std::string> damaged_keys_;  // their ids
   std::map<std::weak_ptr<const release>, judged, std::owner_less<>> judged_;
-  turns writes_;  // of keys and policies: each is decided by what the one before it has left
+  std::set<trust::floor_key> raising_;  // floors that are not durable yet
+  write_doubts doubts_;
+  // What fails there is in doubt again, and said by that.
+  struct : kj::TaskSet::ErrorHandler {
+    void taskFailed(kj::Exception&&) override {}
+  } unheard_;
+  kj::TaskSet rewriting_{unheard_};
 };
 
 /// The candidate that a release is. It refers to `what`.

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "broker/store/file_work.hpp"
+#include "broker/store/log_check.hpp"
 
 namespace bulkhead {
 namespace {
@@ -44,7 +45,7 @@ state_file::state_file(std::string file) : file_(std::move(file)), lock_(file_) 
   struct stat info {};
   if (lstat(file_.c_str(), &info) == 0) {
     if (!S_ISREG(info.st_mode)) refuse_foreign(file_, "it is not a regular file");
-    look_at_header();
+    look_at_files();
   } else if (errno != ENOENT) {
     fail_errno(errno, fmt::format("the state file {} could not be opened", file_),
                "check the path and its permissions");
@@ -63,11 +64,11 @@ void state_file::reopen() {
     const descriptor fd(::open((file_ + suffix).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (fd.get() >= 0) posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   }
-  look_at_header();
+  look_at_files();
   open();
 }
 
-void state_file::look_at_header() const {
+void state_file::look_at_files() const {
   // Closed again before SQLite opens the file: closing a descriptor drops the process's POSIX locks
   // on the file.
   descriptor fd(::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -91,6 +92,7 @@ void state_file::look_at_header() const {
     static_cast<void>(
         fchmod(fd.get(), 0600));  // fails for a file of somebody else, and then opening it will
   }
+  check_log(file_);
 }
 
 void state_file::create() const {

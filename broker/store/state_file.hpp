@@ -39,7 +39,7 @@ class state_file {
   void reopen();
 
  private:
-  void look_at_header() const;
+  void look_at_files() const;
   void create() const;
   void open();
 

@@ -319,6 +319,73 @@ class Trust(CatalogTest):
         self.assertEqual(refusals["1.1.0"], "")
         self.assertIn("security", refusals["1.0.0"])
 
+    def test_links_lead_nowhere(self):
+        outside = self.broker.directory / "outside"
+        shutil.copy(self.plugins / "bad", outside)
+        for name, target in {"absolute": outside, "upward": "../outside", "beside": "bad",
+                             "kernel": "/proc/self/exe"}.items():
+            (self.plugins / name).symlink_to(target)
+            answer = self.broker.cli("plugin", "register", "bad", "--command", name)
+            self.assert_says(answer, answer.code or 1, "link")
+        (self.plugins / "tree").symlink_to(self.broker.directory)
+        for command in ("tree/outside", "../outside", str(outside)):
+            answer = self.broker.cli("plugin", "register", "bad", "--command", command)
+            self.assertNotEqual(answer.code, 0, f"{command}: {answer!r}")
+        self.assertEqual(self.broker.ok("plugin", "list").json["releases"], [])
+
+    def test_what_is_written_by_another_name_of_the_file_does_not_run(self):
+        outside = self.broker.directory / "outside"
+        os.link(self.plugins / "bad", outside)
+        self.register("1.0.0")
+        self.broker.ok("mount", "m/", "bad")
+        self.broker.kill()
+        with outside.open("ab") as file:
+            file.write(b"more")
+        self.broker.start()
+        self.assertIn("was not started", self.broker.wait_state("m/", "quarantined")["reason"])
+        outside.chmod(0o777)
+        answer = self.broker.cli("plugin", "register", "bad@2.0.0", "--arg", "version=2.0.0")
+        self.assert_says(answer, answer.code or 1, "writ")
+
+    def test_companions_that_are_links_are_not_followed(self):
+        key = self.key("ci")
+        self.trust(key)
+        file = self.sign("bad", "0.0.1", key)
+        for suffix in (".manifest", ".manifest.minisig"):
+            companion = pathlib.Path(f"{file}{suffix}")
+            away = self.broker.directory / companion.name
+            companion.rename(away)
+            companion.symlink_to(away)
+            answer = self.broker.cli("plugin", "register", "bad")
+            self.assertNotEqual(answer.code, 0, repr(answer))
+            companion.unlink()
+            away.rename(companion)
+        self.broker.ok("plugin", "register", "bad")
+
+    def test_a_signature_cut_short_is_refused_wherever_it_is_cut(self):
+        key = self.key("ci")
+        self.trust(key)
+        signature = pathlib.Path(f"{self.sign('bad', '0.0.1', key)}.manifest.minisig")
+        whole = signature.read_bytes()
+        lines = [at + 1 for at, byte in enumerate(whole) if byte == 0x0a]
+        for length in sorted({0, 1, *lines[:-1], *(end - 2 for end in lines), len(whole) // 2}):
+            signature.write_bytes(whole[:length])
+            answer = self.broker.cli("plugin", "register", "bad")
+            self.assertIn(answer.code, (1, 6), f"{length} bytes: {answer!r}")
+            self.assert_says(answer, answer.code, "sign" if length else "empty")
+        signature.write_bytes(whole)
+        self.broker.ok("plugin", "register", "bad")
+
+    def test_a_release_outside_its_time_is_refused(self):
+        key = self.key("ci")
+        self.trust(key)
+        for words, said in ((["--not-before", "2020-01-01", "--expires", "2021-01-01"], "expired"),
+                            (["--not-before", "2990-01-01"], "not valid yet")):
+            self.sign("bad", "0.0.1", key, words=words)
+            answer = self.broker.cli("plugin", "register", "bad")
+            self.assertEqual(answer.code, 6, repr(answer))
+            self.assertIn(said, answer.err)
+
     def test_a_key_signs_only_what_it_may(self):
         key = self.key("ci")
         self.trust(key, "--plugins", "secrets/*")

@@ -17,13 +17,17 @@
 //               repeating it always succeeds.
 //   dies_before the broker is gone before the write is done
 //   dies_after  ... when it is done, and nobody has heard
+//   lies        (where `lies` is set) the write is done and says that it was not, and the next ones
+//               are refused, as by a store whose disk was gone for a moment; the broker lives
 //
 // After each, another broker on the same state must show the old state or the new one, the new one
 // if the operation was acknowledged, and nothing may be left over: each record is a mount, each
 // view and snapshot is one's. With `cut_short_twice` the second broker dies too, at each write that
 // it makes at its start.
 //
-// A state is text: what `describe` says of each mount, and how many keys its view has.
+// A state is text: what `describe` says of each mount, and how many keys its view has; and what
+// `describe_more` says of the rest. What `in_memory` says of the living broker must be what
+// `in_store` says of its state, some seconds after any fault that it survives.
 
 #include <set>
 
@@ -34,7 +38,7 @@
 
 namespace bulkhead::test {
 
-enum class write_fault : std::uint8_t { none, fails, dies_before, dies_after };
+enum class write_fault : std::uint8_t { none, fails, dies_before, dies_after, lies };
 
 /// A store that goes wrong at the `at`th write from arm() on. A dead one answers nothing any more.
 class crashing_store : public async_store {
@@ -56,10 +60,16 @@ class crashing_store : public async_store {
   }
   kj::Promise<txn_result> txn(txn_request request) override {
     if (dead_) return kj::NEVER_DONE;
-    const bool hit = ++writes_ == at_ && how_ != write_fault::none;
+    ++writes_;
+    if (how_ == write_fault::lies && writes_ > at_ && writes_ <= at_ + refused_after_lie)
+      return failure();
+    const bool hit = writes_ == at_ && how_ != write_fault::none;
     if (!hit) return inner_.txn(std::move(request));
-    if (how_ == write_fault::fails)
-      return store_exception({store_fault::io_error, "a test has failed this write", {}, {}});
+    if (how_ == write_fault::fails) return failure();
+    if (how_ == write_fault::lies)
+      return inner_.txn(std::move(request)).then([](txn_result&&) -> kj::Promise<txn_result> {
+        return failure();
+      });
     dead_ = true;
     if (how_ == write_fault::dies_before) return kj::NEVER_DONE;
     return inner_.txn(std::move(request)).then([](txn_result&&) -> kj::Promise<txn_result> {
@@ -83,6 +93,11 @@ class crashing_store : public async_store {
   kj::Promise<std::uint64_t> rotate_key() override { return inner_.rotate_key(); }
 
  private:
+  static constexpr std::uint64_t refused_after_lie = 2;
+  static kj::Exception failure() {
+    return store_exception({store_fault::io_error, "a test has failed this write", {}, {}});
+  }
+
   inline_async_store inner_;
   write_fault how_ = write_fault::none;
   std::uint64_t at_ = 0;
@@ -165,25 +180,31 @@ struct crash_points {
   std::function<void(test_broker&)> plugins;
   std::function<void(test_broker&)> prepare;
   std::function<kj::Promise<void>(test_broker&)> operate;
-  bool succeeds = true;          // undisturbed, the operation does; else it leaves the old state
-  std::string also_allowed{};    // a state in between that counts as new
+  bool succeeds = true;  // undisturbed, the operation does; else it leaves the old state
+  /// A state in between that is harmless, of the old and the new one.
+  std::function<std::string(const std::string& before, const std::string& after)> also_allowed{};
   bool cut_short_twice = false;  // also the broker after it
+  bool lies = false;             // also a write that is done and says otherwise
+  std::function<std::string(test_broker&)> describe_more{};
+  std::function<std::string(test_broker&)> in_memory{};
+  std::function<std::string(test_broker&)> in_store{};
 
   /// How many writes the operation makes.
   std::uint64_t run() {
     {
       mortal_broker one(new_state(), plugins);
       prepare(*one.broker);
-      before_ = one.describe();
+      before_ = describe(one);
       one.disk->arm(write_fault::none, 0);
       REQUIRE(one.acknowledges(operate(*one.broker)) == succeeds);
       writes_ = one.disk->writes();
-      after_ = one.describe();
+      after_ = describe(one);
       one.check_nothing_is_left();
     }
     for (std::uint64_t at = 1; at <= writes_; ++at)
-      for (const auto how :
-           {write_fault::fails, write_fault::dies_before, write_fault::dies_after}) {
+      for (const auto how : {write_fault::fails, write_fault::dies_before, write_fault::dies_after,
+                             write_fault::lies}) {
+        if (how == write_fault::lies && !lies) continue;
         INFO("write " << at << " of " << writes_ << ", fault " << static_cast<int>(how));
         cut_short(how, at);
       }
@@ -192,6 +213,18 @@ struct crash_points {
 
  private:
   static std::shared_ptr<store> new_state() { return test_state{}.engine; }
+
+  std::string describe(mortal_broker& of) const {
+    return of.describe() + (describe_more ? describe_more(*of.broker) : std::string());
+  }
+
+  /// What the broker goes by is what a later one would find.
+  void check_agreement(mortal_broker& of) const {
+    constexpr int seconds = 5;
+    if (!in_memory || of.disk->dead()) return;
+    for (int i = 0; i < seconds; ++i) of.broker->advance(std::chrono::seconds(1));
+    CHECK(in_memory(*of.broker) == in_store(*of.broker));
+  }
 
   void cut_short(write_fault how, std::uint64_t at) {
     auto state = new_state();
@@ -202,6 +235,7 @@ struct crash_points {
       one.disk->arm(how, at);
       acknowledged = one.acknowledges(operate(*one.broker));
       CHECK(one.disk->reached());
+      check_agreement(one);
     }
     if (cut_short_twice) die_at_start(state);
     check(state, acknowledged);
@@ -220,11 +254,11 @@ struct crash_points {
 
   void check(const std::shared_ptr<store>& state, bool acknowledged) const {
     mortal_broker next(state, plugins);
-    const auto found = next.describe();
+    const auto found = describe(next);
     if (acknowledged)
       CHECK(found == after_);
     else if (found != before_ && found != after_)
-      CHECK(found == also_allowed);
+      CHECK(found == (also_allowed ? also_allowed(before_, after_) : before_));
     next.check_nothing_is_left();
   }
 
@@ -233,7 +267,7 @@ struct crash_points {
     prepare(*one.broker);
     one.disk->arm(write_fault::fails, at);
     if (!one.acknowledges(operate(*one.broker))) CHECK(one.acknowledges(operate(*one.broker)));
-    CHECK(one.describe() == after_);
+    CHECK(describe(one) == after_);
     one.check_nothing_is_left();
   }
 

@@ -295,7 +295,7 @@ TEST_CASE_METHOD(catalog_fixture, "a later broker finds releases, pins and damag
   txn_request damage;
   damage.then.push_back(txn_op::put("catalog/generic/subject/3.0.0", "nonsense"));
   tb.wait(tb.services().store.txn(std::move(damage)));
-  release_catalog later(tb.services().store, tb.events(), tb.trust());
+  release_catalog later(tb.services().store, tb.events(), tb.timer(), tb.trust());
   tb.wait(later.load());
   const auto all = later.list({}, {});
   REQUIRE(all.size() == 3);
@@ -405,7 +405,7 @@ TEST_CASE_METHOD(trust_fixture, "what is trusted is durable, and a damaged key c
   const signer ci;
   believe(ci, {{}, {}, "ci", "generic/*"});
   tb.wait(tb.trust().set_policy("auth", signature_rule::optional));
-  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  trust_desk later(tb.services().store, tb.events(), tb.timer(), "0.1.0");
   tb.wait(later.load());
   REQUIRE(later.report().keys.size() == 1);
   CHECK(later.report().keys[0].name == "ci");
@@ -450,7 +450,7 @@ TEST_CASE_METHOD(trust_fixture, "a revocation outlasts whatever is done to the k
           error_kind::failed_precondition);
   }
   tb.wait(kj::mv(revoked));
-  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  trust_desk later(tb.services().store, tb.events(), tb.timer(), "0.1.0");
   tb.wait(later.load());
   REQUIRE(later.report().keys.size() == 1);
   CHECK(later.report().keys[0].revoked);
@@ -479,7 +479,7 @@ TEST_CASE_METHOD(trust_fixture, "a key that is damaged can be given anew, or for
           error_kind::failed_precondition);
     CHECK(tb.trust().signature_required("generic"));
   }
-  trust_desk later(tb.services().store, tb.events(), "0.1.0");
+  trust_desk later(tb.services().store, tb.events(), tb.timer(), "0.1.0");
   tb.wait(later.load());
   CHECK(later.signature_required("generic") == tb.trust().signature_required("generic"));
 }
@@ -658,6 +658,28 @@ TEST_CASE("a key that is revoked while a start writes its record stops that star
   f.tb.finish(kj::mv(revoking).ignoreResult());
   f.tb.finish(kj::mv(restarting).ignoreResult());
   CHECK(f.status().state == mount_state::quarantined);
+}
+
+TEST_CASE("a crash while a reload is being written upgrades nothing") {
+  gate held;
+  catalog_fixture f(held.state);
+  f.enter("1.0.0");
+  f.mount_subject();
+  f.enter("1.1.0");
+  held.store->hold();
+  auto reloading = f.begin_reload();
+  f.tb.settle();
+  REQUIRE(f.status().generation == 1);
+  f.tb.crash(f.subject_file("1.0.0"));
+  held.store->release();
+  CHECK(f.tb.wait(kj::mv(reloading)).front().outcome == reload_outcome::failed);
+  f.tb.advance(1s);
+  CHECK(f.status().state == mount_state::ready);
+  CHECK(f.running() == "1.0.0");
+  CHECK(f.tb.core().require("m").entry->version_running == "1.0.0");
+  f.tb.crash(f.subject_file("1.0.0"));
+  f.tb.advance(1s);
+  CHECK(f.running() == "1.0.0");
 }
 
 TEST_CASE("a mount that is tuned while it learns its kind keeps that") {

@@ -361,9 +361,9 @@ class test_broker {
                    {},
                    {},
                    {}},
-          trust(*owner.store_, services.events, test_broker_version,
+          trust(*owner.store_, services.events, owner.timer_, test_broker_version,
                 [&owner] { return owner.unix_ms; }),
-          catalog(*owner.store_, services.events, trust),
+          catalog(*owner.store_, services.events, owner.timer_, trust),
           tree(*caf::actor_cast<asker*>(asking), loop, 1,
                {{"spawner",
                  [this, &owner] {

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/confinement/launched_spawner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "actors/backoff.hpp"
+#include "actors/confinement/launched_child.hpp"
+#include "actors/confinement/observation.hpp"
+#include "actors/confinement/program_file.hpp"
+#include "actors/launcher/orders.hpp"
+#include "actors/plugin_channels.hpp"
+
+namespace bulkhead {
+namespace {
+
+using namespace std::chrono_literals;
+using launcher::stage;
+
+constexpr auto first_delay = 100ms;
+constexpr auto delay_max = 5s;
+
+/// No launcher is to be had.
+class launcher_missing : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The order is more than the protocol carries.
+class order_too_long : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+std::uint64_t bits_of(const wall_set& walls) {
+  return walls.to_ullong();
+}
+
+unique_fd empty_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw std::system_error{errno, std::generic_category(), "pipe2"};
+  ::close(ends[1]);
+  return unique_fd{ends[0]};
+}
+
+void add_texts(launcher::start_order& order, const std::vector<std::string>& texts) {
+  for (const auto& text : texts) {
+    if (text.size() + 1 > order.text.size() - order.text_bytes)
+      throw order_too_long{"the arguments and the environment"};
+    std::memcpy(order.text.data() + order.text_bytes, text.c_str(), text.size() + 1);
+    order.text_bytes += static_cast<std::uint32_t>(text.size()) + 1;
+  }
+}
+
+std::unique_ptr<launcher::start_order> order_for(const process_spec& spec,
+                                                 const confined_program& program,
+                                                 const wall_set& without) {
+  auto order = std::make_unique<launcher::start_order>();
+  const auto& asked = *spec.confined;
+  const wall_set wanted = wanted_walls(asked.of) & ~without;
+  order->wanted = bits_of(wanted);
+  order->required = bits_of(wanted & required_walls(asked.of) & ~asked.waived);
+  order->limits = asked.limits;
+  order->form = program.form;
+  std::vector<std::string> arguments{spec.executable};
+  arguments.insert(arguments.end(), spec.arguments.begin(), spec.arguments.end());
+  if (arguments.size() > launcher::arguments_max ||
+      spec.environment.size() > launcher::environment_max)
+    throw order_too_long{"the number of arguments or of environment variables"};
+  order->arguments = static_cast<std::uint16_t>(arguments.size());
+  order->environment = static_cast<std::uint16_t>(spec.environment.size());
+  add_texts(*order, arguments);
+  add_texts(*order, spec.environment);
+  return order;
+}
+
+confinement_report report_of(const launcher::start_answer& answer, const confinement& asked) {
+  confinement_report report;
+  report.of = asked.of;
+  report.waived = asked.waived;
+  for (std::size_t n = 0; n < wall_count; ++n) {
+    const auto& from = answer.walls[n];
+    const bool known = from.state <= static_cast<std::uint8_t>(wall_state::failed);
+    report.walls[n] = {known ? static_cast<wall_state>(from.state) : wall_state::failed,
+                       from.observed != 0, from.error_number, from.value};
+  }
+  return report;
+}
+
+spawn_error error_of(const process_spec& spec, spawn_failure failure, int error_number,
+                     bool permanent, std::string why, std::string remedy = "") {
+  return {failure,        error_number,
+          permanent,      fmt::format("cannot start {}", spec.executable),
+          std::move(why), std::move(remedy)};
+}
+
+std::string errno_text(int error_number) {
+  const char* const name = strerrorname_np(error_number);
+  return name != nullptr ? name : fmt::format("errno {}", error_number);
+}
+
+spawn_error missing_wall_error(const process_spec& spec, wall which, int error_number,
+                               std::string_view how) {
+  return error_of(spec, spawn_failure::no_wall, error_number, true,
+                  fmt::format("the wall {} of profile {} {} ({})", to_string(which),
+                              to_string(spec.confined->of), how, errno_text(error_number)),
+                  fmt::format("make the machine offer it, choose another profile, or waive {}",
+                              to_string(which)));
+}
+
+std::string_view words_for(stage at) {
+  switch (at) {
+    case stage::birth:
+      return "its first process could not be made";
+    case stage::identity:
+      return "it could not take on its user";
+    case stage::root:
+      return "its root could not be made";
+    case stage::init:
+      return "its init could not be set up";
+    case stage::plugin:
+      return "it ended on its way to its program";
+    case stage::silence:
+      return "it did not reach its program in time";
+    case stage::order:
+      return "the launcher refused the order";
+    default:
+      return "the launcher could not start it";
+  }
+}
+
+spawn_error explain(const process_spec& spec, const launcher::start_answer& answer) {
+  const int error = answer.error_number;
+  switch (answer.stopped_at) {
+    case stage::program:
+      return explain_spawn_failure(spec, error);
+    case stage::full:
+      return error_of(spec, spawn_failure::too_many_processes, error, false,
+                      "the launcher holds as many instances as it can", "run fewer plugins");
+    case stage::birth:
+    case stage::descriptors:
+      if (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE)
+        return explain_spawn_failure(spec, error);
+      break;
+    default:
+      break;
+  }
+  if (answer.wall < wall_count)
+    return missing_wall_error(spec, static_cast<wall>(answer.wall), error, "does not stand");
+  return error_of(spec, spawn_failure::other, error, false,
+                  fmt::format("{} ({})", words_for(answer.stopped_at), errno_text(error)));
+}
+
+bool has_ended(const unique_fd& handle) {
+  pollfd ended{handle.get(), POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
+}
+
+}  // namespace
+
+std::string find_launcher() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return {};
+  const auto folder = self.parent_path();
+  for (const auto& place :
+       {folder / "bulkhead-launcher", folder.parent_path() / "libexec/bulkhead/bulkhead-launcher"})
+    if (::access(place.c_str(), X_OK) == 0) return place.string();
+  return {};
+}
+
+launched_spawner::launched_spawner(launched_spawner_options options)
+    : options_{std::move(options)} {
+  if (options_.launcher.empty()) options_.launcher = find_launcher();
+  if (!options_.now) options_.now = [] { return std::chrono::steady_clock::now(); };
+  if (!options_.starts) {
+    options_.starts = [path = options_.launcher] {
+      if (path.empty())
+        throw std::system_error{ENOENT, std::generic_category(), "bulkhead-launcher"};
+      return start_launcher(path);
+    };
+  }
+}
+
+launched_spawner::~launched_spawner() = default;
+
+bool launched_spawner::prepare() {
+  try {
+    link();
+    return true;
+  } catch (const launcher_missing&) {
+    return false;
+  }
+}
+
+std::shared_ptr<launcher_link> launched_spawner::link() {
+  const std::lock_guard lock{mutex_};
+  if (link_ && !link_->broken()) return link_;
+  link_ = nullptr;
+  if (options_.now() < not_before_) throw launcher_missing{last_failure_};
+  try {
+    link_ = std::make_shared<launcher_link>(options_.starts(), options_.answer_max);
+    failures_ = 0;
+    return link_;
+  } catch (const std::system_error& failed) {
+    not_before_ = options_.now() + backoff_delay(failures_++, first_delay, delay_max, 2.0);
+    last_failure_ = failed.what();
+    throw launcher_missing{last_failure_};
+  }
+}
+
+spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
+  const auto program = program_of(spec);
+  const auto order = order_for(spec, program, options_.without);
+  spawned_process started;
+  auto channel = make_link_channel();
+  auto output = make_output_channel();
+  auto error = make_output_channel();
+  const auto input = empty_pipe();
+  const std::array fds{program.file->get(), input.get(), output.theirs.get(), error.theirs.get(),
+                       channel.theirs.get()};
+  auto through = link();
+  launcher_link::start_result result;
+  try {
+    result = through->start(*order, fds);
+  } catch (const std::system_error&) {
+    // It ended, before or while it was asked, and what it may have begun has ended with it.
+    through = link();
+    result = through->start(*order, fds);
+  }
+  if (result.answer.stopped_at != stage::none) return explain(spec, result.answer);
+
+  auto report = report_of(result.answer, *spec.confined);
+  const auto view = look_at(result.answer.plugin);
+  const bool seen = !has_ended(result.plugin);  // else another may have its number
+  started.process = make_launched_child(std::move(through), std::move(result));
+  if (seen) {
+    const auto wrong = hold_against(view, spec.confined->limits, report);
+    if (wrong && required_walls(report.of).test(index_of(*wrong)) &&
+        !report.waived.test(index_of(*wrong)))
+      return missing_wall_error(spec, *wrong, 0, "was reported to stand and is not to be seen");
+  }
+  started.link = std::move(channel.ours);
+  started.standard_output = std::move(output.ours);
+  started.standard_error = std::move(error.ours);
+  started.report = std::make_shared<const confinement_report>(report);
+  return started;
+}
+
+spawn_result launched_spawner::spawn(const process_spec& spec) {
+  if (!spec.confined) return plain_.spawn(spec);
+  try {
+    return spawn_confined(spec);
+  } catch (const launcher_missing& failed) {
+    return error_of(spec, spawn_failure::no_launcher, 0, false,
+                    fmt::format("there is no launcher: {}", failed.what()),
+                    "install bulkhead-launcher of the same build where the daemon finds it");
+  } catch (const order_too_long& failed) {
+    return error_of(spec, spawn_failure::arguments_too_long, E2BIG, true,
+                    fmt::format("{} are more than a confined start takes", failed.what()),
+                    "pass less by arguments");
+  } catch (const std::system_error& failed) {
+    return explain_spawn_failure(spec, failed.code().value());
+  }
+}
+
+}  // namespace bulkhead

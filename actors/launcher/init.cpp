@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/launcher/init.hpp"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "actors/launcher/kernel.hpp"
+#include "actors/launcher/walls.hpp"
+
+namespace bulkhead::launcher {
+namespace {
+
+// Where its descriptors end up; there are no others.
+constexpr int status_at = 3;
+constexpr int plugin_at = 4;
+constexpr int lifeline_at = 5;
+constexpr int launcher_at = 6;
+constexpr int ready_at = 7;
+constexpr int above_all = 64;
+/// Without a filter a plugin can leave orphans, and nothing but looking tells of their ends.
+constexpr int orphans_looked_for_ms = 1000;
+constexpr std::uint64_t us_per_s = 1'000'000;
+
+void settle_descriptors(const instance_plan& plan, int plugin, int ready) {
+  const std::array<int, 5> from{plan.status, plugin, plan.lifeline, plan.launcher_lifeline, ready};
+  std::array<int, 5> moved{};
+  for (std::size_t n = 0; n < from.size(); ++n)
+    moved[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
+  for (std::size_t n = 0; n < from.size(); ++n)
+    ::dup3(moved[n], status_at + static_cast<int>(n), O_CLOEXEC);
+  ::close(0);
+  ::close(1);
+  ::close(2);
+  ::syscall(SYS_close_range, ready_at + 1, ~0U, 0);
+}
+
+/// The same walls as the plugin's, as far as they mean something for a program that opens nothing.
+void raise_walls(const instance_plan& plan) {
+  birth_report own;
+  std::uint64_t tried = 0;
+  const auto raise = [&](wall which, auto&& how) {
+    if (!has(plan.wanted, which)) return;
+    tried |= bit(which);
+    how();
+  };
+  ::prctl(PR_SET_NAME, "plugin-init", 0, 0, 0);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  raise(wall::no_capabilities, [&] { drop_capabilities(own); });
+  raise(wall::no_new_privileges, [&] { raise_no_new_privileges(own); });
+  raise(wall::landlock, [&] { raise_landlock(own, -1, false); });
+  raise(wall::seccomp, [&] { raise_init_seccomp(own); });
+  const auto which = first_missing(own, tried & plan.required);
+  if (which == no_wall) return;
+  stopped(*plan.report, stage::init, own.walls[which].error_number, which);
+  ::syscall(SYS_exit_group, 1);
+}
+
+std::uint64_t microseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * us_per_s +
+         static_cast<std::uint64_t>(time.tv_usec);
+}
+
+/// Reaps what has ended. When the plugin is among it: writes that down and ends.
+void reap(pid_t child) {
+  for (;;) {
+    siginfo_t end{};
+    rusage used{};
+    if (::syscall(SYS_waitid, P_ALL, 0, &end, WEXITED | WNOHANG | __WALL, &used) != 0) return;
+    if (end.si_pid == 0) return;
+    if (end.si_pid != child) continue;
+    const end_record record{end.si_code, end.si_status, microseconds(used.ru_utime),
+                            microseconds(used.ru_stime),
+                            static_cast<std::uint64_t>(used.ru_maxrss)};
+    ::syscall(SYS_write, status_at, &record, sizeof record);
+    ::syscall(SYS_exit_group, 0);
+  }
+}
+
+}  // namespace
+
+void run_init(const instance_plan& plan, pid_t child, int plugin, int ready) {
+  settle_descriptors(plan, plugin, ready);
+  if (has(plan.wanted, wall::lifeline)) stands(*plan.report, wall::lifeline);
+  raise_walls(plan);
+  const int patience = has(plan.wanted, wall::seccomp) ? -1 : orphans_looked_for_ms;
+  const nfds_t watched = has(plan.wanted, wall::lifeline) ? 3 : 1;
+  ::syscall(SYS_close, ready_at);
+  for (;;) {
+    std::array<pollfd, 3> wait{{{plugin_at, POLLIN, 0}, {lifeline_at, 0, 0}, {launcher_at, 0, 0}}};
+    ::syscall(SYS_poll, wait.data(), watched, patience);
+    constexpr short over = POLLHUP | POLLERR | POLLNVAL;
+    if (((wait[1].revents | wait[2].revents) & over) != 0) ::syscall(SYS_exit_group, 1);
+    reap(child);
+  }
+}
+
+}  // namespace bulkhead::launcher

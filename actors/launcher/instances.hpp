@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The instances that live, and what each of them holds of the host's: a place in this table, a uid,
+// two handles. All of it is given back when its init has been reaped, and not before.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+
+namespace bulkhead::launcher {
+
+inline constexpr std::size_t instances_max = 4096;
+
+struct instance {
+  std::uint64_t number = 0;  // that of its start order; 0: the place is free
+  pid_t init = -1;
+  int init_handle = -1;
+  int plugin_handle = -1;  // -1 until its program runs
+  std::uint32_t user = 0;  // 0: none of its own
+};
+
+class instance_table {
+ public:
+  /// Null when it is full.
+  instance* free_place() {
+    for (auto& each : places_)
+      if (each.number == 0) return &each;
+    return nullptr;
+  }
+  instance* numbered(std::uint64_t number) {
+    for (auto& each : places_)
+      if (each.number == number) return &each;
+    return nullptr;
+  }
+  instance* with_init(pid_t init) {
+    for (auto& each : places_)
+      if (each.number != 0 && each.init == init) return &each;
+    return nullptr;
+  }
+
+ private:
+  std::array<instance, instances_max> places_{};
+};
+
+}  // namespace bulkhead::launcher

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// bulkhead-launcher: the only process that starts plugins which are to be confined.
+//
+// Small, linked statically, without threads, and executed anew, for two reasons. A process with
+// threads cannot make one with other namespaces safely: between clone and exec the child would run
+// on locks that nobody will release. And what is copied at each start should be little, and hold no
+// secret of the broker's: page tables are most of what a start costs.
+//
+// It has one socket (protocol.hpp), and ends when that does: with the broker, however that ended.
+// Its instances end with it, as their inits hold the other end of a pipe of its own, besides that
+// of the broker's. It reads no file of a configuration, takes no argument, and writes no log: what
+// it has to say is in its answers. As root it cannot be traced.
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "actors/launcher/birth.hpp"
+#include "actors/launcher/instances.hpp"
+#include "actors/launcher/kernel.hpp"
+#include "actors/launcher/messages.hpp"
+#include "actors/launcher/users.hpp"
+
+namespace bulkhead::launcher {
+namespace {
+
+/// A message, in memory that is there from the beginning.
+struct incoming {
+  alignas(start_order) std::array<std::byte, sizeof(start_order)> bytes;
+  std::array<int, message_fds_max> fds;
+  std::size_t size = 0;
+  std::size_t fd_count = 0;
+
+  template <class Order>
+  const Order& as() const {
+    return *reinterpret_cast<const Order*>(bytes.data());
+  }
+  std::span<const int> descriptors() const { return {fds.data(), fd_count}; }
+  void close_descriptors() {
+    for (std::size_t n = 0; n < fd_count; ++n)
+      if (fds[n] >= 0) ::close(fds[n]);
+    fd_count = 0;
+  }
+};
+
+class launcher {
+ public:
+  /// False when it cannot do its work at all.
+  bool prepare();
+  /// Until the socket ends.
+  void run();
+
+ private:
+  bool take_order();
+  bool greet(const hello_order& order);
+  bool start(const start_order& order);
+  void start_in(instance& place, const start_order& order, start_answer& answer);
+  void deliver(const signal_order& order);
+  bool change(const limits_order& order);
+  void reap();
+
+  template <class Answer>
+  bool say(Answer& answer, std::span<const int> descriptors = {}) {
+    return send_message(socket_fd, &answer, sizeof answer, descriptors);
+  }
+
+  surroundings around_;
+  instance_table instances_;
+  user_range users_;
+  int users_error_ = 0;
+  int signals_ = -1;
+  incoming message_;
+};
+
+bool launcher::prepare() {
+  ::syscall(SYS_close_range, socket_fd + 1, ~0U, 0);
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(socket_fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+    return false;
+  ::fcntl(socket_fd, F_SETFD, FD_CLOEXEC);
+  if (::chdir("/") != 0) return false;
+  around_.user = ::geteuid();
+  around_.group = ::getegid();
+  around_.privileged = around_.user == 0;
+  // Not otherwise: a process that cannot be traced owns none of its files in /proc, and the maps
+  // of its children are among those.
+  if (around_.privileged) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::prctl(PR_SET_NAME, "bulkhead-launch", 0, 0, 0);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  users_error_ = around_.privileged ? users_.claim_block() : EPERM;
+  around_.namespaces = own_namespaces();
+  std::array<int, 2> own{};
+  if (::pipe2(own.data(), O_CLOEXEC) != 0) return false;
+  around_.launcher_lifeline = own[0];  // the other end is closed by our end, and by nothing else
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGCHLD);
+  if (::sigprocmask(SIG_BLOCK, &ends, nullptr) != 0) return false;
+  signals_ = ::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+  return signals_ >= 0;
+}
+
+void launcher::run() {
+  for (;;) {
+    std::array<pollfd, 2> wait{{{socket_fd, POLLIN, 0}, {signals_, POLLIN, 0}}};
+    if (::poll(wait.data(), wait.size(), -1) < 0) continue;
+    if (wait[1].revents != 0) reap();
+    if (wait[0].revents != 0 && !take_order()) return;
+  }
+}
+
+void launcher::reap() {
+  signalfd_siginfo ignored;
+  while (::read(signals_, &ignored, sizeof ignored) > 0) {
+  }
+  for (;;) {
+    siginfo_t end{};
+    if (::waitid(P_ALL, 0, &end, WEXITED | WNOHANG | __WALL) != 0 || end.si_pid == 0) return;
+    instance* const ended = instances_.with_init(end.si_pid);
+    if (ended == nullptr) continue;
+    ::close(ended->init_handle);
+    if (ended->plugin_handle >= 0) ::close(ended->plugin_handle);
+    if (ended->user != 0) users_.give_back(ended->user);
+    *ended = instance{};
+  }
+}
+
+/// False: the broker has gone, or talks nonsense.
+bool launcher::take_order() {
+  const auto got =
+      receive_message(socket_fd, message_.bytes.data(), message_.bytes.size(), message_.fds);
+  if (got.size <= 0) return false;
+  message_.size = static_cast<std::size_t>(got.size);
+  message_.fd_count = got.fds;
+  const auto kind =
+      got.cut_off ? order_kind{} : valid_order(message_.bytes.data(), message_.size, got.fds);
+  bool good = true;
+  switch (kind) {
+    case order_kind::hello:
+      good = greet(message_.as<hello_order>());
+      break;
+    case order_kind::start:
+      good = start(message_.as<start_order>());
+      break;
+    case order_kind::signal:
+      deliver(message_.as<signal_order>());
+      break;
+    case order_kind::limits:
+      good = change(message_.as<limits_order>());
+      break;
+    default:
+      start_answer refused;
+      if (message_.size < sizeof(header) || message_.as<header>().magic != magic) good = false;
+      refused.head = message_.as<header>();
+      refused.head.version = version;
+      refused.stopped_at = stage::order;
+      refused.error_number = EBADMSG;
+      good = good && say(refused);
+  }
+  message_.close_descriptors();
+  return good;
+}
+
+bool launcher::greet(const hello_order& order) {
+  if (around_.lifeline >= 0) return false;  // one broker, once
+  around_.lifeline = message_.fds[0];
+  message_.fd_count = 0;
+  hello_answer answer;
+  answer.head.kind = order.head.kind;
+  answer.head.number = order.head.number;
+  answer.user = around_.user;
+  const auto abi = ::syscall(landlock_create, nullptr, 0, 1);
+  answer.landlock_abi = abi > 0 ? static_cast<std::int32_t>(abi) : 0;
+  return say(answer);
+}
+
+void launcher::start_in(instance& place, const start_order& order, start_answer& answer) {
+  birth_plan plan;
+  plan.wanted = order.wanted;
+  plan.required = order.required;
+  plan.root_by_order = order.form != program_form::static_program || order.placements != 0;
+  if (has(order.wanted, wall::own_uid) && users_error_ == 0) plan.user = users_.take();
+  plan.user_error = users_error_ != 0 ? users_error_ : EAGAIN;
+
+  newborn child = give_birth(around_, plan);
+  int plugin = -1;
+  pid_t plugin_id = -1;
+  if (child.init > 0) {
+    place = {order.head.number, child.init, child.init_handle, -1, plan.user};
+    if (child.report->stopped_at == stage::none)
+      send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
+    place.plugin_handle = plugin;
+  } else if (plan.user != 0) {
+    users_.give_back(plan.user);
+  }
+  if (child.report == nullptr) {
+    answer.stopped_at = stage::descriptors;
+    answer.error_number = ENOMEM;
+    return;
+  }
+  answer.stopped_at = child.report->stopped_at;
+  answer.wall = child.report->wall;
+  answer.error_number = child.report->error_number;
+  answer.walls = child.report->walls;
+  answer.init = child.init;
+  answer.plugin = plugin_id;
+  if (answer.stopped_at == stage::none) {
+    if (!say(answer, std::array{child.init_handle, plugin, child.status}))
+      answer.stopped_at = stage::descriptors;  // the broker has gone
+  }
+  if (answer.stopped_at != stage::none && child.init > 0)
+    ::syscall(SYS_pidfd_send_signal, child.init_handle, SIGKILL, nullptr, 0);
+  if (child.init > 0) child.init_handle = -1;  // the table's now
+  forget(child);
+}
+
+bool launcher::start(const start_order& order) {
+  start_answer answer;
+  answer.head.kind = order.head.kind;
+  answer.head.number = order.head.number;
+  instance* const place = instances_.free_place();
+  if (around_.lifeline < 0) {
+    answer.stopped_at = stage::order;
+    answer.error_number = EBADMSG;
+  } else if (place == nullptr) {
+    answer.stopped_at = stage::full;
+    answer.error_number = EAGAIN;
+  } else {
+    start_in(*place, order, answer);
+    if (answer.stopped_at == stage::none) return true;  // it has been said
+  }
+  return say(answer);
+}
+
+void launcher::deliver(const signal_order& order) {
+  const instance* const to = instances_.numbered(order.instance);
+  if (to == nullptr) return;
+  const int handle = order.all != 0 ? to->init_handle : to->plugin_handle;
+  if (handle >= 0) ::syscall(SYS_pidfd_send_signal, handle, order.number, nullptr, 0);
+}
+
+bool launcher::change(const limits_order& order) {
+  limits_answer answer;
+  answer.head.kind = order.head.kind;
+  answer.head.number = order.head.number;
+  answer.error_number = instances_.numbered(order.instance) != nullptr ? ENOSYS : ESRCH;
+  return say(answer);
+}
+
+launcher the_launcher;  // too large for a stack
+
+}  // namespace
+}  // namespace bulkhead::launcher
+
+int main() {
+  if (!bulkhead::launcher::the_launcher.prepare()) return 2;
+  bulkhead::launcher::the_launcher.run();
+  return 0;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/launcher/plugin.hpp"
+
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "actors/launcher/kernel.hpp"
+#include "actors/launcher/messages.hpp"
+#include "actors/launcher/root.hpp"
+#include "actors/launcher/walls.hpp"
+
+namespace bulkhead::launcher {
+namespace {
+
+constexpr int first_plugin_fd = 4;  // behind the link
+constexpr int above_all = 256;      // above every descriptor that a plugin gets
+constexpr mode_t readable = 0444;
+
+struct received_start {
+  start_order order;
+  std::array<int, message_fds_max> fds{};
+  int fd(start_fd which) const { return fds[static_cast<std::size_t>(which)]; }
+};
+
+received_start start;  // too large for a stack, and there is one
+
+[[noreturn]] void stop(const instance_plan& plan, stage at, int error,
+                       std::uint8_t wall = no_wall) {
+  stopped(*plan.report, at, error, wall);
+  ::_exit(1);
+}
+
+/// The order was checked by the launcher; it comes from there.
+void await_order(const instance_plan& plan, int ready) {
+  char nothing = 0;
+  while (::read(ready, &nothing, 1) < 0 && errno == EINTR) {
+  }
+  ::close(ready);
+  const auto got = receive_message(plan.reins, &start.order, sizeof start.order, start.fds);
+  if (got.size <= 0) ::_exit(1);  // the launcher does not need it any more
+  if (got.cut_off || got.fds < start_fds) stop(plan, stage::descriptors, EBADMSG);
+}
+
+struct exec_fds {
+  int program;
+  int reins;
+};
+
+/// 0 to 3, a script at 4, granted ones behind; then the program and the reins, which end with the
+/// exec. All others are closed.
+exec_fds settle_descriptors(const instance_plan& plan) {
+  const auto& order = start.order;
+  std::array<int, start_fds + placements_max + 2> from{
+      start.fd(start_fd::input), start.fd(start_fd::output), start.fd(start_fd::error),
+      start.fd(start_fd::link)};
+  std::size_t count = first_plugin_fd;
+  if (order.keep_program != 0) from[count++] = start.fd(start_fd::program);
+  for (std::size_t n = 0; n < order.placements; ++n)
+    if (order.placed[n] == placement_kind::descriptor) from[count++] = start.fds[start_fds + n];
+  const std::size_t kept = count;
+  from[count++] = start.fd(start_fd::program);
+  from[count++] = plan.reins;
+  for (std::size_t n = 0; n < count; ++n) {
+    from[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
+    if (from[n] < 0) stop(plan, stage::descriptors, errno);
+  }
+  for (std::size_t n = 0; n < count; ++n)
+    if (::dup3(from[n], static_cast<int>(n), n < kept ? 0 : O_CLOEXEC) < 0)
+      stop(plan, stage::descriptors, errno);
+  if (has(plan.wanted, wall::descriptors))
+    noted(*plan.report, wall::descriptors,
+          ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0),
+          static_cast<std::int64_t>(kept));
+  return {static_cast<int>(kept), static_cast<int>(kept) + 1};
+}
+
+/// The kernel makes a process of a program that it may execute and not read undumpable.
+void note_dumpable(const instance_plan& plan, int program) {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // until then
+  struct stat file {};
+  if (::fstat(program, &file) != 0) return missing(*plan.report, wall::not_dumpable, errno);
+  if ((file.st_mode & readable) != 0) return missing(*plan.report, wall::not_dumpable, EACCES);
+  stands(*plan.report, wall::not_dumpable);
+}
+
+void raise_walls(const instance_plan& plan, int program) {
+  auto& report = *plan.report;
+  const auto wanted = [&](wall which) { return has(plan.wanted, which); };
+  if (wanted(wall::own_session)) raise_own_session(report);
+  if (wanted(wall::resource_limits))
+    raise_resource_limits(report, start.order.limits,
+                          is_up(report, wall::user_namespace) || is_up(report, wall::own_uid));
+  if (wanted(wall::speculation)) raise_speculation(report);
+  if (wanted(wall::no_capabilities)) drop_capabilities(report);
+  if (wanted(wall::no_writable_code)) raise_no_writable_code(report);
+  if (wanted(wall::not_dumpable)) note_dumpable(plan, program);
+  // Landlock and the filter ask for it, unless one is root.
+  const bool alone = !wanted(wall::no_new_privileges);
+  birth_report unasked;
+  if (!alone || wanted(wall::landlock) || wanted(wall::seccomp))
+    raise_no_new_privileges(alone ? unasked : report);
+  if (wanted(wall::landlock)) raise_landlock(report, -1, false);
+}
+
+void give_texts(std::span<char*> pointers, std::size_t first) {
+  std::size_t n = 0;
+  for (; n + 1 < pointers.size(); ++n)
+    pointers[n] = const_cast<char*>(text_of(start.order, first + n));
+  pointers[n] = nullptr;
+}
+
+[[noreturn]] void execute(const instance_plan& plan, int program) {
+  static std::array<char*, arguments_max + 1> arguments;
+  static std::array<char*, environment_max + 1> environment;
+  give_texts({arguments.data(), start.order.arguments + 1U}, 0);
+  give_texts({environment.data(), start.order.environment + 1U}, start.order.arguments);
+
+  const auto required = plan.required & ~bit(wall::seccomp);
+  const auto which = first_missing(*plan.report, required);
+  if (which != no_wall) stop(plan, stage::wall, plan.report->walls[which].error_number, which);
+  std::uint64_t once = 0;
+  if (::getrandom(&once, sizeof once, 0) != sizeof once) stop(plan, stage::plugin, EIO);
+  const auto self = static_cast<pid_t>(::syscall(SYS_getpid));
+  plan.report->program_reached = true;
+  if (has(plan.wanted, wall::seccomp)) {
+    raise_seccomp(*plan.report, start.order.form, once, self);
+    if (first_missing(*plan.report, plan.required) != no_wall)
+      stop(plan, stage::wall, (*plan.report)[wall::seccomp].error_number,
+           static_cast<std::uint8_t>(index_of(wall::seccomp)));
+  }
+  ::syscall(SYS_execveat, program, "", arguments.data(), environment.data(), AT_EMPTY_PATH, once);
+  stopped(*plan.report, stage::program, errno);
+  ::syscall(SYS_exit_group, 1);
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+void run_plugin(const instance_plan& plan, int ready) {
+  if (has(plan.wanted, wall::parent_death)) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  await_order(plan, ready);
+  if (plan.root_by_order) make_root_of(plan, make_empty_root);
+  const auto fds = settle_descriptors(plan);
+  raise_walls(plan, fds.program);
+  execute(plan, fds.program);
+}
+
+}  // namespace bulkhead::launcher

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/launcher/walls.hpp"
+
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "actors/launcher/kernel.hpp"
+#include "generated/actors/launcher/filters.hpp"
+
+namespace bulkhead::launcher {
+namespace {
+
+constexpr int signals = 64;
+constexpr std::size_t signal_set_bytes = 8;  // of the kernel
+constexpr int capabilities_max = 64;
+constexpr rlim_t realtime_us = 100'000;
+
+/// The kernel's structure, and what of it each version knows.
+struct landlock_rules {
+  std::uint64_t files = 0;
+  std::uint64_t ports = 0;
+  std::uint64_t scopes = 0;
+};
+
+constexpr int landlock_known = 7;
+constexpr std::array<std::uint64_t, landlock_known + 1> file_rights{0,      0x1fff, 0x3fff, 0x7fff,
+                                                                    0x7fff, 0xffff, 0xffff, 0xffff};
+constexpr int ports_since = 4;
+constexpr int scopes_since = 6;
+constexpr std::uint64_t all_ports = 3;
+constexpr std::uint64_t all_scopes = 3;
+constexpr std::uint64_t execute = 1;
+constexpr std::uint64_t read_file = 1U << 2U;
+constexpr std::uint64_t read_directory = 1U << 3U;
+constexpr std::uint64_t device_ioctl = 1U << 15U;
+
+struct __attribute__((packed)) landlock_beneath {
+  std::uint64_t rights;
+  std::int32_t directory;
+};
+
+/// A descriptor of the rules, or -1.
+int make_landlock_rules(int abi, int root, bool writable) {
+  landlock_rules rules;
+  rules.files = file_rights[static_cast<std::size_t>(std::min(abi, landlock_known))];
+  if (abi >= ports_since) rules.ports = all_ports;
+  if (abi >= scopes_since) rules.scopes = all_scopes;
+  const std::size_t size = abi >= scopes_since  ? sizeof rules
+                           : abi >= ports_since ? offsetof(landlock_rules, scopes)
+                                                : offsetof(landlock_rules, ports);
+  const auto made = static_cast<int>(::syscall(landlock_create, &rules, size, 0));
+  if (made < 0 || root < 0) return made;
+  const std::uint64_t reading = execute | read_file | read_directory;
+  const landlock_beneath beneath{writable ? rules.files & ~device_ioctl : reading, root};
+  if (::syscall(landlock_add, made, 1, &beneath, 0) == 0) return made;
+  const int error = errno;
+  ::close(made);
+  errno = error;
+  return -1;
+}
+
+template <std::size_t Size>
+long install(const filter_code<Size>& made, std::uint64_t once, pid_t self) {
+  auto code = made.code;
+  if (made.self != 0) {
+    code[made.once_high].k = static_cast<std::uint32_t>(once >> 32U);
+    code[made.once_low].k = static_cast<std::uint32_t>(once);
+    code[made.self].k = static_cast<std::uint32_t>(self);
+  }
+  const sock_fprog program{Size, code.data()};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+/// Never raises.
+bool lower(int which, std::uint64_t to) {
+  rlimit now{};
+  const auto resource = static_cast<__rlimit_resource>(which);
+  if (::getrlimit(resource, &now) != 0) return false;
+  const rlim_t value = std::min<rlim_t>(to, now.rlim_max);
+  now = {value, value};
+  return ::setrlimit(resource, &now) == 0;
+}
+
+}  // namespace
+
+void raise_own_session(birth_report& report) {
+  ::umask(077);
+  const auto joined = ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  const bool keyring = joined >= 0 || errno == ENOSYS;  // no keys, no keyring
+  const int keyring_error = errno;
+  struct {
+    std::array<std::uint64_t, 4> zero{};
+  } standard;  // the kernel's sigaction of SIG_DFL
+  for (int number = 1; number <= signals; ++number)
+    ::syscall(SYS_rt_sigaction, number, &standard, nullptr, signal_set_bytes);
+  const std::uint64_t no_signal = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signal, nullptr, signal_set_bytes);
+  if (!keyring) return missing(report, wall::own_session, keyring_error);
+  noted(report, wall::own_session, ::setsid());
+}
+
+void raise_resource_limits(birth_report& report, const resource_limits& limits, bool count_tasks) {
+  struct entry {
+    int resource;
+    std::uint64_t value;
+    bool set;
+  };
+  const std::array<entry, 13> all{{
+      {RLIMIT_CORE, 0, true},
+      {RLIMIT_FSIZE, limits.file_bytes, true},
+      {RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes != 0},
+      {RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes != 0},
+      // The init counts as one.
+      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, count_tasks && limits.tasks != 0},
+      {RLIMIT_NOFILE, limits.descriptors, limits.descriptors != 0},
+      {RLIMIT_SIGPENDING, limits.pending_signals, limits.pending_signals != 0},
+      {RLIMIT_MEMLOCK, 0, true},
+      {RLIMIT_MSGQUEUE, 0, true},
+      {RLIMIT_LOCKS, 0, true},
+      {RLIMIT_NICE, 0, true},
+      {RLIMIT_RTPRIO, 0, true},
+      {RLIMIT_RTTIME, realtime_us, true},
+  }};
+  for (const auto& each : all)
+    if (each.set && !lower(each.resource, each.value))
+      return missing(report, wall::resource_limits, errno, each.resource);
+  stands(report, wall::resource_limits);
+}
+
+void raise_speculation(birth_report& report) {
+  for (const unsigned long which : {PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH})
+    if (!noted(report, wall::speculation,
+               ::prctl(PR_SET_SPECULATION_CTRL, which, PR_SPEC_FORCE_DISABLE, 0, 0)))
+      return;
+}
+
+void drop_capabilities(birth_report& report) {
+  std::int64_t left = 0;
+  for (int number = 0; number < capabilities_max; ++number)
+    if (::prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1 &&
+        ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0)
+      ++left;
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  ::prctl(PR_SET_SECUREBITS,
+          SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+              SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+              SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+          0, 0, 0);
+  __user_cap_header_struct who{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> sets{};
+  if (::syscall(SYS_capset, &who, sets.data()) != 0 ||
+      ::syscall(SYS_capget, &who, sets.data()) != 0)
+    return missing(report, wall::no_capabilities, errno, left);
+  std::uint32_t any = 0;
+  for (const auto& each : sets) any |= each.effective | each.permitted | each.inheritable;
+  if (any != 0) return missing(report, wall::no_capabilities, ENOTRECOVERABLE, left);
+  stands(report, wall::no_capabilities, left);
+}
+
+void raise_no_writable_code(birth_report& report) {
+  noted(report, wall::no_writable_code, ::prctl(set_mdwe, mdwe_refuse, 0, 0, 0));
+}
+
+void raise_no_new_privileges(birth_report& report) {
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return stands(report, wall::no_new_privileges);
+  missing(report, wall::no_new_privileges, EINVAL);
+}
+
+void raise_landlock(birth_report& report, int root, bool writable) {
+  const auto abi = static_cast<int>(::syscall(landlock_create, nullptr, 0, 1));
+  if (abi < 1) return missing(report, wall::landlock, errno);
+  const int rules = make_landlock_rules(abi, root, writable);
+  if (rules < 0) return missing(report, wall::landlock, errno, abi);
+  noted(report, wall::landlock, ::syscall(landlock_restrict, rules, 0), abi);
+  ::close(rules);
+}
+
+void raise_seccomp(birth_report& report, program_form form, std::uint64_t once, pid_t self) {
+  // Noted before: with the filter up, only the exec is left.
+  const auto size = form == program_form::static_program    ? static_filter.code.size()
+                    : form == program_form::dynamic_program ? dynamic_filter.code.size()
+                                                            : interpreter_filter.code.size();
+  const long rc = form == program_form::static_program    ? install(static_filter, once, self)
+                  : form == program_form::dynamic_program ? install(dynamic_filter, once, self)
+                                                          : install(interpreter_filter, once, self);
+  noted(report, wall::seccomp, rc, static_cast<std::int64_t>(size));
+}
+
+void raise_init_seccomp(birth_report& report) {
+  noted(report, wall::seccomp, install(init_filter, 0, 0));
+}
+
+}  // namespace bulkhead::launcher
