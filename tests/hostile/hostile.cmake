@@ -9,6 +9,13 @@ target_compile_options(hostile PRIVATE -Wall -Wextra -Werror -fno-exceptions -fn
 target_link_options(hostile PRIVATE -static-pie)
 target_link_libraries(hostile PRIVATE hostile-attacks)
 
-add_executable(hostile_test hostile/hostile_test.cpp hostile/world.cpp hostile/start.cpp)
+add_executable(hostile_test hostile/hostile_main.cpp hostile/hostile_test.cpp hostile/ablation_test.cpp hostile/campaign.cpp hostile/world.cpp
+               hostile/start.cpp)
 target_link_libraries(hostile_test PRIVATE hostile-attacks Catch2::Catch2 bulkhead-options bulkhead-actors fmt::fmt)
-add_dependencies(hostile_test hostile)
+add_dependencies(hostile_test hostile bulkhead-launcher)
+
+# The filters as they are built, without any process. They are made with the launcher.
+add_executable(filter_test hostile/filter_test.cpp hostile/filter_policy.cpp hostile/filter_machine.cpp)
+target_include_directories(filter_test PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/launcher-filters")
+target_link_libraries(filter_test PRIVATE test-main bulkhead-options)
+add_dependencies(filter_test bulkhead-launcher)

@@ -115,7 +115,8 @@ outcome allows_securebits(const targets&) {
 }
 
 constexpr attack table[] = {
-    {"suid_exec", 5, "becomes another user by a set-uid program", runs_set_uid},
+    {"suid_exec", 5, "becomes another user by a set-uid program", runs_set_uid,
+     "only root can make such a program"},
     {"setuid0", 5, "becomes root", [](const targets&) { return worked(call(SYS_setuid, 0)); },
      "needs root"},
     {"setgroups", 5, "chooses its groups",

@@ -184,6 +184,7 @@ judgement judge_log(const observation& seen, bool confined, bool flood) {
 }  // namespace
 
 observation start_plainly(const world& where, const std::vector<std::string>& words) {
+  where.tidy();
   observation seen;
   plain_ends ends = begin_plainly(where, words);
   if (ends.parent < 0) {
@@ -201,6 +202,7 @@ observation start_plainly(const world& where, const std::vector<std::string>& wo
 observation start_confined(const world& where, bulkhead::spawner& by,
                            const bulkhead::confinement& how,
                            const std::vector<std::string>& words) {
+  where.tidy();
   observation seen;
   bulkhead::process_spec spec;
   spec.executable = where.program();

@@ -89,6 +89,7 @@ world::~world() {
     ::waitpid(victim_, nullptr, 0);
   }
   for (const int each : left_open_) ::close(each);
+  tidy();
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
 }
@@ -155,6 +156,17 @@ bool world::victim_lives() const {
   siginfo_t info{};
   const int rc = ::waitid(P_PID, static_cast<id_t>(victim_), &info, WEXITED | WNOHANG | WNOWAIT);
   return rc == 0 && info.si_pid == 0;
+}
+
+void world::tidy() const {
+  const std::string scratch = directory_ + "-scratch";
+  const std::string in_shared_memory = "/dev/shm" + scratch.substr(scratch.rfind('/'));
+  for (const auto& each : {scratch, in_shared_memory, directory_ + "/core"}) {
+    ::unlink(each.c_str());
+  }
+  for (const char* name : {"written", "node", "code", "disk", "hard-link", "symbolic-link"}) {
+    ::unlink((directory_ + "/" + name).c_str());
+  }
 }
 
 std::vector<std::string> world::words(const std::string& attack) const {

@@ -44,6 +44,8 @@ class world {
   /// True as root: a plain start must then give up its rights.
   bool changes_user() const { return changes_user_; }
   uid_t attacker() const { return attacker_; }
+  /// Takes away what an attack that was killed may have left.
+  void tidy() const;
   /// False when the victim has died, which no attack may achieve.
   bool victim_lives() const;
 
