@@ -49,6 +49,28 @@ class passing_file {
   std::string name_;
 };
 
+/// A new directory, closed to others, that goes with the object: beside `file`, or where the system
+/// keeps passing files when nothing can be made there.
+class passing_directory {
+ public:
+  explicit passing_directory(const std::string& file) {
+    for (const auto& place :
+         {std::filesystem::path(file), std::filesystem::temp_directory_path() / "bulkhead"}) {
+      name_ = place.string() + ".check." + std::string(6, 'X');  // for mkdtemp to fill in
+      if (mkdtemp(name_.data()) != nullptr) return;
+    }
+    fail_errno(errno, fmt::format("a copy of {} could not be made", file),
+               "make TMPDIR name a directory that can be written to");
+  }
+  passing_directory(const passing_directory&) = delete;
+  passing_directory& operator=(const passing_directory&) = delete;
+  ~passing_directory() { rmdir(name_.c_str()); }
+  std::string operator/(std::string_view name) const { return fmt::format("{}/{}", name_, name); }
+
+ private:
+  std::string name_;
+};
+
 void copy_bytes(int from, int to, const std::string& file) {
   std::array<char, 1U << 16U> buffer{};
   for (;;) {
@@ -125,25 +147,42 @@ state_report report_of(store& engine) {
   }
 }
 
+/// Reads, and so decrypts, what is stored and what was.
 void open_values(store& engine) {
   range_request request;
   for (;;) {
     const auto page = engine.range(request);
-    if (!page.more) return;
+    if (!page.more) break;
     request.after = page.rows.back().key;
+  }
+  for (changes_request seen{engine.status().compacted_revision, key_range::all(), 0};;) {
+    const auto page = engine.changes_since(seen);
+    if (!page.more) return;
+    seen.revision = page.revision;
   }
 }
 
-/// Writes the log of a state that is to be replaced back into its file, so that it is one file,
-/// replaced in one step. Returns its revision. A state that cannot be read is replaced all the
-/// same.
+/// Writes the log of a state back into its file, so that it is one file, which can be replaced or
+/// named in one step. Returns its revision.
 std::uint64_t fold_log(const std::string& file) {
+  sqlite_connection db(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
+  db.exec("PRAGMA locking_mode = EXCLUSIVE;");
+  if (db.number("PRAGMA wal_checkpoint(TRUNCATE)") != 0) {
+    throw store_error(store_fault::io_error,
+                      fmt::format("the log of {} was not written back", file),
+                      "something else uses it", "stop what reads the file, and repeat");
+  }
+  return static_cast<std::uint64_t>(db.number("SELECT value FROM meta WHERE name = 'revision'"));
+}
+
+/// The same of the state that is to be replaced. A damaged one is replaced all the same; where it
+/// is the disk that fails, nothing is.
+std::uint64_t fold_log_of_old(const std::string& file) {
   try {
-    sqlite_connection db(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
-    db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_checkpoint(TRUNCATE);");
-    return static_cast<std::uint64_t>(db.number("SELECT value FROM meta WHERE name = 'revision'"));
-  } catch (const store_error&) {
-    return 0;
+    return fold_log(file);
+  } catch (const store_error& error) {
+    if (error.fault() == store_fault::corrupt || error.fault() == store_fault::foreign) return 0;
+    throw;
   }
 }
 
@@ -176,7 +215,8 @@ std::uint64_t restored_generation(std::string_view value) {
 
 state_report check_state(const std::string& file, std::function<state_keys()> load_keys) {
   refuse_if_used(file);
-  const passing_file copy(copy_file(file, file + ".check"));
+  const passing_directory place(file);
+  const passing_file copy(copy_file(file, place / "state"));
   return naming(file, copy.name(), [&] {
     std::unique_ptr<store> engine = sqlite_store::open(copy.name(), no_clock);
     auto report = report_of(*engine);
@@ -199,13 +239,18 @@ state_report restore_state(const std::string& backup, const std::string& directo
                       "name another directory, or repeat with --force: the old one is kept");
   }
   const passing_file draft(copy_file(backup, file));
-  const auto least = std::max(now_unix_ms, replaces ? fold_log(file) + 1 : 0);
+  const auto least = std::max(now_unix_ms, replaces ? fold_log_of_old(file) + 1 : 0);
   const auto report = naming(backup, draft.name(), [&] {
     const auto engine = sqlite_store::open(draft.name(), no_clock);
     engine->txn({{}, {txn_op::put(std::string(restored_key), std::to_string(now_unix_ms))}, {}});
     engine->begin_anew(least);
     return report_of(*engine);
   });
+  // Closing the engine has done this, unless the disk failed; and then it has said nothing.
+  if (fold_log(draft.name()) != report.revision) {
+    throw store_error(store_fault::io_error, fmt::format("{} was not restored", backup),
+                      "what was written to the copy is not in it", "check the disk");
+  }
   sync_path(draft.name(), O_RDWR);
   if (replaces) keep_aside(file, now_unix_ms);
   if (rename(draft.name().c_str(), file.c_str()) != 0) {

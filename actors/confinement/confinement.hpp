@@ -45,7 +45,7 @@ enum class wall : std::uint8_t {
   cgroup_namespace,
   namespace_limits,  // no namespace can be made inside
   memfd_noexec,      // no memory file can be executed
-  no_capabilities,   // all sets empty, the bounding set too
+  no_capabilities,   // all sets empty; the bounding set too, where there is the right to
   no_new_privileges,
   landlock,
   seccomp,           // the system call filter; death is the default

@@ -108,13 +108,18 @@ std::string errno_text(int error_number) {
   return name != nullptr ? name : fmt::format("errno {}", error_number);
 }
 
-spawn_error missing_wall_error(const process_spec& spec, wall which, int error_number,
-                               std::string_view how) {
-  return error_of(spec, spawn_failure::no_wall, error_number, true,
-                  fmt::format("the wall {} of profile {} {} ({})", to_string(which),
-                              to_string(spec.confined->of), how, errno_text(error_number)),
-                  fmt::format("make the machine offer it, choose another profile, or waive {}",
-                              to_string(which)));
+spawn_error missing_wall_error(const process_spec& spec, const confinement_report& found,
+                               wall which, int error_number, std::string_view how) {
+  auto error =
+      error_of(spec, spawn_failure::no_wall, error_number, true,
+               fmt::format("the wall {} of profile {} {} ({})", to_string(which),
+                           to_string(spec.confined->of), how,
+                           error_number != 0 ? errno_text(error_number) : "no errno"),
+               fmt::format("make the machine offer it, choose another profile, or waive {}",
+                           to_string(which)));
+  error.missing = which;
+  error.report = std::make_shared<const confinement_report>(found);
+  return error;
 }
 
 std::string_view words_for(stage at) {
@@ -155,7 +160,8 @@ spawn_error explain(const process_spec& spec, const launcher::start_answer& answ
       break;
   }
   if (answer.wall < wall_count)
-    return missing_wall_error(spec, static_cast<wall>(answer.wall), error, "does not stand");
+    return missing_wall_error(spec, report_of(answer, *spec.confined),
+                              static_cast<wall>(answer.wall), error, "does not stand");
   return error_of(spec, spawn_failure::other, error, false,
                   fmt::format("{} ({})", words_for(answer.stopped_at), errno_text(error)));
 }
@@ -242,18 +248,34 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   auto report = report_of(result.answer, *spec.confined);
   const auto view = look_at(result.answer.plugin);
   const bool seen = !has_ended(result.plugin);  // else another may have its number
+  started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
     const auto wrong = hold_against(view, spec.confined->limits, report);
     if (wrong && required_walls(report.of).test(index_of(*wrong)) &&
         !report.waived.test(index_of(*wrong)))
-      return missing_wall_error(spec, *wrong, 0, "was reported to stand and is not to be seen");
+      return missing_wall_error(spec, report, *wrong, 0,
+                                "was reported to stand and is not to be seen");
   }
   started.link = std::move(channel.ours);
   started.standard_output = std::move(output.ours);
   started.standard_error = std::move(error.ours);
   started.report = std::make_shared<const confinement_report>(report);
   return started;
+}
+
+int launched_spawner::set_limits(std::uint64_t ticket, const resource_limits& limits) {
+  std::shared_ptr<launcher_link> through;
+  {
+    const std::lock_guard lock{mutex_};
+    through = link_;
+  }
+  if (!through || through->broken()) return ESRCH;  // and so are its instances
+  try {
+    return through->change_limits(ticket, limits).error_number;
+  } catch (const std::system_error&) {
+    return ESRCH;
+  }
 }
 
 spawn_result launched_spawner::spawn(const process_spec& spec) {

@@ -31,7 +31,7 @@ namespace bulkhead {
 struct launched_spawner_options {
   std::string launcher;  // path of bulkhead-launcher; empty: find_launcher()
   std::chrono::milliseconds answer_max{10'000};  // a launcher silent for longer is given up
-  wall_set without;                              // not tried at all, to see what they are good for
+  wall_set without{};                            // not tried at all, to see what they are good for
   // Of tests: who starts a launcher, and what time it is.
   std::function<launcher_process()> starts = nullptr;
   std::function<std::chrono::steady_clock::time_point()> now = nullptr;
@@ -47,6 +47,7 @@ class launched_spawner final : public spawner {
   ~launched_spawner() override;
 
   spawn_result spawn(const process_spec& spec) override;
+  int set_limits(std::uint64_t ticket, const resource_limits& limits) override;
 
   /// Starts the launcher when none runs. False: it could not be. For whoever wants that done
   /// before there are threads, or before the first start.

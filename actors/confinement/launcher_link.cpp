@@ -18,6 +18,12 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
+/// Unique in this process, so that no launcher takes an instance of another for its own.
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
 [[noreturn]] void fail(int error_number, const char* what) {
   throw std::system_error{error_number, std::generic_category(), what};
 }
@@ -58,7 +64,7 @@ launcher_link::launcher_link(launcher_process started, std::chrono::milliseconds
   lifeline_ = unique_fd{ends[1]};
   launcher::hello_order hello;
   hello.head.kind = static_cast<std::uint16_t>(launcher::order_kind::hello);
-  hello.head.number = ++last_number_;
+  hello.head.number = next_number();
   const auto answer =
       ask<launcher::hello_answer>(&hello, sizeof hello, std::array{theirs.get()}, {});
   user_ = answer.user;
@@ -118,7 +124,7 @@ launcher_link::start_result launcher_link::start(launcher::start_order& order,
   const std::lock_guard lock{one_at_a_time_};
   order.head = {};
   order.head.kind = static_cast<std::uint16_t>(launcher::order_kind::start);
-  order.head.number = ++last_number_;
+  order.head.number = next_number();
   start_result result;
   std::array<unique_fd*, 3> returned{&result.init, &result.plugin, &result.status};
   result.answer =
@@ -133,7 +139,7 @@ launcher::limits_answer launcher_link::change_limits(std::uint64_t instance,
   const std::lock_guard lock{one_at_a_time_};
   launcher::limits_order order;
   order.head.kind = static_cast<std::uint16_t>(launcher::order_kind::limits);
-  order.head.number = ++last_number_;
+  order.head.number = next_number();
   order.instance = instance;
   order.limits = limits;
   return ask<launcher::limits_answer>(&order, sizeof order, {}, {});

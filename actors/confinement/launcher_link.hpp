@@ -73,7 +73,6 @@ class launcher_link {
   unique_fd lifeline_;
   std::chrono::milliseconds patience_;
   std::mutex one_at_a_time_;
-  std::uint64_t last_number_ = 0;
   std::uint32_t user_ = 0;
   std::atomic<bool> broken_{false};
 };

@@ -13,7 +13,7 @@
 #include <csignal>
 
 #include "actors/launcher/kernel.hpp"
-#include "generated/actors/launcher/filters.hpp"
+#include "launcher_filters.hpp"
 
 namespace bulkhead::launcher {
 namespace {

@@ -82,7 +82,18 @@ bool may_run(const broker_services& services, const release& what) {
 
 bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what) {
   const auto now = as_registered(services, *what);
-  return services.trust->judge(now == nullptr ? what : now).accepted();
+  switch (services.trust->judge(now == nullptr ? what : now).refused) {
+    case trust::ground::revoked_signer:
+    case trust::ground::unknown_signers:
+    // Several keys signed it, and which of them is named is chance.
+    case trust::ground::out_of_scope:
+    case trust::ground::key_not_yet_valid:
+    case trust::ground::key_expired:
+      return false;
+    default:
+      return true;  // it is unsigned, or well signed: what else is wrong, its next start will be
+                    // told
+  }
 }
 
 void demand_trust(const broker_services& services, const release& what) {

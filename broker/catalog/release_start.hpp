@@ -40,8 +40,8 @@ process_spec process_of(const broker_services& services, const release& what, co
 
 /// Whether a start of the release would be accepted at this moment: it is registered, and trusted.
 bool may_run(const broker_services& services, const release& what);
-/// Whether what was started from it may go on: somebody who counts vouches for it, as it is
-/// registered now, or, when it is not any more, as it was.
+/// Whether what was started from it may go on after a change of trust: it is unsigned, or somebody
+/// who counts has signed it, as it is registered now, or, when it is not any more, as it was.
 bool may_go_on(const broker_services& services, const std::shared_ptr<const release>& what);
 /// Fails, in the words of the refusal, when it may not run.
 void demand_trust(const broker_services& services, const release& what);

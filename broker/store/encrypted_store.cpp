@@ -161,7 +161,8 @@ void encrypted_store::adopt(state_keys keys, key_check check) {
     if (keys.find(id) != nullptr) continue;
     refuse_key(fmt::format("some values are encrypted with the key {}, which {} does not hold",
                            key_id_text(id), keys.file()),
-               "put it back; it may go when `bulkhead rotate-state-key` has ended");
+               "put it back; only when `bulkhead rotate-state-key` has ended is it of no use but "
+               "for older backups");
   }
   const auto newest = keys.newest().id;
   std::erase(check.keys, newest);
@@ -246,6 +247,9 @@ bool encrypted_store::maintain() {
     engine_->abandon_group();
     step_failure_ = error.failure();
     return false;
+  } catch (...) {
+    engine_->abandon_group();
+    throw;
   }
   return more || left_.has_value();
 }

@@ -58,7 +58,12 @@ void name_draft(const std::string& draft, const std::string& file) {
                       "there is something of that name", "name a new file");
   }
   if (done != 0) fail_errno(errno, fmt::format("{} was not made", file), "check the disk");
-  sync_path(directory_of(file), O_RDONLY | O_DIRECTORY);
+  try {
+    sync_path(directory_of(file), O_RDONLY | O_DIRECTORY);
+  } catch (const store_error&) {
+    unlink(file.c_str());  // who is told that it was not made finds nothing
+    throw;
+  }
 }
 
 void replace_file(const std::string& file, std::string_view text) {

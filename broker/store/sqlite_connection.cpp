@@ -111,7 +111,9 @@ bool sqlite_query::row() {
   int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  db_.fail(code, sqlite3_stmt_readonly(statement_) != 0 ? "read" : "written");
+  // COMMIT and its like count as reading with SQLite; what they do is to write.
+  const bool reads = sqlite3_stmt_readonly(statement_) != 0 && sqlite3_column_count(statement_) > 0;
+  db_.fail(code, reads ? "read" : "written");
 }
 
 std::string_view sqlite_query::bytes_at(int column) const {

@@ -95,15 +95,23 @@ std::unique_ptr<sqlite_store> sqlite_store::in_memory(store_clock clock) {
 // -- opening ---------------------------------------------------
 
 void sqlite_store::load() {
-  revision_ = compacted_ = last_lease_ = 0;
-  sqlite_query query(sql().meta);
-  while (query.row()) {
-    const auto name = query.bytes_at(0);
-    if (name == "revision") revision_ = query.number_at(1);
-    if (name == "compacted_revision") compacted_ = query.number_at(1);
-    if (name == "lease") last_lease_ = query.number_at(1);
+  std::uint64_t revision = 0;
+  std::uint64_t compacted = 0;
+  std::uint64_t last_lease = 0;
+  {
+    sqlite_query query(sql().meta);
+    while (query.row()) {
+      const auto name = query.bytes_at(0);
+      if (name == "revision") revision = query.number_at(1);
+      if (name == "compacted_revision") compacted = query.number_at(1);
+      if (name == "lease") last_lease = query.number_at(1);
+    }
   }
   load_leases();
+  // Only now: what is known must outlive a disk that fails while it is read.
+  revision_ = revision;
+  compacted_ = compacted;
+  last_lease_ = last_lease;
 }
 
 void sqlite_store::load_leases() {
@@ -198,7 +206,7 @@ void sqlite_store::abandon_group() noexcept {
   in_group_ = false;
   group_lost_.reset();
   try {
-    if (db_->in_transaction()) db_->exec("ROLLBACK");
+    if (db_ && db_->in_transaction()) db_->exec("ROLLBACK");
     load();
   } catch (const store_error& error) {
     notice(error.failure());
@@ -232,15 +240,22 @@ auto sqlite_store::write(F&& change) {
     return result;
   } catch (const store_error& error) {
     notice(error.failure());
-    if (db_->in_transaction()) {
-      sqlite_query(sql().rollback_to).run();
-      sqlite_query(sql().release).run();
-      load();
-    } else {
-      group_lost_ = error.failure();
-    }
+    if (!undo_in_group()) group_lost_ = error.failure();
+    throw;
+  } catch (...) {
+    if (!undo_in_group())
+      group_lost_ = store_failure{store_fault::internal, "the transaction was given up", "", ""};
     throw;
   }
+}
+
+/// Back to the savepoint of the change that failed. False when SQLite has dropped the transaction.
+bool sqlite_store::undo_in_group() {
+  if (!db_->in_transaction()) return false;
+  sqlite_query(sql().rollback_to).run();
+  sqlite_query(sql().release).run();
+  load();
+  return true;
 }
 
 void sqlite_store::save_number(std::string_view name, std::uint64_t value) {
@@ -591,7 +606,7 @@ std::uint64_t sqlite_store::rewrite(std::uint64_t after, std::uint64_t until,
 
 /// Whether the disk takes and keeps a file now.
 bool sqlite_store::disk_works() const {
-  const auto name = db_->file() + ".probe";
+  const auto name = file_->path() + ".probe";
   bool works = false;
   try {
     sqlite_connection probe(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
@@ -637,7 +652,7 @@ void sqlite_store::recover() {
 }
 
 void sqlite_store::checkpoint() {
-  if (!file_) return;
+  if (!file_ || !sql_) return;
   int log_pages = 0;
   int done_pages = 0;
   // NOOP does not exist in 3.40: the size of the log file tells whether there is work.
@@ -672,6 +687,7 @@ store_status sqlite_store::status() {
 }
 
 std::unique_ptr<state_copy> sqlite_store::begin_backup(const std::string& file) {
+  static_cast<void>(sql());  // throws where there is nothing to copy
   return copy_state(*db_, file, [this, busy = copies_] { return revision_; });
 }
 

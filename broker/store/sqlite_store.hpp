@@ -83,6 +83,7 @@ class sqlite_store final : public store {
 
   template <class F>
   auto write(F&& change);
+  bool undo_in_group();
   void verify();
   void load();
   void load_leases();
@@ -103,7 +104,7 @@ class sqlite_store final : public store {
 
   std::unique_ptr<state_file> file_;
   std::unique_ptr<sqlite_connection> memory_;
-  sqlite_connection* db_;
+  sqlite_connection* db_;  // null with `sql_`
   store_clock clock_;
   std::unique_ptr<statements> sql_;  // null: the file could not be opened again; see `refusing_`
 

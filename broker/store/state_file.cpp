@@ -58,7 +58,7 @@ state_file::state_file(std::string file) : file_(std::move(file)), lock_(file_) 
 void state_file::reopen() {
   // What the kernel has in its cache may be more than what the disk took: close without touching
   // the file, forget the cache, and look again.
-  sqlite3_db_config(db_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  if (db_) sqlite3_db_config(db_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   db_.reset();
   for (const char* suffix : {"", "-wal"}) {
     const descriptor fd(::open((file_ + suffix).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -179,7 +180,17 @@ std::size_t state_keys::size() const {
   return page_->size();
 }
 
-std::uint64_t add_state_key(const std::string& file) {
+std::uint64_t add_state_key(const std::string& name) {
+  // A link is a name of the file that a broker reads: that one is to change, not the link.
+  std::error_code none;
+  const auto file = std::filesystem::exists(std::filesystem::status(name, none))
+                        ? std::filesystem::canonical(name).string()
+                        : name;
+  const descriptor turn(::open(directory_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (turn.get() < 0 || flock(turn.get(), LOCK_EX) != 0) {
+    fail_errno(errno, fmt::format("{} could not be locked", directory_of(file)),
+               "check the path and its permissions");
+  }
   secret_text text;
   if (std::filesystem::exists(std::filesystem::symlink_status(file))) {
     read_file(file, text);

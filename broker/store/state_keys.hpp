@@ -8,7 +8,8 @@
 //     <64 hex digits>
 //
 // One key a line, the newest last: it encrypts, all decrypt. To rotate, append one and tell the
-// broker; when it has encrypted everything anew, the lines before may go. Whoever has the file
+// broker; when it has encrypted everything anew, the lines before serve older backups alone: who
+// takes them out cannot read those any more. Whoever has the file
 // reads the state, so it must belong to the broker's user and be closed to others (0600 or 0400). A
 // file of root's may be readable by its group: that is how systemd hands a credential to a
 // service's user.
@@ -48,9 +49,10 @@ class state_keys {
   std::string file_;
 };
 
-/// Puts a new random key into the file, as the newest; makes the file (0600) when it is not there.
-/// The file is replaced whole, durably. Returns the key's id. Throws `store_error`.
-std::uint64_t add_state_key(const std::string& file);
+/// Puts a new random key into the file `name`, as the newest; makes the file (0600) when it is not
+/// there. The file is replaced whole, durably, one caller after the other. Returns the key's id.
+/// Throws `store_error`.
+std::uint64_t add_state_key(const std::string& name);
 
 /// An id as people see it: 16 hex digits.
 std::string key_id_text(std::uint64_t id);

@@ -298,6 +298,17 @@ class Trust(CatalogTest):
         self.broker.wait_state("m/", "quarantined")
         self.broker.wait_state("both/", "ready")
 
+    def test_a_revoked_key_stops_nobody_whom_it_never_signed(self):
+        self.register("1.0.0")
+        self.broker.ok("mount", "m/", "bad")
+        pid = self.broker.status("m/")["pid"]
+        self.trust(self.key("ci"))
+        self.assert_says(self.broker.cli("key", "untrust", "", "--revoke"), 2, "is no key")
+        answer = self.broker.ok("key", "untrust", "ci", "--revoke").json
+        self.assertEqual(answer["affected"], [])
+        now = self.broker.status("m/")
+        self.assertEqual((now["state"], now["pid"]), ("ready", pid))
+
     def test_a_release_below_the_floor_does_not_start_any_more(self):
         key = self.key("ci")
         self.trust(key)

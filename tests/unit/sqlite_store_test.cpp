@@ -492,6 +492,44 @@ TEST_CASE_METHOD(state, "a state whose acknowledged writes are gone is not gone 
   CHECK(fault_of([&] { put(*engine, "c", "1"); }) == store_fault::corrupt);
 }
 
+TEST_CASE_METHOD(state, "a state that cannot be opened again is looked for again and again") {
+  store_faults faults;
+  auto engine = open();
+  put(*engine, "a", "1");
+  faults.fail_sync = SQLITE_IOERR_FSYNC;
+  CHECK(fault_of([&] { put(*engine, "b", "1"); }) == store_fault::io_error);
+  faults.fail_sync = SQLITE_OK;
+  const auto away = file + ".away";
+  std::filesystem::rename(file, away);
+  for (int i = 0; i < 3; ++i) {
+    clock.advance(store_limits::recover_retry_ms);
+    engine->maintain();
+    CHECK_FALSE(engine->status().writable);
+    CHECK(fault_of([&] { get(*engine, "a"); }) == store_fault::io_error);
+    CHECK(fault_of([&] { engine->begin_backup(directory / "backup"); }) == store_fault::io_error);
+  }
+  std::filesystem::rename(away, file);
+  clock.advance(store_limits::recover_retry_ms);
+  engine->maintain();
+  CHECK(get(*engine, "a") == "1");
+  put(*engine, "c", "1");
+}
+
+TEST_CASE_METHOD(state,
+                 "a disk that fails while a group is given up does not make the state forget") {
+  store_faults faults;
+  auto engine = open();
+  put(*engine, "a", "1");
+  const auto revision = engine->revision();
+  engine->begin_group();
+  put(*engine, "b", "1");
+  faults.fail_sync = SQLITE_IOERR_FSYNC;
+  faults.fail_read = SQLITE_IOERR_READ;
+  CHECK(fault_of([&] { engine->commit_group(); }) == store_fault::io_error);
+  faults.fail_sync = faults.fail_read = SQLITE_OK;
+  CHECK(engine->revision() >= revision);
+}
+
 TEST_CASE_METHOD(state, "a disk that takes no writes for a while is written to when it does") {
   store_faults faults;
   auto engine = open();

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tools/temporary_directory.hpp"
 
@@ -121,6 +122,24 @@ TEST_CASE("a key file that is made grows by a key at a time, the newest last") {
   REQUIRE(keys.find(first) != nullptr);
   CHECK(keys.find(first)->bytes != keys.find(second)->bytes);
   CHECK(keys.find(first + second) == nullptr);
+}
+
+TEST_CASE("keys that are made at once are all in the file") {
+  const key_file file;
+  std::vector<std::thread> makers;
+  for (int i = 0; i < 8; ++i) makers.emplace_back([&] { add_state_key(file.name); });
+  for (auto& each : makers) each.join();
+  CHECK(state_keys::load(file.name).size() == 8);
+}
+
+TEST_CASE("a key is added to the file that a link names") {
+  const key_file file;
+  add_state_key(file.name);
+  const auto link = file.name + ".link";
+  std::filesystem::create_symlink(file.name, link);
+  add_state_key(link);
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(state_keys::load(file.name).size() == 2);
 }
 
 TEST_CASE("a key file holds at most 16 keys") {

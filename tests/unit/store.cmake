@@ -4,6 +4,7 @@ bulkhead_unit_test(store_test bulkhead-store)
 add_executable(store_writer unit/store_writer.cpp)
 target_link_libraries(store_writer PRIVATE bulkhead-options bulkhead-store)
 bulkhead_unit_test(store_log_test bulkhead-store)
+bulkhead_unit_test(state_restore_test bulkhead-broker)
 bulkhead_unit_test(sqlite_store_test bulkhead-store)
 target_compile_definitions(sqlite_store_test PRIVATE
   BULKHEAD_STORE_WRITER="$<TARGET_FILE:store_writer>")

@@ -31,10 +31,11 @@ class store_faults {
     sqlite3_vfs_register(real_, 1);
   }
 
-  std::uint64_t syncs = 0;     ///< Syncs that were asked for.
-  int fail_sync = SQLITE_OK;   ///< The result of each sync, if not OK.
-  int fail_write = SQLITE_OK;  ///< The result of each write, if not OK.
-  int fail_read = SQLITE_OK;   ///< The result of each read of 512 bytes or more, if not OK.
+  std::uint64_t syncs = 0;            ///< Syncs that were asked for.
+  int fail_sync = SQLITE_OK;          ///< The result of each sync, if not OK.
+  int fail_write = SQLITE_OK;         ///< The result of each write, if not OK.
+  std::uint64_t writes_left = ~0ULL;  ///< So many more work; then the disk is full.
+  int fail_read = SQLITE_OK;          ///< The result of each read of 512 bytes or more, if not OK.
 
  private:
   struct file {
@@ -67,6 +68,8 @@ class store_faults {
       };
       m.xWrite = [](sqlite3_file* f, const void* from, int size, sqlite3_int64 at) {
         if (of(f).faults->fail_write != SQLITE_OK) return of(f).faults->fail_write;
+        if (of(f).faults->writes_left == 0) return SQLITE_FULL;
+        --of(f).faults->writes_left;
         return real_of(f)->pMethods->xWrite(real_of(f), from, size, at);
       };
       m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {

@@ -27,6 +27,7 @@ std::int64_t moment(const std::string& text) {
 
 /// The id of the one key that `text` means: an id, the beginning of one, or a name.
 std::string find_key(schema::TrustReport::Reader trust, const std::string& text) {
+  if (text.empty()) throw usage("'' is no key", "name one by its id: bulkhead key list");
   std::string found;
   for (auto key : trust.getKeys()) {
     const std::string id = key.getId().cStr();

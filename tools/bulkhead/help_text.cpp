@@ -18,7 +18,7 @@ constexpr std::string_view exit_codes =
     "  0 done                          5 the broker cannot be reached\n"
     "  1 failed at broker or plugin    6 not permitted\n"
     "  2 wrong usage                   7 timed out\n"
-    "  3 target is not running       130 interrupted\n"
+    "  3 not in that state           130 interrupted\n"
     "  4 no such target\n";
 
 std::string flag_text(const flag_spec& flag) {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests of real confinement share: starting the program `inside`, and hearing it out.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/confinement/launched_spawner.hpp"
+
+namespace confined {
+
+inline constexpr int patience_ms = 20'000;
+
+/// BULKHEAD_TEST_LAUNCHER and BULKHEAD_TEST_INSIDE, or those of the build.
+std::string launcher_path();
+std::string inside_path();
+
+/// This process is root.
+bool as_root();
+
+/// The profile that this user can have whole on this machine, but for what is waived here: control
+/// groups, when the machine hands out none.
+bulkhead::confinement whole(bulkhead::profile of = as_root()
+                                                       ? bulkhead::profile::strict
+                                                       : bulkhead::profile::strict_unprivileged);
+
+bulkhead::process_spec inside(std::vector<std::string> words,
+                              const bulkhead::confinement& how = whole());
+
+bulkhead::launched_spawner_options options(const bulkhead::wall_set& without = {});
+
+/// One for all tests of the program.
+bulkhead::launched_spawner& spawner();
+
+/// Fails the test when it does not start.
+bulkhead::spawned_process start(bulkhead::spawner& by, const bulkhead::process_spec& spec);
+bulkhead::spawned_process start(const bulkhead::process_spec& spec);
+bulkhead::spawn_error start_fails(bulkhead::spawner& by, const bulkhead::process_spec& spec);
+
+bool readable(int fd, int wait_ms = patience_ms);
+bulkhead::exit_status end_of(bulkhead::spawned_process& child);
+std::string text_of(const bulkhead::unique_fd& fd);
+
+/// Of lines such as "key=value".
+std::map<std::string, std::string> facts_of(const std::string& text);
+
+/// What `inside try WHAT` came to: "0", an errno's name, or the name of the signal that killed it.
+std::string attempt(bulkhead::spawner& by, const std::string& what,
+                    const bulkhead::confinement& how = whole());
+
+/// Of /proc/PID/status: what is behind "key:".
+std::string status_of(pid_t process, const std::string& key);
+
+}  // namespace confined

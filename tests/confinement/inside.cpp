@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// A program that runs confined and tells on stdout what it finds, or tries one thing. Static, and
+// free of sanitizers, as a plugin is. Each mode is one word; see main.
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+namespace {
+
+constexpr int link_fd = 3;
+constexpr int descriptors_looked_at = 1024;
+
+void tell(const char* key, long value) {
+  std::printf("%s=%ld\n", key, value);
+}
+
+long limit(__rlimit_resource which) {
+  rlimit now{};
+  getrlimit(which, &now);
+  return static_cast<long>(now.rlim_max);
+}
+
+int tell_all(char** environment) {
+  tell("pid", getpid());
+  tell("parent", getppid());
+  tell("uid", getuid());
+  tell("gid", getgid());
+  utsname host{};
+  uname(&host);
+  std::printf("host=%s\n", host.nodename);
+  long open_ones = 0;
+  for (int fd = 0; fd < descriptors_looked_at; ++fd)
+    if (fcntl(fd, F_GETFD) != -1) ++open_ones;
+  tell("descriptors", open_ones);
+  char byte = 0;
+  tell("stdin", read(0, &byte, 1));
+  tell("passwd", open("/etc/passwd", O_RDONLY) < 0 ? errno : 0);
+  tell("core", limit(RLIMIT_CORE));
+  tell("files", limit(RLIMIT_NOFILE));
+  tell("data", limit(RLIMIT_DATA));
+  tell("tasks", limit(RLIMIT_NPROC));
+  sigset_t blocked;
+  sigprocmask(SIG_BLOCK, nullptr, &blocked);
+  tell("child-signal-blocked", sigismember(&blocked, SIGCHLD));
+  for (char** each = environment; *each != nullptr; ++each) std::printf("env %s\n", *each);
+  return 0;
+}
+
+/// 0 when it worked, else errno; or it dies of trying.
+int tried(long rc) {
+  return rc < 0 ? errno : 0;
+}
+
+int attempt(std::string_view what) {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  if (what == "socket") return tried(socket(AF_UNIX, SOCK_STREAM, 0));
+  if (what == "fork") return tried(syscall(SYS_fork));
+  if (what == "clone3") return tried(syscall(SYS_clone3, nullptr, 0));
+  if (what == "unknown-call") return tried(syscall(900));
+  if (what == "x32") return tried(syscall(0x40000000 | SYS_getpid));
+  if (what == "open") return tried(open("/", O_RDONLY | O_DIRECTORY));
+  if (what == "mkdir") return tried(mkdir("/x", 0777));
+  if (what == "exec") return tried(execl("/proc/self/exe", "again", nullptr));
+  if (what == "execveat")
+    return tried(syscall(SYS_execveat, 0, "", nullptr, nullptr, AT_EMPTY_PATH, 0L));
+  if (what == "executable-page")
+    return mmap(nullptr, page, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                0) == MAP_FAILED
+               ? errno
+               : 0;
+  if (what == "code-change") {
+    void* const memory =
+        mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return tried(mprotect(memory, page, PROT_READ | PROT_EXEC));
+  }
+  if (what == "user-namespace") return tried(unshare(CLONE_NEWUSER));
+  if (what == "memory-file") {
+    const auto file = static_cast<int>(syscall(SYS_memfd_create, "x", 0x10));  // MFD_EXEC
+    return tried(file);
+  }
+  if (what == "dumpable") return prctl(PR_GET_DUMPABLE);
+  if (what == "signal-parent") return tried(kill(getppid(), 0));
+  if (what == "signal-all") return tried(kill(-1, 0));
+  if (what == "keyring")
+    return tried(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
+  if (what == "connect-inet") {
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    return fd < 0 ? errno : 0;
+  }
+  if (what == "memory") {
+    std::size_t got = 0;
+    while (got < (std::size_t{4} << 30U)) {
+      void* const memory = mmap(nullptr, std::size_t{1} << 20U, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (memory == MAP_FAILED) return errno;
+      got += std::size_t{1} << 20U;
+    }
+    return 0;
+  }
+  return -1;
+}
+
+/// Until the other end of the link is closed.
+int wait_for_link() {
+  char byte = 0;
+  while (read(link_fd, &byte, 1) > 0) {
+  }
+  return 0;
+}
+
+int run(int count, char** words, char** environment) {
+  const std::string_view mode = count > 1 ? words[1] : "";
+  const char* const word = count > 2 ? words[2] : "";
+  if (mode == "all") return tell_all(environment);
+  if (mode == "try") {
+    const int result = attempt(word);
+    if (result < 0) return 99;
+    tell("result", result);
+    return 0;
+  }
+  if (mode == "wait") return wait_for_link();
+  if (mode == "exit") return std::atoi(word);
+  if (mode == "abort") std::abort();
+  if (mode == "say") return std::puts(word) < 0;
+  if (mode == "arguments") {
+    for (int n = 0; n < count; ++n) std::puts(words[n]);
+    return 0;
+  }
+  return 98;
+}
+
+}  // namespace
+
+int main(int count, char** words, char** environment) {
+  const int code = run(count, words, environment);
+  std::fflush(stdout);
+  return code;
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each wall from both sides: what the confined program finds, and what this process sees of it. Run
+// twice, as root and as nobody (see confinement.cmake). Nothing is skipped: a machine that cannot
+// confine fails these tests.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "tests/confinement/confined.hpp"
+
+using bulkhead::exit_status;
+using bulkhead::launched_spawner;
+using bulkhead::profile;
+using bulkhead::spawn_failure;
+using bulkhead::wall;
+using bulkhead::wall_set;
+using bulkhead::wall_state;
+using namespace confined;
+
+namespace {
+
+wall_set only(wall which) {
+  wall_set set;
+  set.set(index_of(which));
+  return set;
+}
+
+std::string attempt_without(wall which, const std::string& what) {
+  launched_spawner by{options(only(which))};
+  return attempt(by, what);
+}
+
+std::string namespace_link(const std::string& process, const std::string& kind) {
+  std::error_code denied;
+  return std::filesystem::read_symlink("/proc/" + process + "/ns/" + kind, denied).string();
+}
+
+}  // namespace
+
+TEST_CASE("a confined program finds nothing but its link") {
+  auto child = start(inside({"all"}));
+  const auto text = text_of(child.standard_output);
+  CAPTURE(text);
+  auto facts = facts_of(text);
+  CHECK(facts["pid"] == "2");
+  CHECK(facts["parent"] == "1");
+  CHECK(facts["uid"] == "1000");
+  CHECK(facts["gid"] == "1000");
+  CHECK(facts["host"] == "plugin");
+  CHECK(facts["descriptors"] == "4");
+  CHECK(facts["stdin"] == "0");
+  CHECK(facts["passwd"] == std::to_string(EACCES));
+  CHECK(facts["core"] == "0");
+  CHECK(facts["files"] == "64");
+  CHECK(facts["data"] == std::to_string(256L << 20));
+  CHECK(facts["tasks"] == "65");
+  CHECK(facts["child-signal-blocked"] == "0");
+  CHECK(text.find("env BULKHEAD_FD=3\nenv BULKHEAD_PROTOCOL=1\nenv LANG=C.UTF-8\n") !=
+        std::string::npos);
+  CHECK(end_of(child) == exit_status::exited(0));
+}
+
+TEST_CASE("what no program needs kills the one that asks for it") {
+  for (const auto* const what :
+       {"socket", "fork", "x32", "mkdir", "exec", "execveat", "executable-page", "code-change",
+        "user-namespace", "memory-file", "signal-parent", "signal-all", "keyring"}) {
+    CAPTURE(what);
+    CHECK(attempt(spawner(), what) == "SIGSYS");
+  }
+}
+
+TEST_CASE("what the C library only asks for is refused with an error") {
+  CHECK(attempt(spawner(), "open") == "EACCES");
+  CHECK(attempt(spawner(), "clone3") == "ENOSYS");
+  CHECK(attempt(spawner(), "unknown-call") == "ENOSYS");
+}
+
+TEST_CASE("memory ends at its limit") {
+  CHECK(attempt(spawner(), "memory") == "ENOMEM");
+}
+
+TEST_CASE("behind the filter stand other walls") {
+  launched_spawner by{options(only(wall::seccomp))};
+  CHECK(attempt(by, "open") == "EACCES");             // Landlock, of an empty root
+  CHECK(attempt(by, "mkdir") == "EROFS");             // the root is read-only
+  CHECK(attempt(by, "exec") == "ENOENT");             // nothing in it
+  CHECK(attempt(by, "code-change") == "EACCES");      // MDWE
+  CHECK(attempt(by, "executable-page") == "EACCES");  // likewise
+  CHECK(attempt(by, "user-namespace") == "ENOSPC");   // the limits on namespaces
+  CHECK(attempt(by, "signal-parent") == "EPERM");     // Landlock's scope
+  CHECK(attempt(by, "fork") == "0");                  // only its number is limited
+  if (as_root()) CHECK(attempt(by, "memory-file") == "EACCES");
+}
+
+TEST_CASE("without a wall its attempt comes further") {
+  wall_set both = only(wall::seccomp);
+  const auto without = [&](wall which, const std::string& what) {
+    launched_spawner by{options(both | only(which))};
+    return attempt(by, what);
+  };
+  CHECK(without(wall::landlock, "open") == "0");
+  CHECK(without(wall::no_writable_code, "code-change") == "0");
+  CHECK(without(wall::namespace_limits, "user-namespace") == "0");
+  CHECK(without(wall::resource_limits, "memory") == "0");
+  if (as_root()) CHECK(without(wall::memfd_noexec, "memory-file") == "0");
+  CHECK(attempt_without(wall::seccomp, "socket") == "0");
+}
+
+TEST_CASE("the report names every wall, and what can be seen from outside was") {
+  auto child = start(inside({"wait"}));
+  REQUIRE(child.report);
+  const auto& report = *child.report;
+  for (std::size_t n = 0; n < bulkhead::wall_count; ++n) {
+    const auto which = static_cast<wall>(n);
+    CAPTURE(line_of(which, report));
+    if (n >= index_of(wall::speculation)) continue;
+    const bool roots =
+        which == wall::own_uid || which == wall::no_groups || which == wall::memfd_noexec;
+    if (as_root() || !roots) CHECK(report[which].state == wall_state::enforced);
+    if (!as_root() && roots && which != wall::no_groups)
+      CHECK(report[which].state == wall_state::unavailable);
+  }
+  for (const auto which :
+       {wall::user_namespace, wall::pid_namespace, wall::mount_namespace, wall::net_namespace,
+        wall::ipc_namespace, wall::uts_namespace, wall::cgroup_namespace, wall::no_capabilities,
+        wall::no_new_privileges, wall::seccomp, wall::resource_limits, wall::own_session,
+        wall::not_dumpable, wall::oom_first, wall::no_groups}) {
+    CAPTURE(line_of(which, report));
+    CHECK(report[which].observed);
+  }
+  CHECK(report[wall::own_uid].observed == as_root());
+  CHECK(report[wall::landlock].value >= 6);
+  CHECK(report[wall::seccomp].value > 100);
+}
+
+TEST_CASE("from outside, the process is what the report says") {
+  auto child = start(inside({"wait"}));
+  const auto pid = child.process->pid();
+  CHECK(status_of(pid, "NoNewPrivs") == "1");
+  CHECK(status_of(pid, "Seccomp") == "2");
+  for (const auto* const set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+    CHECK(status_of(pid, set) == "0000000000000000");
+  CHECK(status_of(pid, "NSpid") == std::to_string(pid) + "\t2");
+  CHECK(status_of(pid, "Groups").find_first_not_of(' ') == std::string::npos);
+  struct stat file {};
+  REQUIRE(::stat(("/proc/" + std::to_string(pid) + "/status").c_str(), &file) == 0);
+  CHECK(file.st_uid == 0);
+  const bulkhead::unique_fd memory{
+      ::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY)};
+  CHECK(static_cast<bool>(memory) == as_root());
+  if (!as_root()) return;
+  const auto uid = std::to_string((*child.report)[wall::own_uid].value);
+  CHECK(status_of(pid, "Uid") == uid + "\t" + uid + "\t" + uid + "\t" + uid);
+  for (const auto* const kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
+    CAPTURE(kind);
+    CHECK(namespace_link(std::to_string(pid), kind) != namespace_link("self", kind));
+  }
+  const auto root = std::filesystem::path("/proc") / std::to_string(pid) / "root";
+  CHECK(std::filesystem::is_empty(root));
+}
+
+TEST_CASE("as root no two instances have one uid") {
+  if (!as_root()) {
+    CHECK((*start(inside({"wait"})).report)[wall::own_uid].state == wall_state::unavailable);
+    return;
+  }
+  auto one = start(inside({"wait"}));
+  auto other = start(inside({"wait"}));
+  CHECK((*one.report)[wall::own_uid].value != (*other.report)[wall::own_uid].value);
+  launched_spawner second{options()};
+  auto third = start(second, inside({"wait"}));
+  CHECK((*third.report)[wall::own_uid].value != (*one.report)[wall::own_uid].value);
+  CHECK((*third.report)[wall::own_uid].value != (*other.report)[wall::own_uid].value);
+}
+
+TEST_CASE("a wall that is required and missing refuses the start by its name") {
+  auto how = whole();
+  // Nothing hands out speculation controls, or groups of control, to everybody.
+  how.of = profile::strict;
+  how.waived.reset();
+  const auto error = start_fails(spawner(), inside({"wait"}, how));
+  CHECK(error.failure == spawn_failure::no_wall);
+  REQUIRE(error.missing);
+  CAPTURE(to_string(*error.missing), error.why);
+  CHECK(error.why.find(to_string(*error.missing)) != std::string::npos);
+  CHECK(error.remedy.find("waive") != std::string::npos);
+  REQUIRE(error.report);
+  CHECK((*error.report)[*error.missing].state != wall_state::enforced);
+}
+
+TEST_CASE("without namespaces the filter, Landlock and the limits stand") {
+  auto how = whole(profile::no_userns);
+  auto child = start(inside({"wait"}, how));
+  const auto& report = *child.report;
+  CHECK(report[wall::user_namespace].state == wall_state::off);
+  CHECK(report[wall::seccomp].state == wall_state::enforced);
+  CHECK(report[wall::landlock].state == wall_state::enforced);
+  CHECK(report[wall::no_capabilities].state == wall_state::enforced);
+  if (as_root()) CHECK(report[wall::own_uid].observed);
+  CHECK(attempt(spawner(), "open", how) == "EACCES");
+  CHECK(attempt(spawner(), "socket", how) == "SIGSYS");
+  CHECK(child.process->signal_group(SIGKILL));
+  CHECK(end_of(child) == exit_status::signaled(SIGKILL, false));
+}

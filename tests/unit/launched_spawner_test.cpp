@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker's end of the launcher's protocol, against a launcher of the test's own: a thread with
+// the other end of the socket, which answers as it is told.
+#include "actors/confinement/launched_spawner.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <functional>
+#include <system_error>
+#include <thread>
+
+#include "actors/launcher/messages.hpp"
+#include "actors/launcher/orders.hpp"
+
+using namespace bulkhead;
+using namespace std::chrono_literals;
+using launcher::order_kind;
+using launcher::stage;
+
+namespace {
+
+/// What a fake launcher does with each message: returns false to hang up.
+using behaviour =
+    std::function<bool(int socket, const launcher::start_order& order, std::size_t size)>;
+
+class fake_launchers {
+ public:
+  ~fake_launchers() {
+    for (auto& each : threads_) each.join();
+  }
+
+  std::function<launcher_process()> starts(behaviour what) {
+    return [this, what] {
+      ++started;
+      std::array<int, 2> ends{};
+      REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+      threads_.emplace_back([socket = unique_fd{ends[1]}, what] {
+        auto order = std::make_unique<launcher::start_order>();
+        for (;;) {
+          std::array<int, 64> fds{};
+          const auto got = launcher::receive_message(socket.get(), order.get(), sizeof *order, fds);
+          for (std::size_t n = 0; n < got.fds; ++n) ::close(fds[n]);
+          if (got.size <= 0) return;
+          if (!what(socket.get(), *order, static_cast<std::size_t>(got.size))) return;
+        }
+      });
+      return launcher_process{unique_fd{ends[0]}, nullptr};
+    };
+  }
+
+  int started = 0;
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+bool greets(int socket, const launcher::start_order& order) {
+  launcher::hello_answer answer;
+  answer.head = order.head;
+  return launcher::send_message(socket, &answer, sizeof answer);
+}
+
+bool is(const launcher::start_order& order, order_kind kind) {
+  return order.head.kind == static_cast<std::uint16_t>(kind);
+}
+
+launcher::start_answer answer_to(const launcher::start_order& order) {
+  launcher::start_answer answer;
+  answer.head = order.head;
+  return answer;
+}
+
+/// Greets, and answers a start with what `fill` makes of the answer.
+behaviour answering(const std::function<void(launcher::start_answer&)>& fill) {
+  return [fill](int socket, const launcher::start_order& order, std::size_t) {
+    if (is(order, order_kind::hello)) return greets(socket, order);
+    auto answer = answer_to(order);
+    fill(answer);
+    return launcher::send_message(socket, &answer, sizeof answer);
+  };
+}
+
+process_spec confined_true() {
+  process_spec spec;
+  spec.executable = "/bin/true";
+  spec.confined = std::make_shared<const confinement>();
+  return spec;
+}
+
+spawn_error failure_of(launched_spawner& by, const process_spec& spec = confined_true()) {
+  auto result = by.spawn(spec);
+  REQUIRE(std::holds_alternative<spawn_error>(result));
+  return std::get<spawn_error>(result);
+}
+
+spawn_error failure_with(const behaviour& what) {
+  fake_launchers fakes;
+  launched_spawner by{{.launcher = "fake", .answer_max = 5s, .starts = fakes.starts(what)}};
+  return failure_of(by);
+}
+
+}  // namespace
+
+TEST_CASE("a launcher of another version is refused by name") {
+  const auto error = failure_with([](int socket, const launcher::start_order& order, std::size_t) {
+    launcher::hello_answer answer;
+    answer.head = order.head;
+    answer.head.version = 99;
+    return launcher::send_message(socket, &answer, sizeof answer);
+  });
+  CHECK(error.failure == spawn_failure::no_launcher);
+  CHECK(error.why.find("version") != std::string::npos);
+  CHECK_FALSE(error.permanent);
+}
+
+TEST_CASE("what is no answer is refused") {
+  const auto garbage = [](int socket, const launcher::start_order&, std::size_t) {
+    const std::array<char, 3> bytes{'x', 'y', 'z'};
+    return launcher::send_message(socket, bytes.data(), bytes.size());
+  };
+  CHECK(failure_with(garbage).failure == spawn_failure::no_launcher);
+  const auto silent_end = [](int, const launcher::start_order&, std::size_t) { return false; };
+  CHECK(failure_with(silent_end).failure == spawn_failure::no_launcher);
+}
+
+TEST_CASE("an answer to something else breaks the link") {
+  CHECK(failure_with(answering([](auto& answer) { answer.head.number += 1; })).error_number ==
+        EPROTO);
+  // "It runs", and no handle on it.
+  CHECK(failure_with(answering([](auto&) {})).error_number == EPROTO);
+}
+
+TEST_CASE("a launcher that is silent is given up after its time") {
+  fake_launchers fakes;
+  const auto silent = [](int socket, const launcher::start_order& order, std::size_t) {
+    return is(order, order_kind::hello) ? greets(socket, order) : true;
+  };
+  launched_spawner by{{.launcher = "fake", .answer_max = 50ms, .starts = fakes.starts(silent)}};
+  CHECK(failure_of(by).error_number == ETIMEDOUT);
+  CHECK(fakes.started == 2);  // the second was asked too
+}
+
+TEST_CASE("where a start stopped becomes the name of the failure") {
+  const auto failed = [](stage at, int error_number, std::uint8_t which = launcher::no_wall) {
+    return failure_with(answering([=](auto& answer) {
+      answer.stopped_at = at;
+      answer.error_number = error_number;
+      answer.wall = which;
+    }));
+  };
+  const auto wall_missing = failed(stage::wall, EACCES, index_of(wall::cgroup_memory));
+  CHECK(wall_missing.failure == spawn_failure::no_wall);
+  CHECK(wall_missing.permanent);
+  CHECK(wall_missing.missing == wall::cgroup_memory);
+  CHECK(wall_missing.why == "the wall cg.memory of profile strict does not stand (EACCES)");
+  CHECK(wall_missing.report);
+  CHECK(failed(stage::program, ENOEXEC).failure == spawn_failure::bad_format);
+  CHECK(failed(stage::full, EAGAIN).failure == spawn_failure::too_many_processes);
+  CHECK(failed(stage::birth, ENOMEM).failure == spawn_failure::no_memory);
+  CHECK(failed(stage::descriptors, EMFILE).failure == spawn_failure::too_many_descriptors);
+  const auto odd = failed(stage::root, EBUSY);
+  CHECK(odd.failure == spawn_failure::other);
+  CHECK(odd.why == "its root could not be made (EBUSY)");
+}
+
+TEST_CASE("a launcher that cannot be started is not asked for at every start") {
+  auto now = std::chrono::steady_clock::time_point{1h};
+  int asked = 0;
+  bool there = false;
+  fake_launchers fakes;
+  const auto fake = fakes.starts(answering([](auto& answer) { answer.stopped_at = stage::full; }));
+  launched_spawner by{{.launcher = "fake",
+                       .starts = [&]() -> launcher_process {
+                         ++asked;
+                         if (there) return fake();
+                         throw std::system_error{ENOENT, std::generic_category(), "no file"};
+                       },
+                       .now = [&] { return now; }}};
+  CHECK(failure_of(by).failure == spawn_failure::no_launcher);
+  CHECK(failure_of(by).failure == spawn_failure::no_launcher);
+  CHECK(asked == 1);
+  now += 100ms;
+  CHECK(failure_of(by).failure == spawn_failure::no_launcher);
+  now += 199ms;
+  CHECK_FALSE(by.prepare());
+  CHECK(asked == 2);
+  now += 1ms;
+  there = true;
+  CHECK(by.prepare());
+  CHECK(failure_of(by).failure == spawn_failure::too_many_processes);
+  CHECK(asked == 3);
+}
+
+TEST_CASE("the order carries the profile's walls, less the waived and those left out") {
+  std::uint64_t wanted = 0, required = 0;
+  std::string arguments;
+  fake_launchers fakes;
+  wall_set without;
+  without.set(index_of(wall::landlock));
+  {
+    launched_spawner by{
+        {.launcher = "fake",
+         .without = without,
+         .starts = fakes.starts([&](int socket, const launcher::start_order& order, std::size_t) {
+           if (is(order, order_kind::hello)) return greets(socket, order);
+           wanted = order.wanted;
+           required = order.required;
+           arguments = launcher::text_of(order, 1);
+           auto answer = answer_to(order);
+           answer.stopped_at = stage::full;
+           return launcher::send_message(socket, &answer, sizeof answer);
+         })}};
+    auto spec = confined_true();
+    spec.arguments = {"--first"};
+    confinement how;
+    how.waived.set(index_of(wall::cgroup_cpu));
+    spec.confined = std::make_shared<const confinement>(how);
+    failure_of(by, spec);
+  }
+  const auto all = wanted_walls(profile::strict);
+  CHECK(wanted == (all & ~without).to_ullong());
+  CHECK(required ==
+        (required_walls(profile::strict) & ~without & ~wall_set{1ULL << index_of(wall::cgroup_cpu)})
+            .to_ullong());
+  CHECK(arguments == "--first");
+}
