@@ -27,36 +27,53 @@ std::string launcher_path() {
   return copy;
 }
 
-/// Starts a harmless attack until no wall is missing that could be waived.
-void find_missing(const configuration& how, bulkhead::spawner& by, bulkhead::confinement& asked,
-                  campaign& into) {
+bulkhead::launched_spawner_options options_of(const configuration& how) {
+  bulkhead::launched_spawner_options options;
+  options.launcher = launcher_path();
+  options.without = how.without;
+  return options;
+}
+
+std::string not_standing(const bulkhead::confinement_report& report) {
+  std::string lines;
+  for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
+    const auto which = static_cast<wall>(each);
+    if (report[which].state == bulkhead::wall_state::enforced) continue;
+    lines += "    " + bulkhead::line_of(which, report) + "\n";
+  }
+  return lines;
+}
+
+}  // namespace
+
+// Starts a harmless word until no wall is missing that could be waived.
+arena::arena(const configuration& how) : launcher_(options_of(how)) {
+  asked_.of = how.of;
+  asked_.limits = small_limits();
   bulkhead::process_spec spec;
   spec.executable = the_world().program();
   spec.arguments = the_world().words("tell-success");
   spec.program = the_world().image();
   for (std::size_t tries = 0; tries <= bulkhead::wall_count; ++tries) {
-    asked.waived = how.without | into.missing;
-    spec.confined = std::make_shared<const bulkhead::confinement>(asked);
-    const auto started = by.spawn(spec);
+    asked_.waived = how.without | missing;
+    spec.confined = std::make_shared<const bulkhead::confinement>(asked_);
+    const auto started = launcher_.spawn(spec);
     if (const auto* running = std::get_if<bulkhead::spawned_process>(&started)) {
-      for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
-        const auto which = static_cast<wall>(each);
-        if ((*running->report)[which].state != bulkhead::wall_state::enforced) {
-          into.report += "    " + bulkhead::line_of(which, *running->report) + "\n";
-        }
-      }
+      report = not_standing(*running->report);
       return;
     }
     const auto& error = std::get<bulkhead::spawn_error>(started);
-    if (!error.missing || into.missing.test(bulkhead::index_of(*error.missing))) {
-      into.refusal = error.what + ": " + error.why;
+    if (!error.missing || missing.test(bulkhead::index_of(*error.missing))) {
+      refusal = error.what + ": " + error.why;
       return;
     }
-    into.missing.set(bulkhead::index_of(*error.missing));
+    missing.set(bulkhead::index_of(*error.missing));
   }
 }
 
-}  // namespace
+observation arena::start(const std::vector<std::string>& words) {
+  return start_confined(the_world(), launcher_, asked_, words);
+}
 
 wall_set walls(std::initializer_list<wall> list) {
   wall_set set;
@@ -118,20 +135,12 @@ const results& control() {
 }
 
 campaign run(const configuration& how) {
-  campaign done;
-  bulkhead::launched_spawner_options options;
-  options.launcher = launcher_path();
-  options.without = how.without;
-  bulkhead::launched_spawner launcher(options);
-  bulkhead::confinement asked;
-  asked.of = how.of;
-  asked.limits = small_limits();
-  find_missing(how, launcher, asked, done);
+  arena in(how);
+  campaign done{{}, in.missing, in.refusal, in.report};
   if (!done.refusal.empty()) return done;
   each_attack([&](const attack& one) {
     if (!how.with_slow && slow_attacks.count(one.name) != 0) return;
-    const auto words = the_world().words(one.name);
-    done.found[one.name] = judge(one, start_confined(the_world(), launcher, asked, words), true);
+    done.found[one.name] = judge(one, in.start(the_world().words(one.name)), true);
   });
   return done;
 }

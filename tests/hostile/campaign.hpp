@@ -41,11 +41,26 @@ std::string got_through(const results& of);
 /// Unconfined; done once.
 const results& control();
 
+/// A launcher of its own, ready to start what a configuration says.
+class arena {
+ public:
+  explicit arena(const configuration& how);
+
+  observation start(const std::vector<std::string>& words);
+  wall_set missing;     // required, asked for, and not to be had here: waived
+  std::string refusal;  // not empty: nothing can be started, and why
+  std::string report;   // a line for each wall that does not stand
+
+ private:
+  bulkhead::launched_spawner launcher_;
+  bulkhead::confinement asked_;
+};
+
 struct campaign {
   results found;
-  wall_set missing;     // required, asked for, and not to be had here
-  std::string refusal;  // not empty: nothing could be started, and why
-  std::string report;   // of the first start, a line for each wall that does not stand
+  wall_set missing;  // these three as the arena's
+  std::string refusal;
+  std::string report;
 };
 
 /// Starts every attack. A wall that is missing is waived, so that the rest can be seen.

@@ -29,10 +29,10 @@ constexpr std::uint32_t error(int number) {
 /// No argument of these reaches anything but the process itself and what it holds.
 constexpr auto free_to_all = {
     // descriptors that it has, and such as are made of nothing
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_lseek, SYS_fstat, SYS_pipe2,
-    SYS_eventfd2, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait,
-    SYS_epoll_pwait2, SYS_poll, SYS_ppoll, SYS_signalfd4, SYS_timerfd_create, SYS_timerfd_settime,
-    SYS_timerfd_gettime, SYS_shutdown, SYS_getsockname, SYS_getpeername,
+    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_lseek, SYS_fstat, SYS_eventfd2,
+    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_poll,
+    SYS_ppoll, SYS_signalfd4, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
+    SYS_shutdown, SYS_getsockname, SYS_getpeername,
     // time
     SYS_nanosleep, SYS_clock_nanosleep, SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday,
     SYS_time,
@@ -109,7 +109,9 @@ std::uint32_t memory(filter_kind kind, const known_call& call) {
   if (call.number == SYS_mmap) {
     constexpr std::uint64_t never =
         MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED | MAP_POPULATE | MAP_SYNC;
-    return only_if((maps_code || (protection & PROT_EXEC) == 0) &&
+    // Memory that no limit of its own counts.
+    const bool shares = (call.arguments[3] & MAP_SHARED) != 0;
+    return only_if((maps_code || (protection & PROT_EXEC) == 0) && (makes_code || !shares) &&
                    (call.arguments[3] & never) == 0);
   }
   if (call.number == SYS_mprotect) {
@@ -135,6 +137,8 @@ std::optional<std::uint32_t> by_arguments(filter_kind kind, const known_call& ca
     case SYS_mprotect:
     case SYS_madvise:
       return memory(kind, call);
+    case SYS_pipe2:
+      return only_if((with[1] & 0xffffffffU & ~std::uint64_t{O_CLOEXEC | O_NONBLOCK}) == 0);
     case SYS_futex:
       return only_if(
           one_of(with[1] & 0xffffffffU & ~std::uint64_t{FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME},

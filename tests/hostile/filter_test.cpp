@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "generated/actors/launcher/filters.hpp"
+#include "launcher_filters.hpp"
 #include "tests/hostile/filter_machine.hpp"
 #include "tests/hostile/filter_policy.hpp"
 

@@ -9,8 +9,9 @@ target_compile_options(hostile PRIVATE -Wall -Wextra -Werror -fno-exceptions -fn
 target_link_options(hostile PRIVATE -static-pie)
 target_link_libraries(hostile PRIVATE hostile-attacks)
 
-add_executable(hostile_test hostile/hostile_main.cpp hostile/hostile_test.cpp hostile/ablation_test.cpp hostile/campaign.cpp hostile/world.cpp
-               hostile/start.cpp)
+add_executable(hostile_test hostile/hostile_main.cpp hostile/hostile_test.cpp hostile/ablation_test.cpp hostile/walk_test.cpp
+               hostile/campaign.cpp hostile/world.cpp hostile/start.cpp hostile/filter_policy.cpp)
+target_include_directories(hostile_test PRIVATE "${PROJECT_BINARY_DIR}/launcher-filters")
 target_link_libraries(hostile_test PRIVATE hostile-attacks Catch2::Catch2 bulkhead-options bulkhead-actors fmt::fmt)
 add_dependencies(hostile_test hostile bulkhead-launcher)
 
