@@ -71,15 +71,23 @@ std::unique_ptr<launcher::start_order> order_for(const process_spec& spec,
   order->required = bits_of(wanted & required_walls(asked.of) & ~asked.waived);
   order->limits = asked.limits;
   order->form = program.form;
-  std::vector<std::string> arguments{spec.executable};
-  arguments.insert(arguments.end(), spec.arguments.begin(), spec.arguments.end());
-  if (arguments.size() > launcher::arguments_max ||
-      spec.environment.size() > launcher::environment_max)
+  auto environment = spec.environment;
+  for (const auto& each : asked.grants)
+    if (each.kind == grant_kind::environment) environment.push_back(each.what);
+  if (program.arguments.size() > launcher::arguments_max ||
+      environment.size() > launcher::environment_max)
     throw order_too_long{"the number of arguments or of environment variables"};
-  order->arguments = static_cast<std::uint16_t>(arguments.size());
-  order->environment = static_cast<std::uint16_t>(spec.environment.size());
-  add_texts(*order, arguments);
-  add_texts(*order, spec.environment);
+  if (program.contents.size() > launcher::placements_max)
+    throw order_too_long{"its libraries and grants"};
+  order->arguments = static_cast<std::uint16_t>(program.arguments.size());
+  order->environment = static_cast<std::uint16_t>(environment.size());
+  order->placements = static_cast<std::uint16_t>(program.contents.size());
+  add_texts(*order, program.arguments);
+  add_texts(*order, environment);
+  for (std::size_t n = 0; n < program.contents.size(); ++n) {
+    order->placed[n] = program.contents[n].kind;
+    add_texts(*order, {program.contents[n].where});
+  }
   return order;
 }
 
@@ -226,14 +234,21 @@ std::shared_ptr<launcher_link> launched_spawner::link() {
 
 spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   const auto program = program_of(spec);
+  if (program.form == launcher::program_form::interpreter &&
+      spec.confined->of != profile::interpreter)
+    return error_of(
+        spec, spawn_failure::other, 0, true,
+        fmt::format("a script cannot run under the profile {}", to_string(spec.confined->of)),
+        "give it the profile interpreter");
   const auto order = order_for(spec, program, options_.without);
   spawned_process started;
   auto channel = make_link_channel();
   auto output = make_output_channel();
   auto error = make_output_channel();
   const auto input = empty_pipe();
-  const std::array fds{program.file->get(), input.get(), output.theirs.get(), error.theirs.get(),
+  std::vector<int> fds{program.file->get(), input.get(), output.theirs.get(), error.theirs.get(),
                        channel.theirs.get()};
+  for (const auto& each : program.contents) fds.push_back(each.what.get());
   auto through = link();
   launcher_link::start_result result;
   try {
@@ -290,6 +305,9 @@ spawn_result launched_spawner::spawn(const process_spec& spec) {
     return error_of(spec, spawn_failure::arguments_too_long, E2BIG, true,
                     fmt::format("{} are more than a confined start takes", failed.what()),
                     "pass less by arguments");
+  } catch (const missing_content& failed) {
+    return error_of(spec, spawn_failure::no_interpreter, ENOENT, true, failed.what(),
+                    "install it, or link the program statically");
   } catch (const std::system_error& failed) {
     return explain_spawn_failure(spec, failed.code().value());
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/confinement/program_file.hpp"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -22,15 +21,14 @@ constexpr unsigned memory_exec = 0x10;  // MFD_EXEC, Linux 6.3
 constexpr int seal_exec = 0x20;         // F_SEAL_EXEC, likewise
 constexpr mode_t execute_only = 0111;
 constexpr mode_t readable = 0444;
-constexpr std::size_t segments_max = 512;
 
 int check(int rc, const char* call) {
   if (rc < 0) throw std::system_error{errno, std::generic_category(), call};
   return rc;
 }
 
-unique_fd open_file(const process_spec& spec) {
-  unique_fd file{check(::open(spec.executable.c_str(), O_RDONLY | O_CLOEXEC), "open")};
+unique_fd open_file(const std::string& path) {
+  unique_fd file{check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open")};
   struct stat found {};
   check(::fstat(file.get(), &found), "fstat");
   if (!S_ISREG(found.st_mode) || (found.st_mode & execute_only) == 0)
@@ -59,36 +57,43 @@ unique_fd unreadable_copy(const unique_fd& file) {
   return memory;
 }
 
-/// Whatever is no ELF file with a loader counts as static: the kernel says what is wrong with it.
-bool names_a_loader(const unique_fd& file) {
-  Elf64_Ehdr head{};
-  if (::pread(file.get(), &head, sizeof head, 0) != static_cast<ssize_t>(sizeof head)) return false;
-  if (std::string_view{reinterpret_cast<const char*>(head.e_ident), SELFMAG} != ELFMAG ||
-      head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum > segments_max)
-    return false;
-  std::vector<Elf64_Phdr> segments(head.e_phnum);
-  const auto bytes = segments.size() * sizeof(Elf64_Phdr);
-  if (::pread(file.get(), segments.data(), bytes, static_cast<off_t>(head.e_phoff)) !=
-      static_cast<ssize_t>(bytes))
-    return false;
-  for (const auto& each : segments)
-    if (each.p_type == PT_INTERP) return true;
-  return false;
+void append(std::vector<placement>& to, std::vector<placement> more) {
+  for (auto& each : more) to.push_back(std::move(each));
+}
+
+/// The script itself in the root, and its interpreter as the program.
+void interpret(confined_program& program) {
+  auto script = program.file;
+  const auto wanted = interpreter_of(*script);
+  program.form = launcher::program_form::interpreter;
+  program.file = std::make_shared<const unique_fd>(open_file(wanted.interpreter));
+  std::vector<std::string> arguments{wanted.interpreter};
+  if (!wanted.argument.empty()) arguments.push_back(wanted.argument);
+  arguments.emplace_back(script_place);
+  arguments.insert(arguments.end(), program.arguments.begin() + 1, program.arguments.end());
+  program.arguments = std::move(arguments);
+  program.contents.push_back(
+      {launcher::placement_kind::file, copy_out_of_the_way(*script), script_place});
+  append(program.contents, trees_of(wanted.interpreter));
 }
 
 }  // namespace
 
 confined_program program_of(const process_spec& spec) {
   confined_program program;
-  program.file = spec.program ? spec.program : std::make_shared<const unique_fd>(open_file(spec));
-  program.script = is_script(*program.file);
-  if (program.script)
-    program.form = launcher::program_form::interpreter;
-  else if (names_a_loader(*program.file))
+  program.file =
+      spec.program ? spec.program : std::make_shared<const unique_fd>(open_file(spec.executable));
+  program.arguments = {spec.executable};
+  program.arguments.insert(program.arguments.end(), spec.arguments.begin(), spec.arguments.end());
+  if (is_script(*program.file)) interpret(program);
+  auto libraries = libraries_of(*program.file);
+  if (!libraries.empty() && program.form == launcher::program_form::static_program)
     program.form = launcher::program_form::dynamic_program;
+  append(program.contents, std::move(libraries));
+  append(program.contents, placements_of(spec.confined->grants));
   struct stat found {};
   check(::fstat(program.file->get(), &found), "fstat");
-  if ((found.st_mode & readable) != 0 && !program.script)
+  if ((found.st_mode & readable) != 0)
     program.file = std::make_shared<const unique_fd>(unreadable_copy(*program.file));
   return program;
 }

@@ -51,7 +51,10 @@ void raise_walls(const instance_plan& plan) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   raise(wall::no_capabilities, [&] { drop_capabilities(own); });
   raise(wall::no_new_privileges, [&] { raise_no_new_privileges(own); });
-  raise(wall::landlock, [&] { raise_landlock(own, -1, false); });
+  raise(wall::landlock, [&] {
+    const int rules = make_landlock_rules(own, {});
+    if (rules >= 0) raise_landlock(own, rules);
+  });
   raise(wall::seccomp, [&] { raise_init_seccomp(own); });
   const auto which = first_missing(own, tried & plan.required);
   if (which == no_wall) return;

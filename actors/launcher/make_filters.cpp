@@ -8,10 +8,10 @@
 // similar library) needs; they were found by running such programs, and every entry beyond that
 // has its reason beside it.
 //
-//   static_program    no file is ever opened, no memory becomes executable
-//   dynamic_program   files of the root may be read; they may be mapped executable
-//   interpreter       likewise, and memory may become executable; directories may be read, files
-//                     written (where a grant lets it)
+//   static            no file is ever opened, no memory becomes executable
+//   static_reading    files of the root may be read, for grants; _writing: and written
+//   dynamic           they may be mapped executable too
+//   interpreter       memory may become executable, and a runtime finds a little more
 //   init              the six calls of an instance's first process
 //
 // Two kinds of number come before the list: those above what was known when this was built are
@@ -34,6 +34,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -134,8 +135,18 @@ void allow_descriptors(allow_list& list) {
            {none_of(1, 0xffffffffU & ~std::uint64_t{O_CLOEXEC | O_NONBLOCK})});
   for (const unsigned request : {FIONBIO, FIOCLEX, FIONREAD})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), {equals(1, request)});
-  // isatty asks whether a stream is a terminal.
-  list.add(SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), {equals(1, TCGETS)});
+  // Is the stream a terminal, and how wide?
+  for (const unsigned request : {TCGETS, TIOCGWINSZ})
+    list.add(SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), {equals(1, request)});
+  // What is at descriptor 3, and is it well?
+  for (const int option : {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})
+    list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt),
+             {equals(1, SOL_SOCKET), equals(2, static_cast<std::uint64_t>(option))});
+  // The link is read and written by these; never with MSG_OOB, which has a history.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(recvmsg),
+           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT})});
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(sendmsg),
+           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT})});
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, static_cast<std::uint64_t>(command))});
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, F_SETFL), none_of(2, O_ASYNC | O_DIRECT)});
@@ -229,46 +240,37 @@ void allow_reading_files(allow_list& list) {
               SCMP_SYS(pread64), SCMP_SYS(getdents64)});
 }
 
+void allow_writing_files(allow_list& list) {
+  list.allow({SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+              SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink),
+              SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2)});
+  // Advisory locks, as databases take them.
+  for (const int command : {F_SETLK, F_SETLKW, F_GETLK})
+    list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, static_cast<std::uint64_t>(command))});
+}
+
 void allow_runtime(allow_list& list) {
-  list.allow({SCMP_SYS(dup),
-              SCMP_SYS(dup2),
-              SCMP_SYS(dup3),
-              SCMP_SYS(chdir),
-              SCMP_SYS(pwrite64),
-              SCMP_SYS(ftruncate),
-              SCMP_SYS(fsync),
-              SCMP_SYS(fdatasync),
-              SCMP_SYS(mkdir),
-              SCMP_SYS(mkdirat),
-              SCMP_SYS(unlink),
-              SCMP_SYS(unlinkat),
-              SCMP_SYS(rename),
-              SCMP_SYS(renameat),
-              SCMP_SYS(renameat2),
-              SCMP_SYS(sysinfo),
-              SCMP_SYS(umask),
-              SCMP_SYS(setsockopt),
-              SCMP_SYS(getsockopt),
-              SCMP_SYS(recvfrom),
-              SCMP_SYS(sendto),
-              SCMP_SYS(sched_getparam),
-              SCMP_SYS(sched_getscheduler),
-              SCMP_SYS(capget),
-              SCMP_SYS(getgroups)});
+  list.allow({SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(chdir), SCMP_SYS(sysinfo),
+              SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+              SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(capget),
+              SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
   // A pair of its own, as event loops wake themselves with; no other socket.
-  list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), {equals(0, 1)});
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
   list.refuse(EACCES, {SCMP_SYS(socket)});
 }
 
-std::vector<sock_filter> program_filter(code_pages code, bool files, bool runtime) {
+enum class files { none, read, written };
+
+std::vector<sock_filter> program_filter(code_pages code, files reach, bool runtime = false) {
   allow_list list;
   allow_descriptors(list);
   allow_process(list);
   allow_memory(list, code);
-  if (files)
-    allow_reading_files(list);
-  else
+  if (reach == files::none)
     refuse_files(list);
+  else
+    allow_reading_files(list);
+  if (reach == files::written) allow_writing_files(list);
   if (runtime) allow_runtime(list);
   return list.compiled();
 }
@@ -333,10 +335,15 @@ int main() {
   std::puts("#pragma once\n\n#include \"actors/launcher/filter_code.hpp\"\n");
   std::puts("namespace bulkhead::launcher {\n");
   std::printf("inline constexpr unsigned last_known_call = %u;\n\n", last_known);
-  print("static_filter", program_filter(code_pages::never, false, false), last_known, true);
-  print("dynamic_filter", program_filter(code_pages::of_files, true, false), last_known, true);
-  print("interpreter_filter", program_filter(code_pages::of_anything, true, true), last_known,
-        true);
+  const auto print_program = [&](const char* name, code_pages code, files reach, bool runtime) {
+    print(name, program_filter(code, reach, runtime), last_known, true);
+  };
+  print_program("static_filter", code_pages::never, files::none, false);
+  print_program("static_reading_filter", code_pages::never, files::read, false);
+  print_program("static_writing_filter", code_pages::never, files::written, false);
+  print_program("dynamic_filter", code_pages::of_files, files::read, false);
+  print_program("dynamic_writing_filter", code_pages::of_files, files::written, false);
+  print_program("interpreter_filter", code_pages::of_anything, files::written, true);
   print("init_filter", init_filter(), last_known, false);
   std::puts("}  // namespace bulkhead::launcher");
   return 0;

@@ -43,7 +43,7 @@ bool valid_placements(const start_order& order) {
   for (std::size_t n = 0; n < order.placements; ++n) {
     const auto kind = order.placed[n];
     if (kind < placement_kind::file || kind > placement_kind::descriptor) return false;
-    const char* const place = text_of(order, std::size_t{order.arguments} + order.environment + n);
+    const char* const place = place_of(order, n);
     if (kind == placement_kind::descriptor ? *place != '\0' : !valid_place(place)) return false;
   }
   return true;
@@ -54,7 +54,7 @@ bool valid_start(const start_order& order, std::size_t size, std::size_t descrip
   if ((order.wanted & ~all_walls) != 0 || (order.required & ~order.wanted) != 0) return false;
   if (order.form < program_form::static_program || order.form > program_form::interpreter)
     return false;
-  if (order.keep_program > 1 || order.reserved != 0 || !valid(order.limits)) return false;
+  if (order.reserved != 0 || !valid(order.limits)) return false;
   if (order.arguments == 0 || order.arguments > arguments_max) return false;
   if (order.environment > environment_max || order.placements > placements_max) return false;
   if (descriptors != std::size_t{start_fds} + order.placements) return false;

@@ -21,6 +21,11 @@ order_kind valid_order(const std::byte* bytes, std::size_t size, std::size_t des
 /// placements.
 const char* text_of(const start_order& order, std::size_t n);
 
+/// Where the `n`th placement goes.
+inline const char* place_of(const start_order& order, std::size_t n) {
+  return text_of(order, std::size_t{order.arguments} + order.environment + n);
+}
+
 /// The length of the message that carries this start.
 inline std::size_t size_of(const start_order& order) {
   return offsetof(start_order, text) + order.text_bytes;

@@ -47,23 +47,23 @@ void await_order(const instance_plan& plan, int ready) {
 
 struct exec_fds {
   int program;
-  int reins;
+  int rules;
 };
 
-/// 0 to 3, a script at 4, granted ones behind; then the program and the reins, which end with the
-/// exec. All others are closed.
-exec_fds settle_descriptors(const instance_plan& plan) {
+/// 0 to 3, granted ones behind; then what ends with the exec: the program, the reins, and the
+/// rules of Landlock, if there are any. All others are closed.
+exec_fds settle_descriptors(const instance_plan& plan, int rules) {
   const auto& order = start.order;
-  std::array<int, start_fds + placements_max + 2> from{
+  std::array<int, start_fds + placements_max + 3> from{
       start.fd(start_fd::input), start.fd(start_fd::output), start.fd(start_fd::error),
       start.fd(start_fd::link)};
   std::size_t count = first_plugin_fd;
-  if (order.keep_program != 0) from[count++] = start.fd(start_fd::program);
   for (std::size_t n = 0; n < order.placements; ++n)
     if (order.placed[n] == placement_kind::descriptor) from[count++] = start.fds[start_fds + n];
   const std::size_t kept = count;
   from[count++] = start.fd(start_fd::program);
   from[count++] = plan.reins;
+  if (rules >= 0) from[count++] = rules;
   for (std::size_t n = 0; n < count; ++n) {
     from[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
     if (from[n] < 0) stop(plan, stage::descriptors, errno);
@@ -75,7 +75,7 @@ exec_fds settle_descriptors(const instance_plan& plan) {
     noted(*plan.report, wall::descriptors,
           ::syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0),
           static_cast<std::int64_t>(kept));
-  return {static_cast<int>(kept), static_cast<int>(kept) + 1};
+  return {static_cast<int>(kept), rules >= 0 ? static_cast<int>(count) - 1 : -1};
 }
 
 /// The kernel makes a process of a program that it may execute and not read undumpable.
@@ -87,7 +87,57 @@ void note_dumpable(const instance_plan& plan, int program) {
   stands(*plan.report, wall::not_dumpable);
 }
 
-void raise_walls(const instance_plan& plan, int program) {
+opening::kind opening_of(placement_kind kind) {
+  switch (kind) {
+    case placement_kind::file:
+      return opening::kind::read_file;
+    case placement_kind::write_directory:
+      return opening::kind::write_directory;
+    case placement_kind::device:
+      return opening::kind::device;
+    default:
+      return opening::kind::read_directory;
+  }
+}
+
+std::span<const int> placed_fds() {
+  return {start.fds.data() + start_fds, start.order.placements};
+}
+
+/// Everything in the root may be read, and what is granted be used. Where the host's root is still
+/// there, each thing is let through by itself.
+int make_rules(const instance_plan& plan) {
+  static std::array<opening, placements_max + 1> openings;
+  std::size_t count = 0;
+  const auto& order = start.order;
+  const bool own_root = is_up(*plan.report, wall::mount_namespace);
+  if (own_root && order.placements != 0)
+    openings[count++] = {::open("/", O_PATH | O_CLOEXEC), opening::kind::read_directory};
+  for (std::size_t n = 0; n < order.placements; ++n) {
+    const auto kind = order.placed[n];
+    if (kind == placement_kind::descriptor) continue;
+    const int what = own_root ? ::open(place_of(order, n), O_PATH | O_CLOEXEC) : placed_fds()[n];
+    openings[count++] = {what, opening_of(kind)};
+  }
+  return make_landlock_rules(*plan.report, {openings.data(), count});
+}
+
+filter_kind filter_for(const start_order& order) {
+  bool reading = false, writing = false;
+  for (std::size_t n = 0; n < order.placements; ++n) {
+    const auto kind = order.placed[n];
+    if (kind == placement_kind::write_directory || kind == placement_kind::device) writing = true;
+    if (kind != placement_kind::descriptor) reading = true;
+  }
+  if (order.form == program_form::interpreter) return filter_kind::interpreter;
+  if (order.form == program_form::dynamic_program)
+    return writing ? filter_kind::dynamic_writing : filter_kind::dynamic_program;
+  return writing   ? filter_kind::static_writing
+         : reading ? filter_kind::static_reading
+                   : filter_kind::static_program;
+}
+
+void raise_walls(const instance_plan& plan, const exec_fds& fds) {
   auto& report = *plan.report;
   const auto wanted = [&](wall which) { return has(plan.wanted, which); };
   if (wanted(wall::own_session)) raise_own_session(report);
@@ -97,13 +147,13 @@ void raise_walls(const instance_plan& plan, int program) {
   if (wanted(wall::speculation)) raise_speculation(report);
   if (wanted(wall::no_capabilities)) drop_capabilities(report);
   if (wanted(wall::no_writable_code)) raise_no_writable_code(report);
-  if (wanted(wall::not_dumpable)) note_dumpable(plan, program);
+  if (wanted(wall::not_dumpable)) note_dumpable(plan, fds.program);
   // Landlock and the filter ask for it, unless one is root.
   const bool alone = !wanted(wall::no_new_privileges);
   birth_report unasked;
   if (!alone || wanted(wall::landlock) || wanted(wall::seccomp))
     raise_no_new_privileges(alone ? unasked : report);
-  if (wanted(wall::landlock)) raise_landlock(report, -1, false);
+  if (fds.rules >= 0) raise_landlock(report, fds.rules);
 }
 
 void give_texts(std::span<char*> pointers, std::size_t first) {
@@ -127,7 +177,7 @@ void give_texts(std::span<char*> pointers, std::size_t first) {
   const auto self = static_cast<pid_t>(::syscall(SYS_getpid));
   plan.report->program_reached = true;
   if (has(plan.wanted, wall::seccomp)) {
-    raise_seccomp(*plan.report, start.order.form, once, self);
+    raise_seccomp(*plan.report, filter_for(start.order), once, self);
     if (first_missing(*plan.report, plan.required) != no_wall)
       stop(plan, stage::wall, (*plan.report)[wall::seccomp].error_number,
            static_cast<std::uint8_t>(index_of(wall::seccomp)));
@@ -143,9 +193,11 @@ void give_texts(std::span<char*> pointers, std::size_t first) {
 void run_plugin(const instance_plan& plan, int ready) {
   if (has(plan.wanted, wall::parent_death)) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   await_order(plan, ready);
-  if (plan.root_by_order) make_root_of(plan, make_empty_root);
-  const auto fds = settle_descriptors(plan);
-  raise_walls(plan, fds.program);
+  if (plan.root_by_order)
+    make_root_of(plan, [] { return make_filled_root(start.order, placed_fds()); });
+  const int rules = has(plan.wanted, wall::landlock) ? make_rules(plan) : -1;
+  const auto fds = settle_descriptors(plan, rules);
+  raise_walls(plan, fds);
   execute(plan, fds.program);
 }
 

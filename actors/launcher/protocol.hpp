@@ -66,7 +66,7 @@ enum class placement_kind : std::uint8_t {
   read_directory = 2,   // a directory of the host, read-only
   write_directory = 3,  // likewise, writable
   device = 4,           // a device of the host
-  descriptor = 5,       // handed on: 4 and up, or 5 and up behind a script
+  descriptor = 5,       // handed on: at 4 and up, in their order
 };
 
 /// The descriptors of a start, by their place in the message; the placements' follow.
@@ -80,8 +80,7 @@ struct start_order {
   std::uint64_t required = 0;  // walls that must stand, among `wanted`
   resource_limits limits;
   program_form form = program_form::static_program;
-  std::uint8_t keep_program = 0;  // 1: the program stays open at 4, for its interpreter to read
-  std::uint16_t arguments = 0;    // with argument zero
+  std::uint16_t arguments = 0;  // with argument zero
   std::uint16_t environment = 0;
   std::uint16_t placements = 0;
   std::uint32_t text_bytes = 0;

@@ -2,14 +2,21 @@
 // The file system of an instance: an empty read-only tmpfs, or one that holds what the order names.
 #pragma once
 
-#include "actors/launcher/protocol.hpp"
+#include <span>
+
+#include "actors/launcher/orders.hpp"
 #include "actors/launcher/report.hpp"
 
 namespace bulkhead::launcher {
 
 /// Leaves nothing of the host's file system in the mount namespace of this process, which must be
-/// its own, and makes a root of it. 0, or errno.
+/// its own, and makes an empty root. 0, or errno.
 int make_empty_root();
+
+/// Likewise, with what the order places in it; `fds` are those of the placements. Files are copied,
+/// directories and devices bound: these by the path that they have now, provided that it leads to
+/// what the descriptor is.
+int make_filled_root(const start_order& order, std::span<const int> fds);
 
 /// Namespaces of every kind: no more can be made in this user namespace. `directory` is
 /// /proc/sys/user, opened before the root went. After the root is made, as that takes a mount

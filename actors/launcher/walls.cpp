@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <initializer_list>
 
 #include "actors/launcher/kernel.hpp"
 #include "launcher_filters.hpp"
@@ -37,18 +38,40 @@ constexpr int ports_since = 4;
 constexpr int scopes_since = 6;
 constexpr std::uint64_t all_ports = 3;
 constexpr std::uint64_t all_scopes = 3;
-constexpr std::uint64_t execute = 1;
-constexpr std::uint64_t read_file = 1U << 2U;
-constexpr std::uint64_t read_directory = 1U << 3U;
-constexpr std::uint64_t device_ioctl = 1U << 15U;
+constexpr std::uint64_t bits(std::initializer_list<unsigned> numbers) {
+  std::uint64_t set = 0;
+  for (const unsigned number : numbers) set |= std::uint64_t{1} << number;
+  return set;
+}
+
+// By LANDLOCK_ACCESS_FS_*.
+constexpr std::uint64_t reading_file = bits({0, 2});          // execute, read
+constexpr std::uint64_t reading_directory = bits({0, 2, 3});  // and list
+// Write, read, list, remove, make directories and files, move, shorten; no devices, no sockets.
+constexpr std::uint64_t writing_directory = bits({1, 2, 3, 4, 5, 7, 8, 13, 14});
+constexpr std::uint64_t using_device = bits({1, 2});
+
+constexpr std::uint64_t rights_of(opening::kind how) {
+  switch (how) {
+    case opening::kind::read_file:
+      return reading_file;
+    case opening::kind::read_directory:
+      return reading_directory;
+    case opening::kind::write_directory:
+      return writing_directory;
+    case opening::kind::device:
+      return using_device;
+  }
+  return 0;
+}
 
 struct __attribute__((packed)) landlock_beneath {
   std::uint64_t rights;
-  std::int32_t directory;
+  std::int32_t what;
 };
 
-/// A descriptor of the rules, or -1.
-int make_landlock_rules(int abi, int root, bool writable) {
+/// A descriptor, or -1.
+int make_rules(int abi, std::span<const opening> openings) {
   landlock_rules rules;
   rules.files = file_rights[static_cast<std::size_t>(std::min(abi, landlock_known))];
   if (abi >= ports_since) rules.ports = all_ports;
@@ -57,18 +80,25 @@ int make_landlock_rules(int abi, int root, bool writable) {
                            : abi >= ports_since ? offsetof(landlock_rules, scopes)
                                                 : offsetof(landlock_rules, ports);
   const auto made = static_cast<int>(::syscall(landlock_create, &rules, size, 0));
-  if (made < 0 || root < 0) return made;
-  const std::uint64_t reading = execute | read_file | read_directory;
-  const landlock_beneath beneath{writable ? rules.files & ~device_ioctl : reading, root};
-  if (::syscall(landlock_add, made, 1, &beneath, 0) == 0) return made;
-  const int error = errno;
-  ::close(made);
-  errno = error;
-  return -1;
+  if (made < 0) return -1;
+  for (const auto& each : openings) {
+    const landlock_beneath beneath{rights_of(each.how) & rules.files, each.what};
+    if (::syscall(landlock_add, made, 1, &beneath, 0) == 0) continue;
+    const int error = errno;
+    ::close(made);
+    errno = error;
+    return -1;
+  }
+  return made;
 }
 
+struct installed {
+  long rc;
+  std::size_t size;
+};
+
 template <std::size_t Size>
-long install(const filter_code<Size>& made, std::uint64_t once, pid_t self) {
+installed install(const filter_code<Size>& made, std::uint64_t once, pid_t self) {
   auto code = made.code;
   if (made.self != 0) {
     code[made.once_high].k = static_cast<std::uint32_t>(once >> 32U);
@@ -76,7 +106,7 @@ long install(const filter_code<Size>& made, std::uint64_t once, pid_t self) {
     code[made.self].k = static_cast<std::uint32_t>(self);
   }
   const sock_fprog program{Size, code.data()};
-  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+  return {::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), Size};
 }
 
 /// Never raises.
@@ -175,28 +205,43 @@ void raise_no_new_privileges(birth_report& report) {
   missing(report, wall::no_new_privileges, EINVAL);
 }
 
-void raise_landlock(birth_report& report, int root, bool writable) {
+int make_landlock_rules(birth_report& report, std::span<const opening> openings) {
   const auto abi = static_cast<int>(::syscall(landlock_create, nullptr, 0, 1));
-  if (abi < 1) return missing(report, wall::landlock, errno);
-  const int rules = make_landlock_rules(abi, root, writable);
-  if (rules < 0) return missing(report, wall::landlock, errno, abi);
-  noted(report, wall::landlock, ::syscall(landlock_restrict, rules, 0), abi);
-  ::close(rules);
+  const int rules = abi < 1 ? -1 : make_rules(abi, openings);
+  if (rules < 0)
+    missing(report, wall::landlock, errno, abi > 0 ? abi : 0);
+  else
+    report[wall::landlock].value = abi;
+  return rules;
 }
 
-void raise_seccomp(birth_report& report, program_form form, std::uint64_t once, pid_t self) {
-  // Noted before: with the filter up, only the exec is left.
-  const auto size = form == program_form::static_program    ? static_filter.code.size()
-                    : form == program_form::dynamic_program ? dynamic_filter.code.size()
-                                                            : interpreter_filter.code.size();
-  const long rc = form == program_form::static_program    ? install(static_filter, once, self)
-                  : form == program_form::dynamic_program ? install(dynamic_filter, once, self)
-                                                          : install(interpreter_filter, once, self);
-  noted(report, wall::seccomp, rc, static_cast<std::int64_t>(size));
+void raise_landlock(birth_report& report, int rules) {
+  noted(report, wall::landlock, ::syscall(landlock_restrict, rules, 0),
+        report[wall::landlock].value);
+}
+
+void raise_seccomp(birth_report& report, filter_kind kind, std::uint64_t once, pid_t self) {
+  const auto done = [&] {
+    switch (kind) {
+      case filter_kind::static_reading:
+        return install(static_reading_filter, once, self);
+      case filter_kind::static_writing:
+        return install(static_writing_filter, once, self);
+      case filter_kind::dynamic_program:
+        return install(dynamic_filter, once, self);
+      case filter_kind::dynamic_writing:
+        return install(dynamic_writing_filter, once, self);
+      case filter_kind::interpreter:
+        return install(interpreter_filter, once, self);
+      default:
+        return install(static_filter, once, self);
+    }
+  }();
+  noted(report, wall::seccomp, done.rc, static_cast<std::int64_t>(done.size));
 }
 
 void raise_init_seccomp(birth_report& report) {
-  noted(report, wall::seccomp, install(init_filter, 0, 0));
+  noted(report, wall::seccomp, install(init_filter, 0, 0).rc);
 }
 
 }  // namespace bulkhead::launcher

@@ -3,7 +3,10 @@
 // became of it and go on: whether that will do is decided once, before the program starts.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <span>
 
 #include "actors/launcher/report.hpp"
 
@@ -26,12 +29,32 @@ void raise_no_writable_code(birth_report& report);
 
 void raise_no_new_privileges(birth_report& report);
 
-/// Denies all that this kernel's Landlock knows. `root`: a directory beneath which files can be
-/// read and executed all the same, or -1; `writable`: may they be written too.
-void raise_landlock(birth_report& report, int root, bool writable);
+/// What Landlock lets through: a file or a directory, and all beneath it.
+struct opening {
+  enum class kind { read_file, read_directory, write_directory, device };
+  int what = -1;
+  kind how = kind::read_directory;
+};
 
-/// The filter of a program of this form. `self` is the process's own number.
-void raise_seccomp(birth_report& report, program_form form, std::uint64_t once, pid_t self);
+/// Rules that deny all that this kernel's Landlock knows, but for the openings: a descriptor. -1,
+/// noted, when there can be none.
+int make_landlock_rules(birth_report& report, std::span<const opening> openings);
+
+/// From here on they hold.
+void raise_landlock(birth_report& report, int rules);
+
+/// What a program may do beyond computing: each has a filter of its own.
+enum class filter_kind : std::uint8_t {
+  static_program,
+  static_reading,  // with files that a grant put there
+  static_writing,
+  dynamic_program,
+  dynamic_writing,
+  interpreter,
+};
+
+/// `once`: what the sixth argument of execveat must be; `self`: the process's own number.
+void raise_seccomp(birth_report& report, filter_kind kind, std::uint64_t once, pid_t self);
 
 /// That of an init.
 void raise_init_seccomp(birth_report& report);

@@ -36,6 +36,14 @@ std::string inside_path() {
   return from_environment("BULKHEAD_TEST_INSIDE", BULKHEAD_BUILT_INSIDE);
 }
 
+std::string dynamic_inside_path() {
+  return inside_path() + "-dynamic";
+}
+
+std::string plugin_path() {
+  return from_environment("BULKHEAD_TEST_PLUGIN", BULKHEAD_BUILT_PLUGIN);
+}
+
 bool as_root() {
   return ::geteuid() == 0;
 }
@@ -46,6 +54,9 @@ confinement whole(bulkhead::profile of) {
   for (const auto each :
        {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill})
     how.waived.set(bulkhead::index_of(each));
+  if (!as_root())
+    for (const auto each : {wall::own_uid, wall::no_groups, wall::memfd_noexec})
+      how.waived.set(bulkhead::index_of(each));
   return how;
 }
 

@@ -15,12 +15,18 @@ inline constexpr int patience_ms = 20'000;
 /// BULKHEAD_TEST_LAUNCHER and BULKHEAD_TEST_INSIDE, or those of the build.
 std::string launcher_path();
 std::string inside_path();
+/// The same program, linked to shared libraries: beside it.
+std::string dynamic_inside_path();
+
+/// BULKHEAD_TEST_PLUGIN, or a shipped plugin. Empty in a build with sanitizers: see
+/// confinement.cmake.
+std::string plugin_path();
 
 /// This process is root.
 bool as_root();
 
 /// The profile that this user can have whole on this machine, but for what is waived here: control
-/// groups, when the machine hands out none.
+/// groups, which not every machine hands out, and what takes root.
 bulkhead::confinement whole(bulkhead::profile of = as_root()
                                                        ? bulkhead::profile::strict
                                                        : bulkhead::profile::strict_unprivileged);

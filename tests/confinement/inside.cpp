@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program that runs confined and tells on stdout what it finds, or tries one thing. Static, and
 // free of sanitizers, as a plugin is. Each mode is one word; see main.
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
@@ -13,12 +14,15 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -115,6 +119,36 @@ int attempt(std::string_view what) {
   return -1;
 }
 
+int say_result(long rc) {
+  std::puts(rc < 0 ? strerrorname_np(errno) : "0");
+  return 0;
+}
+
+int copy_out(int fd) {
+  if (fd < 0) return say_result(fd);
+  char bytes[4096];
+  for (ssize_t got = 0; (got = read(fd, bytes, sizeof bytes)) > 0;)
+    std::fwrite(bytes, 1, static_cast<std::size_t>(got), stdout);
+  return 0;
+}
+
+int write_to(const char* path) {
+  const int fd = open(path, O_WRONLY | O_CREAT, 0644);
+  return say_result(fd < 0 ? fd : write(fd, "text\n", 5));
+}
+
+/// Sorted, without what begins with a dot.
+int list(const char* path) {
+  DIR* const folder = opendir(path);
+  if (folder == nullptr) return say_result(-1);
+  std::vector<std::string> names;
+  while (const dirent* const entry = readdir(folder))
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  std::sort(names.begin(), names.end());
+  for (const auto& name : names) std::puts(name.c_str());
+  return 0;
+}
+
 /// Until the other end of the link is closed.
 int wait_for_link() {
   char byte = 0;
@@ -134,6 +168,10 @@ int run(int count, char** words, char** environment) {
     return 0;
   }
   if (mode == "wait") return wait_for_link();
+  if (mode == "list") return list(word);
+  if (mode == "read") return copy_out(open(word, O_RDONLY));
+  if (mode == "read-descriptor") return copy_out(std::atoi(word));
+  if (mode == "write") return write_to(word);
   if (mode == "exit") return std::atoi(word);
   if (mode == "abort") std::abort();
   if (mode == "say") return std::puts(word) < 0;

@@ -76,6 +76,22 @@ TEST_CASE("the link is a socket to the plugin, and its end is seen there") {
   CHECK(end_of(child) == exit_status::exited(0));
 }
 
+TEST_CASE("a shipped plugin waits under its filter, and ends with its link") {
+  if (plugin_path().empty()) {
+    WARN("this build has sanitizers, so its plugins are not run confined");
+    return;
+  }
+  auto spec = inside({});
+  spec.executable = plugin_path();
+  auto child = start(spec);
+  // Garbage is an answer's worth of work: it reads, complains and ends by itself.
+  REQUIRE(::write(child.link.get(), "\xff\xff\xff\xff\0\0\0\0", 8) == 8);
+  CHECK(end_of(child).how == exit_status::kind::exited);
+  auto other = start(spec);
+  other.link.reset();
+  CHECK(end_of(other) == exit_status::exited(0));
+}
+
 TEST_CASE("a process whose handle goes is killed") {
   auto child = start(inside({"wait"}));
   const auto plugin = handle_on(child.process->pid());

@@ -81,7 +81,6 @@ TEST_CASE("a start with anything out of its bounds is none") {
   CHECK(changed([](auto& order) { order.required |= 0x100; }) == none);  // and not wanted
   CHECK(changed([](auto& order) { order.form = program_form{0}; }) == none);
   CHECK(changed([](auto& order) { order.form = program_form{4}; }) == none);
-  CHECK(changed([](auto& order) { order.keep_program = 2; }) == none);
   CHECK(changed([](auto& order) { order.reserved = 1; }) == none);
   CHECK(changed([](auto& order) { order.limits.cpu_weight = 0; }) == none);
   CHECK(changed([](auto& order) { order.limits.cpu_weight = 10'001; }) == none);
