@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -49,32 +50,26 @@ constexpr auto file_questions = {SYS_open,       SYS_openat, SYS_access,    SYS_
                                  SYS_readlinkat, SYS_stat,   SYS_lstat,     SYS_newfstatat,
                                  SYS_statx,      SYS_getcwd, SYS_faccessat, SYS_faccessat2};
 
+/// What writes files: where a grant of a directory lets it.
+constexpr auto file_changes = {SYS_pwrite64, SYS_ftruncate, SYS_fsync,    SYS_fdatasync,
+                               SYS_mkdir,    SYS_mkdirat,   SYS_rmdir,    SYS_unlink,
+                               SYS_unlinkat, SYS_rename,    SYS_renameat, SYS_renameat2};
+
 /// What a language's run time does besides.
 constexpr auto free_to_interpreters = {SYS_dup,
                                        SYS_dup2,
                                        SYS_dup3,
                                        SYS_chdir,
-                                       SYS_pwrite64,
-                                       SYS_ftruncate,
-                                       SYS_fsync,
-                                       SYS_fdatasync,
-                                       SYS_mkdir,
-                                       SYS_mkdirat,
-                                       SYS_unlink,
-                                       SYS_unlinkat,
-                                       SYS_rename,
-                                       SYS_renameat,
-                                       SYS_renameat2,
                                        SYS_sysinfo,
                                        SYS_umask,
                                        SYS_setsockopt,
-                                       SYS_getsockopt,
                                        SYS_recvfrom,
                                        SYS_sendto,
                                        SYS_sched_getparam,
                                        SYS_sched_getscheduler,
                                        SYS_capget,
-                                       SYS_getgroups};
+                                       SYS_getgroups,
+                                       SYS_fadvise64};
 
 constexpr auto free_to_init = {SYS_poll,  SYS_waitid,     SYS_write,
                                SYS_close, SYS_exit_group, SYS_restart_syscall};
@@ -91,19 +86,47 @@ std::uint32_t only_if(bool condition) {
   return condition ? allowed : death;
 }
 
-std::uint32_t control(const known_call& call) {
+bool is_static(filter_kind kind) {
+  return kind == filter_kind::static_program || kind == filter_kind::static_reading ||
+         kind == filter_kind::static_writing;
+}
+
+bool reads_files(filter_kind kind) {
+  return kind != filter_kind::static_program;
+}
+
+bool writes_files(filter_kind kind) {
+  return kind == filter_kind::static_writing || kind == filter_kind::dynamic_writing ||
+         kind == filter_kind::interpreter;
+}
+
+std::uint32_t control(filter_kind kind, const known_call& call) {
   const std::uint64_t what = call.arguments[1];
   if (call.number == SYS_ioctl) {
-    if (what == TCGETS) return error(ENOTTY);
+    if (what == TCGETS || what == TIOCGWINSZ) return error(ENOTTY);
     return only_if(one_of(what, {FIONBIO, FIOCLEX, FIONREAD}));
   }
   const bool plain = one_of(what, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC});
   const bool flags = what == F_SETFL && (call.arguments[2] & (O_ASYNC | O_DIRECT)) == 0;
-  return only_if(plain || flags);
+  const bool locks = writes_files(kind) && one_of(what, {F_SETLK, F_SETLKW, F_GETLK});
+  return only_if(plain || flags || locks);
+}
+
+/// Calls on the link that write(2) and its like do not do: descriptors travel with these.
+std::uint32_t messages(const known_call& call) {
+  const std::uint64_t flags = call.arguments[2] & 0xffffffffU;
+  if (call.number == SYS_recvmsg) {
+    return only_if((flags & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT}) == 0);
+  }
+  if (call.number == SYS_sendmsg) {
+    return only_if((flags & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT}) == 0);
+  }
+  return only_if(call.arguments[1] == SOL_SOCKET &&
+                 one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN}));
 }
 
 std::uint32_t memory(filter_kind kind, const known_call& call) {
-  const bool maps_code = kind != filter_kind::static_program;
+  const bool maps_code = !is_static(kind);
   const bool makes_code = kind == filter_kind::interpreter;
   const std::uint64_t protection = call.arguments[2];
   if (call.number == SYS_mmap) {
@@ -132,7 +155,11 @@ std::optional<std::uint32_t> by_arguments(filter_kind kind, const known_call& ca
   switch (call.number) {
     case SYS_ioctl:
     case SYS_fcntl:
-      return control(call);
+      return control(kind, call);
+    case SYS_recvmsg:
+    case SYS_sendmsg:
+    case SYS_getsockopt:
+      return messages(call);
     case SYS_mmap:
     case SYS_mprotect:
     case SYS_madvise:
@@ -168,9 +195,10 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (kind == filter_kind::init) return only_if(is_in(free_to_init, call.number));
   if (is_in(free_to_all, call.number)) return allowed;
   if (const auto answer = by_arguments(kind, call, filled)) return *answer;
-  const bool reads_files = kind != filter_kind::static_program;
-  if (is_in(file_questions, call.number)) return reads_files ? allowed : error(EACCES);
-  if (reads_files && (call.number == SYS_pread64 || call.number == SYS_getdents64)) return allowed;
+  if (is_in(file_questions, call.number)) return reads_files(kind) ? allowed : error(EACCES);
+  const bool reads = call.number == SYS_pread64 || call.number == SYS_getdents64;
+  if (reads) return only_if(reads_files(kind));
+  if (is_in(file_changes, call.number)) return only_if(writes_files(kind));
   if (kind != filter_kind::interpreter) return death;
   if (call.number == SYS_socket) return error(EACCES);
   constexpr std::uint64_t unix_family = 1;

@@ -9,7 +9,15 @@
 
 namespace hostile {
 
-enum class filter_kind { static_program, dynamic_program, interpreter, init };
+enum class filter_kind {
+  static_program,
+  static_reading,  // with grants of directories
+  static_writing,
+  dynamic_program,
+  dynamic_writing,
+  interpreter,
+  init,
+};
 
 struct known_call {
   std::int64_t number = 0;

@@ -48,10 +48,14 @@ built_filter built(std::string name, filter_kind kind, const Filter& filter) {
 }
 
 std::vector<built_filter> all_filters() {
-  return {built("static", filter_kind::static_program, made::static_filter),
-          built("dynamic", filter_kind::dynamic_program, made::dynamic_filter),
-          built("interpreter", filter_kind::interpreter, made::interpreter_filter),
-          built("init", filter_kind::init, made::init_filter)};
+  using kind = filter_kind;
+  return {built("static", kind::static_program, made::static_filter),
+          built("static, reading", kind::static_reading, made::static_reading_filter),
+          built("static, writing", kind::static_writing, made::static_writing_filter),
+          built("dynamic", kind::dynamic_program, made::dynamic_filter),
+          built("dynamic, writing", kind::dynamic_writing, made::dynamic_writing_filter),
+          built("interpreter", kind::interpreter, made::interpreter_filter),
+          built("init", kind::init, made::init_filter)};
 }
 
 seccomp_data data_of(const known_call& call, std::uint32_t architecture = AUDIT_ARCH_X86_64) {
@@ -103,11 +107,15 @@ std::vector<std::uint64_t> many_values() {
   return {values.begin(), values.end()};
 }
 
-constexpr std::array<std::uint64_t, 14> few_values{0,
+constexpr std::array<std::uint64_t, 18> few_values{0,
                                                    1,
                                                    2,
+                                                   3,
                                                    4,
                                                    15,
+                                                   30,
+                                                   39,
+                                                   40,
                                                    0x1000,
                                                    0x2002,
                                                    0x22,

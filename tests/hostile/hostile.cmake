@@ -20,3 +20,17 @@ add_executable(filter_test hostile/filter_test.cpp hostile/filter_policy.cpp hos
 target_include_directories(filter_test PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/launcher-filters")
 target_link_libraries(filter_test PRIVATE test-main bulkhead-options)
 add_dependencies(filter_test bulkhead-launcher)
+
+# hostile-NAME runs as root where the tests do, hostile-NAME-user gives root up first. They take the processor from one another, so
+# they run by themselves. In a build with a sanitizer the launcher and the attacks are without it, and so the same.
+add_test(NAME hostile-filter COMMAND filter_test)
+foreach(user "" "-user")
+  set(as $<$<STREQUAL:${user},-user>:--user>)
+  add_test(NAME hostile-profiles${user} COMMAND hostile_test ${as} "unconfined*,strict*,no-userns*" COMMAND_EXPAND_LISTS)
+  add_test(NAME hostile-ablation${user} COMMAND hostile_test ${as} "with*" COMMAND_EXPAND_LISTS)
+  set_tests_properties(hostile-profiles${user} hostile-ablation${user} PROPERTIES LABELS hostile TIMEOUT 900 RUN_SERIAL ON)
+endforeach()
+add_test(NAME hostile-walk COMMAND hostile_test "every*")
+add_test(NAME hostile-alone COMMAND hostile_test "how*")
+set_tests_properties(hostile-filter hostile-walk hostile-alone PROPERTIES LABELS hostile TIMEOUT 600)
+set_tests_properties(hostile-walk hostile-alone PROPERTIES RUN_SERIAL ON)

@@ -103,6 +103,15 @@ outcome sends_out_of_band(const targets&) {
   return worked(call(SYS_sendto, 3, "x", 1UL, MSG_OOB, nullptr, 0));
 }
 
+outcome sends_message_out_of_band(const targets&) {
+  char byte = 'x';
+  iovec part{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  return worked(call(SYS_sendmsg, 3, &message, MSG_OOB));
+}
+
 outcome receives(const targets&) {
   char byte = 0;
   iovec part{&byte, 1};
@@ -169,6 +178,7 @@ constexpr attack table[] = {
     {"reconnect", 4, "connects its link elsewhere", reconnects_link},
     {"setsockopt", 7, "makes the buffers of its link larger", widens_buffer},
     {"oob", 7, "sends out of band on its link", sends_out_of_band},
+    {"oob_message", 7, "sends out of band in a message on its link", sends_message_out_of_band},
     {"recvmsg", 7, "receives descriptors on its link", receives},
     {"scm", 12, "sends descriptors to the broker", sends_descriptors},
 };
