@@ -258,14 +258,14 @@ struct declared_state {
   std::vector<release_spec> releases{};  // each with kind, name and version
   std::vector<declared_pin> pins{};
   std::vector<mount_spec> mounts{};
-  /// What counts only from a start of the broker on, by name; a change of it is told, not made.
+  /// What waits for the next start of the broker, by name, as in "1 -> 2": told, and not done.
   std::map<std::string, std::string> fixed{};
 };
 
 /// What config_apply() would do, or what became of it.
 struct config_change {
   std::string action;     // "register", "pin", "mount", "tune", "unmount", "unpin", "deregister",
-                          // "configure"
+                          // and, only told: "keep", "configure"
   std::string target;     // "secrets/kv@1.2.0", "kv/", "limits.call_ms_max"
   std::string detail;     // one line, as in "version 1.2.0 -> 1.3.0"
   std::string problem{};  // when not empty: why it cannot be, or was not, done
@@ -285,8 +285,8 @@ struct broker_config {
   /// Development mode: a name that the catalog does not hold is a file of the plugin directory, and
   /// runs unchecked.
   bool allow_unregistered = false;
-  /// What the broker is to hold; read at its start and for every config_apply(), on a thread of its
-  /// own. May throw `error`. Empty: operators alone say.
+  /// What the broker is to hold: read at its start and for every config_apply() on a thread for
+  /// which no stop waits, so it owns what it uses. May throw `error`. Empty: operators alone say.
   std::function<declared_state()> declared{};
 };
 
@@ -422,7 +422,7 @@ class broker {
   /// deleted, only with `prune`. Errors as above.
   std::vector<config_change> config_apply(bool prune = false);
   /// The same without `prune`, and without waiting; what becomes of it is events ("configured",
-  /// "config_problem", "config_refused"). So begins every broker.
+  /// "config_note", "config_problem", "config_refused"). So begins every broker.
   void config_apply_soon();
 
   client connect() const;

@@ -56,6 +56,16 @@ void check_reload(const reload_request& how) {
     refuse(error_kind::invalid_argument, "canary is out of range", "it is 1 ms to 24 h");
 }
 
+/// Fails while a change of the mount is under way.
+void require_idle(const mount_route& route) {
+  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
+  if (route.work != mount_work::none)
+    refuse(error_kind::failed_precondition,
+           fmt::format("'{}' is being {}", route.entry->spec.path,
+                       words.at(static_cast<std::size_t>(route.work))),
+           "wait until that has ended");
+}
+
 constexpr std::size_t queries_at_once = 64;
 constexpr const char* being_removed = "being removed";
 
@@ -67,6 +77,12 @@ reload_result failed_reload(const std::string& path, const kj::Exception& proble
 }
 
 }  // namespace
+
+std::string remedy_of(const mount_route& route) {
+  const auto& path = route.entry->spec.path;
+  return route.tunable ? fmt::format("bulkhead tune {}, so that it keeps the rules", path)
+                       : fmt::format("bulkhead unmount {}, and mount it anew", path);
+}
 
 broker_core::broker_core(broker_services& services, asker& ask, mounts_parent& parent)
     : services_(services), ask_(ask), parent_(parent) {
@@ -191,6 +207,7 @@ kj::Promise<mount_snapshot> broker_core::mount(mount_spec spec, bool declared) {
     record.accessor = fmt::format("{}_{}", spec.plugin, random_hex(4));
     record.created_unix_ms = unix_ms_now();
     record.declared = declared;
+    if (declared) record.declared_path = spec.path;
     record.spec = std::move(spec);
     auto entry = make_entry(std::move(record));
     entry->generations_reserved = generation_block;
@@ -351,7 +368,7 @@ mount_route& broker_core::require_usable(const std::string& path) {
   const auto& name = route.entry->spec.path;
   if (!route.unusable.empty())
     refuse(error_kind::failed_precondition, fmt::format("'{}' cannot be started", name),
-           route.unusable, fmt::format("bulkhead unmount {}, and mount it anew", name));
+           route.unusable, remedy_of(route));
   if (!route.actor && route.entry->removing)
     refuse(error_kind::failed_precondition, fmt::format("'{}' is being removed", name),
            route.removal_problem, fmt::format("bulkhead unmount {}", name));
@@ -359,13 +376,16 @@ mount_route& broker_core::require_usable(const std::string& path) {
 }
 
 mount_route& broker_core::require_settled(const std::string& path) {
-  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
   auto& route = require_usable(path);
-  if (route.work != mount_work::none)
-    refuse(error_kind::failed_precondition,
-           fmt::format("'{}' is being {}", route.entry->spec.path,
-                       words.at(static_cast<std::size_t>(route.work))),
-           "wait until that has ended");
+  require_idle(route);
+  return route;
+}
+
+/// As require_settled(), or one that other rules put right.
+mount_route& broker_core::require_tunable(const std::string& path) {
+  auto& route = require(path);
+  if (!route.tunable) return require_settled(path);
+  require_idle(route);
   return route;
 }
 

@@ -25,7 +25,8 @@
 //
 // A record that cannot be used (damaged, or against a limit that was lowered) keeps nobody else
 // down and is not thrown away: the path stays taken, shown as quarantined with the reason, and its
-// view is kept, until an operator unmounts it.
+// view is kept, until an operator unmounts it. One that only breaks a rule is kept as a whole, and
+// a tune that puts it right starts the mount.
 //
 // Where what is: broker_core.cpp mounting, questions and orders; mount_changes.cpp tune and move;
 // mount_removal.cpp unmount; mount_restore.cpp the start of the broker.
@@ -60,8 +61,12 @@ struct mount_route {
   mount_actor actor;  // null: there is none, and none is to come
   mount_work work = mount_work::none;
   std::string unusable{};  // when not empty: why its record cannot be used; there is no actor then
+  bool tunable = false;    // with `unusable`: the record is whole, and other rules put it right
   std::string removal_problem{};  // when not empty: why the removal stands still
 };
+
+/// What to try with a mount whose record cannot be used.
+std::string remedy_of(const mount_route& route);
 
 /// How many mounts one order reloads at the same time.
 inline constexpr std::size_t reloads_at_once_max = 4;
@@ -81,11 +86,14 @@ class broker_core {
   /// supervisors; they stay in the store.
   void refuse_all();
 
-  /// `declared`: the declared state asks for it (broker/config_desk.hpp).
+  /// `declared`: the declared state asks for it, at this path (broker/config_desk.hpp).
   kj::Promise<mount_snapshot> mount(mount_spec spec, bool declared = false);
   kj::Promise<void> unmount(const std::string& path);
   kj::Promise<mount_snapshot> tune(tune_request what);
   kj::Promise<mount_snapshot> move(const std::string& from, const std::string& to);
+  /// From now on the declared state asks for the mount at the path that it has. Fails with
+  /// not_found.
+  kj::Promise<void> adopt(const std::string& path);
   kj::Promise<mount_snapshot> query(const std::string& path);
   kj::Promise<std::vector<mount_snapshot>> query_all();
   /// As query(), once no first start of the mount is under way.
@@ -169,12 +177,14 @@ class broker_core {
   mount_route* route_of(const mount_entry& entry);
   mount_route& require_usable(const std::string& path);
   mount_route& require_settled(const std::string& path);
+  mount_route& require_tunable(const std::string& path);
   kj::Promise<void> stop_actor(const entry_ptr& entry, mount_stop order);
 
   // mount_changes.cpp
   kj::Promise<mount_snapshot> apply_tuning(entry_ptr entry, mount_spec before, bool reload);
   kj::Promise<mount_snapshot> reload_tuned(entry_ptr entry, mount_spec before);
   kj::Promise<mount_snapshot> undo_tune(entry_ptr entry, mount_spec before, std::string why);
+  kj::Promise<mount_snapshot> start_mended(entry_ptr entry);
   void use_spec(mount_entry& entry);
   void switch_routes(const std::string& from, const std::string& to);
   template <class T>
@@ -195,8 +205,12 @@ class broker_core {
   kj::Promise<void> load_page(std::string after);
   kj::Promise<void> sweep(std::string root, std::string after);
   void restore(const std::string& key, const std::string& bytes);
-  std::string problem_of(mount_record& stored, const std::string& path) const;
-  void shelve(const std::string& path, const mount_record& stored, const std::string& reason);
+  struct record_problem {
+    std::string reason{};       // empty: there is none
+    bool of_its_rules = false;  // the record is whole, and other rules would do
+  };
+  record_problem problem_of(mount_record& stored, const std::string& path) const;
+  void shelve(const std::string& path, mount_record stored, const record_problem& why);
 
   broker_services& services_;
   asker& ask_;

@@ -16,6 +16,7 @@
 #include "broker/catalog/release_catalog.hpp"
 #include "broker/config_desk.hpp"
 #include "broker/convert.hpp"
+#include "broker/declaration_reader.hpp"
 #include "broker/gateway.hpp"
 #include "broker/group_rules.hpp"
 #include "broker/images/image_actor.hpp"
@@ -59,6 +60,11 @@ struct scheduler_config : caf::actor_system_config {
   }
 };
 
+config_desk::reading reading(reactor& loop, const std::function<declared_state()>& declared) {
+  if (!declared) return {};
+  return [reader = std::make_shared<declaration_reader>(loop, declared)] { return reader->read(); };
+}
+
 void check_config(const broker_config& config) {
   struct stat info {};
   if (const auto problem = check_groups(config.groups); !problem.what.empty())
@@ -90,7 +96,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         catalog(store, services.events, loop.timer(), trust),
         tree(ask(), loop, random_seed(), workers(system), services.config.groups),
         core(know(services), ask(), tree.mounts()),
-        declared(core, read_elsewhere(services, ask(), services.config.declared)),
+        declared(core, reading(loop, services.config.declared)),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
     facts.socket_path = services.config.socket_path;

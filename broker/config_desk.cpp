@@ -4,55 +4,14 @@
 #include <fmt/format.h>
 #include <kj/debug.h>
 
-#include <caf/all.hpp>
-
 #include "broker/refusal.hpp"
-
-namespace bulkhead {
-
-struct declaration_request {
-  std::function<declared_state()> read;
-};
-struct declaration {
-  std::shared_ptr<const declared_state> state;
-  std::shared_ptr<const error> problem;
-};
-
-}  // namespace bulkhead
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::declaration_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::declaration)
 
 namespace bulkhead {
 namespace {
 
-using reader_actor = caf::typed_actor<caf::replies_to<declaration_request>::with<declaration>>;
-
-declaration read_now(const declaration_request& order) {
-  declaration answer;
-  try {
-    answer.state = std::make_shared<const declared_state>(order.read());
-  } catch (const error& problem) {
-    answer.problem = std::make_shared<const error>(problem);
-  } catch (const std::exception& problem) {
-    answer.problem = std::make_shared<const error>(
-        error_kind::internal, "what is declared cannot be read", problem.what(), std::string());
-  }
-  return answer;
+bool is_only_told(config_action action) {
+  return action == config_action::keep || action == config_action::configure;
 }
-
-class declaration_reader final : public reader_actor::base {
- public:
-  explicit declaration_reader(caf::actor_config& config) : reader_actor::base(config) {}
-  ~declaration_reader() noexcept override = default;
-
-  reader_actor::behavior_type make_behavior() override {
-    return {[this](const declaration_request& order) {
-      quit();  // once this is answered
-      return read_now(order);
-    }};
-  }
-};
 
 std::string line_of(const error& problem) {
   return problem.why().empty() ? problem.what()
@@ -61,38 +20,22 @@ std::string line_of(const error& problem) {
 
 }  // namespace
 
-config_desk::reading read_elsewhere(broker_services& services, asker& ask,
-                                    std::function<declared_state()> declared) {
-  if (!declared) return {};
-  return [&services, &ask, declared = std::move(declared)] {
-    auto reader = services.reactor.system().spawn<declaration_reader, caf::detached>();
-    return ask.ask<declaration>(reader, declaration_request{declared})
-        .then([](declaration&& answer) -> declared_state {
-          if (answer.problem != nullptr) kj::throwFatalException(to_exception(*answer.problem));
-          return *answer.state;
-        });
-  };
-}
-
 struct config_desk::work {
   std::vector<config_step> steps;
   std::vector<config_change> done;
+  bool failed = false;  // a change that was to be made could not be
+  std::set<std::string> told{};
 };
 
 // -- what there is -------------------------------------------------------------------------------
 
 kj::Promise<declared_state> config_desk::read() {
   return kj::evalNow([this]() -> kj::Promise<declared_state> {
-           if (!read_)
-             refuse(error_kind::failed_precondition, "nothing is declared",
-                    "the broker was started without a configuration file",
-                    "bulkheadd --config FILE");
-           return read_();
-         })
-      .then([this](declared_state&& wanted) {
-        if (!fixed_) fixed_ = wanted.fixed;
-        return kj::mv(wanted);
-      });
+    if (!read_)
+      refuse(error_kind::failed_precondition, "nothing is declared",
+             "the broker was started without a configuration file", "bulkheadd --config FILE");
+    return read_();
+  });
 }
 
 actual_state config_desk::actual() const {
@@ -105,11 +48,12 @@ actual_state config_desk::actual() const {
   }
   result.pins = catalog.pins();
   core_.each_mount([&result](const mount_route& route) {
-    actual_mount mount{route.entry->spec, route.entry->declared, route.unusable};
-    if (route.entry->removing) mount.problem = "it is being removed";
+    const auto& entry = *route.entry;
+    actual_mount mount{entry.spec, entry.declared, route.tunable ? "" : route.unusable, entry.uuid,
+                       entry.declared_path};
+    if (entry.removing) mount.problem = "it is being removed";
     result.mounts.push_back(std::move(mount));
   });
-  if (fixed_) result.fixed = *fixed_;
   return result;
 }
 
@@ -133,7 +77,10 @@ kj::Promise<std::vector<config_change>> config_desk::apply_now(bool prune) {
       .then([this, prune](declared_state&& wanted) {
         auto job = std::make_shared<work>();
         job->steps = plan(wanted, actual(), prune);
-        return do_next(job).then([job] { return std::move(job->done); });
+        return do_next(job).then([this, job] {
+          told_ = std::move(job->told);
+          return std::move(job->done);
+        });
       })
       .catch_([this](kj::Exception&& problem) -> std::vector<config_change> {
         core_.services().events.record({}, 0, "config_refused", line_of(to_error(problem)));
@@ -142,7 +89,12 @@ kj::Promise<std::vector<config_change>> config_desk::apply_now(bool prune) {
 }
 
 void config_desk::apply_soon() {
-  tasks_.add(apply(false).ignoreResult());
+  if (soon_) return;
+  soon_ = true;
+  tasks_.add(applying_.take().then([this](kj::Own<turns::pass>&& turn) {
+    soon_ = false;
+    return apply_now(false).ignoreResult().attach(kj::mv(turn));
+  }));
 }
 
 /// It is an event already.
@@ -151,15 +103,24 @@ void config_desk::taskFailed(kj::Exception&&) {}
 kj::Promise<void> config_desk::do_next(std::shared_ptr<work> job) {
   if (job->done.size() == job->steps.size()) return kj::READY_NOW;
   const auto& step = job->steps[job->done.size()];
-  auto done = step.shown.problem.empty() ? kj::evalNow([&] { return carry_out(step); })
+  auto done = step.shown.problem.empty() ? kj::evalNow([&] {
+    if (step.action == config_action::unmount && job->failed)
+      refuse(error_kind::failed_precondition, "it is not pruned",
+             "a change before it has failed, and what was to take its place may not be there");
+    return carry_out(step);
+  })
                                          : kj::Promise<void>(kj::READY_NOW);
   return done
       .then([] { return std::string(); },
             [](kj::Exception&& problem) { return line_of(to_error(problem)); })
       .then([this, job](std::string&& problem) {
-        auto change = job->steps[job->done.size()].shown;
-        if (!problem.empty()) change.problem = std::move(problem);
-        tell(change);
+        const auto& step = job->steps[job->done.size()];
+        auto change = step.shown;
+        if (!problem.empty()) {
+          change.problem = std::move(problem);
+          job->failed = true;
+        }
+        tell(*job, step, change);
         job->done.push_back(std::move(change));
         return do_next(job);
       });
@@ -175,13 +136,15 @@ kj::Promise<void> config_desk::carry_out(const config_step& step) {
     case config_action::mount:
       return core_.mount(step.mount, true).ignoreResult();
     case config_action::tune:
-      return tune(step.tune);
+      return tune(step);
     case config_action::unmount:
+      require_declared(step.mount.path, step.uuid);
       return core_.unmount(step.mount.path);
     case config_action::unpin:
-      return catalog.unpin(step.pin.kind, step.pin.name);
+      return catalog.unpin_declared({step.pin.kind, step.pin.name, step.pin.version});
     case config_action::deregister:
-      return catalog.remove({step.release.kind, step.release.name, step.release.version});
+      return catalog.remove({step.release.kind, step.release.name, step.release.version}, true);
+    case config_action::keep:
     case config_action::configure:
       break;
   }
@@ -189,21 +152,36 @@ kj::Promise<void> config_desk::carry_out(const config_step& step) {
 }
 
 /// A mount that is just starting cannot be reloaded.
-kj::Promise<void> config_desk::tune(tune_request what) {
+kj::Promise<void> config_desk::tune(const config_step& step) {
+  require_declared(step.tune.path, step.uuid);
+  if (step.adopt) return core_.adopt(step.tune.path);
+  const bool starts = step.tune.reload && !core_.require(step.tune.path).tunable;
   auto started =
-      what.reload ? core_.await_start(what.path).ignoreResult() : kj::Promise<void>(kj::READY_NOW);
-  return started.then([this, what = std::move(what)]() mutable {
+      starts ? core_.await_start(step.tune.path).ignoreResult() : kj::Promise<void>(kj::READY_NOW);
+  return started.then([this, what = step.tune, uuid = step.uuid]() mutable {
+    require_declared(what.path, uuid);
     return core_.tune(std::move(what)).ignoreResult();
   });
 }
 
-void config_desk::tell(const config_change& change) {
+/// The steps before took their time. Who changes the mount does so in the same turn of the loop.
+void config_desk::require_declared(const std::string& path, const std::string& uuid) {
+  const auto& entry = *core_.require(path).entry;
+  if (entry.uuid == uuid && entry.declared) return;
+  refuse(error_kind::failed_precondition,
+         fmt::format("'{}' is not the mount that the file brought", path),
+         "an operator has put another in its place meanwhile");
+}
+
+/// What is only told stays so for long: it is an event when it is new.
+void config_desk::tell(work& job, const config_step& step, const config_change& change) {
+  auto& events = core_.services().events;
   const auto said = fmt::format("{} {}: {}", change.action, change.target, change.detail);
-  if (change.problem.empty())
-    core_.services().events.record({}, 0, "configured", said);
-  else
-    core_.services().events.record({}, 0, "config_problem",
-                                   fmt::format("{}: {}", said, change.problem));
+  if (!change.problem.empty())
+    return events.record({}, 0, "config_problem", fmt::format("{}: {}", said, change.problem));
+  if (!is_only_told(step.action)) return events.record({}, 0, "configured", said);
+  if (!told_.contains(said)) events.record({}, 0, "config_note", said);
+  job.told.insert(said);
 }
 
 }  // namespace bulkhead

@@ -4,9 +4,13 @@
 // The declared state, carried out: what broker_config::declared says, and what makes the broker so.
 //
 // Guarantees
-//   * The declaration is read anew each time, elsewhere than on the loop. One that cannot be read
-//     changes nothing.
-//   * One apply at a time: a second waits, and finds what the first has left.
+//   * The declaration is read anew each time, elsewhere than on the loop (declaration_reader.hpp).
+//     One that cannot be read changes nothing.
+//   * One apply at a time: a second waits, and finds what the first has left. Of those that nobody
+//     waits for (apply_soon) at most one is queued.
+//   * A plan is old by the time of its last steps. Each step looks again whether what it changes is
+//     still the file's: a mount by its uuid, a release and a pin by their marks. What an operator
+//     has made meanwhile is refused, not touched; and once a step has failed nothing is pruned.
 //   * Each change has its own outcome; one that fails stops no other. They are done one after
 //     another, in the order of plan().
 //   * Nothing here is durable: what was brought is marked where it lies, so an apply that was cut
@@ -19,7 +23,8 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "broker/broker_core.hpp"
@@ -39,7 +44,7 @@ class config_desk final : private kj::TaskSet::ErrorHandler {
   /// the reading does.
   kj::Promise<std::vector<config_change>> diff(bool prune);
   kj::Promise<std::vector<config_change>> apply(bool prune);
-  /// Applies; what becomes of it is events.
+  /// Applies; what becomes of it is events. One that has not begun to read stands for all.
   void apply_soon();
 
  private:
@@ -50,19 +55,17 @@ class config_desk final : private kj::TaskSet::ErrorHandler {
   kj::Promise<std::vector<config_change>> apply_now(bool prune);
   kj::Promise<void> do_next(std::shared_ptr<work> job);
   kj::Promise<void> carry_out(const config_step& step);
-  kj::Promise<void> tune(tune_request what);
-  void tell(const config_change& change);
+  kj::Promise<void> tune(const config_step& step);
+  void tell(work& job, const config_step& step, const config_change& change);
+  void require_declared(const std::string& path, const std::string& uuid);
   void taskFailed(kj::Exception&& problem) override;
 
   broker_core& core_;
   reading read_;
-  std::optional<std::map<std::string, std::string>> fixed_;  // as it was first read
   turns applying_;
+  bool soon_ = false;           // an apply_soon() waits for its turn
+  std::set<std::string> told_;  // of the last apply: what is only told
   kj::TaskSet tasks_{*this};
 };
-
-/// Reads on a thread of its own, because disks block. Null when there is nothing to read.
-config_desk::reading read_elsewhere(broker_services& services, asker& ask,
-                                    std::function<declared_state()> declared);
 
 }  // namespace bulkhead

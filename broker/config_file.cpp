@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/config_file.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <map>
 #include <system_error>
 #include <variant>
 
+#include "actors/unique_fd.hpp"
 #include "broker/config_reader.hpp"
 #include "broker/declared_file.hpp"
 #include "broker/group_rules.hpp"
@@ -174,21 +177,57 @@ config_file parse_config(std::string_view text, const std::string& file) {
   return config;
 }
 
+namespace {
+
+[[noreturn]] void unreadable(const std::string& file, error_kind kind, std::string why,
+                             std::string remedy = {}) {
+  throw error(kind, fmt::format("the configuration {} cannot be read", wire::escape_line(file)),
+              std::move(why), std::move(remedy));
+}
+
+[[noreturn]] void unreadable(const std::string& file, int number) {
+  unreadable(file,
+             number == EACCES || number == EPERM     ? error_kind::permission_denied
+             : number == ENOENT || number == ENOTDIR ? error_kind::not_found
+                                                     : error_kind::storage,
+             std::generic_category().message(number));
+}
+
+/// The file, opened, and its size.
+std::pair<unique_fd, std::size_t> open_config(const std::string& file) {
+  // Opening a FIFO, or a terminal's line, would wait for its other end.
+  unique_fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!opened) unreadable(file, errno);
+  struct stat info {};
+  if (::fstat(opened.get(), &info) != 0) unreadable(file, errno);
+  if (!S_ISREG(info.st_mode))
+    unreadable(file, error_kind::invalid_argument,
+               S_ISDIR(info.st_mode) ? "it is a directory" : "it is no regular file",
+               "name a TOML file");
+  return {std::move(opened), static_cast<std::size_t>(info.st_size)};
+}
+
+}  // namespace
+
 config_file read_config(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    const int why = errno;
-    throw error(why == EACCES ? error_kind::permission_denied : error_kind::not_found,
-                fmt::format("the configuration {} cannot be read", file),
-                std::generic_category().message(why), {});
-  }
+  const auto [opened, size] = open_config(file);
   std::string text(config_bytes_max + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
+  std::size_t length = 0;
+  while (length < text.size()) {
+    const auto got = ::read(opened.get(), text.data() + length, text.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) unreadable(file, errno);
+    if (got == 0) break;
+    length += static_cast<std::size_t>(got);
+  }
+  text.resize(length);
   if (text.size() > config_bytes_max)
     throw error(error_kind::invalid_argument,
                 fmt::format("the configuration {} is too large", file),
                 fmt::format("the limit is {} bytes (config_bytes_max)", config_bytes_max), {});
+  if (text.size() < size)
+    unreadable(file, error_kind::storage, "it has become shorter while it was read",
+               "read it again once nobody writes it");
   return parse_config(text, file);
 }
 

@@ -44,7 +44,7 @@ struct config_file {
   std::optional<std::string> state_key;
   broker_limits limits{};
   std::vector<group_spec> groups{};  // in the order of the file
-  declared_state declared{};         // its `fixed` is left out; see declared_by()
+  declared_state declared{};         // its `fixed` is empty; see declared_by()
 };
 
 /// The limits that a file may set, by name.
@@ -57,10 +57,17 @@ config_file parse_config(std::string_view text, const std::string& file);
 /// "2 groups, 1 release, 3 mounts": what the file holds.
 std::string summary(const config_file& config);
 
-/// All that the file declares, as a broker wants it (broker_config::declared).
-declared_state declared_by(const config_file& config);
+/// What of a file counts only from a start of the broker on, by name.
+std::map<std::string, std::string> fixed_settings(const config_file& config);
 
-/// Reads the file, then as above. Throws `error`: not_found, permission_denied, invalid_argument.
+/// All that the file declares, as a broker wants it (broker_config::declared). `started`: the
+/// fixed settings of the file that the broker was started with.
+declared_state declared_by(const config_file& config,
+                           const std::map<std::string, std::string>& started);
+
+/// Reads the file, then as above. Never blocks on what is not a file, and takes nothing that was
+/// not read to its end for a configuration. Throws `error`: not_found, permission_denied,
+/// invalid_argument, storage.
 config_file read_config(const std::string& file);
 
 }  // namespace bulkhead

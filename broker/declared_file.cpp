@@ -11,6 +11,7 @@
 #include "broker/convert.hpp"
 #include "broker/group_rules.hpp"
 #include "broker/mount_rules.hpp"
+#include "broker/router.hpp"
 #include "broker/trust/manifest.hpp"
 #include "broker/trust/semantic_version.hpp"
 #include "schema/wire/error_text.hpp"
@@ -248,11 +249,12 @@ void read_mounts(const config_reader& from, const node& where, config_file& conf
         {key.source().begin.line, &value, read_mount(from, std::string(key.str()), value, config)});
   std::stable_sort(all.begin(), all.end(),
                    [](const found& a, const found& b) { return a.line < b.line; });
+  route_table<bool> paths;
   for (auto& each : all) {
-    for (const auto& other : config.declared.mounts)
-      if (each.spec.path.starts_with(other.path) || other.path.starts_with(each.spec.path))
-        from.refuse(*each.where,
-                    fmt::format("the mounts '{}' and '{}' overlap", other.path, each.spec.path));
+    if (const auto other = paths.overlap(each.spec.path))
+      from.refuse(*each.where,
+                  fmt::format("the mounts '{}' and '{}' overlap", *other, each.spec.path));
+    paths.insert(each.spec.path, true);
     config.declared.mounts.push_back(std::move(each.spec));
   }
 }
@@ -265,7 +267,15 @@ std::string text_of(const group_spec& group) {
                      rules.backoff_max.count(), rules.backoff_stable.count());
 }
 
-/// What of the file counts only from a start of the broker on.
+}  // namespace
+
+void read_declared(const config_reader& from, const toml::table& top, config_file& config) {
+  if (const auto* releases = top.get("release"))
+    read_releases(from, *releases, config.declared.releases);
+  if (const auto* pins = top.get("pin")) read_pins(from, *pins, config.declared.pins);
+  if (const auto* mounts = top.get("mount")) read_mounts(from, *mounts, config);
+}
+
 std::map<std::string, std::string> fixed_settings(const config_file& config) {
   std::map<std::string, std::string> fixed;
   const auto add = [&fixed](const char* name, const std::optional<std::string>& value) {
@@ -281,18 +291,21 @@ std::map<std::string, std::string> fixed_settings(const config_file& config) {
   return fixed;
 }
 
-}  // namespace
-
-void read_declared(const config_reader& from, const toml::table& top, config_file& config) {
-  if (const auto* releases = top.get("release"))
-    read_releases(from, *releases, config.declared.releases);
-  if (const auto* pins = top.get("pin")) read_pins(from, *pins, config.declared.pins);
-  if (const auto* mounts = top.get("mount")) read_mounts(from, *mounts, config);
-}
-
-declared_state declared_by(const config_file& config) {
+declared_state declared_by(const config_file& config,
+                           const std::map<std::string, std::string>& started) {
   auto declared = config.declared;
-  declared.fixed = fixed_settings(config);
+  const auto now = fixed_settings(config);
+  const auto value = [](const auto& of, const std::string& name) {
+    const auto found = of.find(name);
+    return found == of.end() ? std::string("nothing") : found->second;
+  };
+  auto names = started;
+  names.insert(now.begin(), now.end());
+  for (const auto& [name, ignored] : names) {
+    const auto before = value(started, name);
+    const auto after = value(now, name);
+    if (before != after) declared.fixed[name] = fmt::format("{} -> {}", before, after);
+  }
   return declared;
 }
 

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
+#include <utility>
 
+#include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -14,18 +17,59 @@ namespace {
 
 constexpr const char* keeps_data =
     "no longer in the file; its data is kept: `bulkhead config apply --prune` unmounts it";
+constexpr const char* not_pruned = "nothing is pruned while another change has a problem";
 constexpr const char* never_changes =
     "it is registered with another command, hash, argument or variable, and a registered version "
     "never changes: give it another version";
-constexpr const char* by_operator = "made by an operator; unmount it or take it out of the file";
+constexpr const char* by_operator =
+    "made by an operator: take it out of the file, or move or unmount it (unmounting deletes its "
+    "data)";
 
-std::string name_of(const release_spec& spec) {
+template <class T>
+std::string name_of(const T& spec) {
   return fmt::format("{}/{}@{}", spec.kind, spec.name, spec.version);
 }
 
-bool same_name(const release_spec& a, const release_spec& b) {
-  return a.kind == b.kind && a.name == b.name && a.version == b.version;
+using plugin_name = std::pair<std::string, std::string>;
+
+template <class T>
+plugin_name plugin_key(const T& of) {
+  return {of.kind, of.name};
 }
+
+/// Where the file had it.
+const std::string& home(const actual_mount& mount) {
+  return mount.declared_path.empty() ? mount.spec.path : mount.declared_path;
+}
+
+/// What is wanted and what is there, by name and by path.
+struct name_index {
+  name_index(const declared_state& wanted, const actual_state& is) {
+    for (const auto& each : wanted.releases) wanted_releases.insert(name_of(each));
+    for (const auto& each : wanted.pins) wanted_pins[plugin_key(each)] = &each;
+    for (const auto& each : wanted.mounts) wanted_mounts.insert(each.path);
+    for (const auto& each : is.releases) releases[name_of(each.spec)] = &each;
+    for (const auto& each : is.pins) pins[plugin_key(each)] = &each;
+    for (const auto& each : is.mounts) {
+      mounts.insert(each.spec.path, &each);
+      if (each.declared && home(each) != each.spec.path) moved[home(each)] = &each;
+    }
+  }
+
+  template <class Map>
+  static auto find(const Map& in, const typename Map::key_type& key) {
+    const auto found = in.find(key);
+    return found == in.end() ? typename Map::mapped_type{} : found->second;
+  }
+
+  std::set<std::string> wanted_releases;
+  std::map<plugin_name, const declared_pin*> wanted_pins;
+  std::set<std::string> wanted_mounts;
+  std::map<std::string, const actual_release*> releases;
+  std::map<plugin_name, const actual_pin*> pins;
+  route_table<const actual_mount*> mounts;
+  std::map<std::string, const actual_mount*> moved;  // by the path that the file had for them
+};
 
 /// `is` is what `wanted` asks for: an empty hash asks for none in particular.
 bool satisfies(const release_spec& is, const release_spec& wanted) {
@@ -45,16 +89,17 @@ std::string or_any(const std::string& version) {
 class planner {
  public:
   planner(const declared_state& wanted, const actual_state& is, bool prune)
-      : wanted_(wanted), is_(is), prune_(prune) {}
+      : wanted_(wanted), is_(is), prune_(prune), names_(wanted, is) {}
 
   std::vector<config_step> run() {
-    configure();
     register_releases();
     pin();
     mount();
     unmount();
     unpin();
     deregister();
+    for (const auto& [name, change] : wanted_.fixed)
+      add(config_action::configure, name, change + ", from the next start of the broker on");
     std::stable_sort(steps_.begin(), steps_.end(),
                      [](const auto& a, const auto& b) { return a.action < b.action; });
     return std::move(steps_);
@@ -63,6 +108,7 @@ class planner {
  private:
   config_step& add(config_action action, std::string target, std::string detail,
                    std::string problem = {}) {
+    if (!problem.empty()) has_problem_ = true;
     config_step step;
     step.action = action;
     step.shown = {to_string(action), wire::escape_line(target), wire::escape_line(detail),
@@ -71,62 +117,32 @@ class planner {
     return steps_.back();
   }
 
-  // -- what only a new start changes
-  void configure() {
-    auto names = is_.fixed;
-    names.insert(wanted_.fixed.begin(), wanted_.fixed.end());
-    const auto value = [](const auto& of, const std::string& name) {
-      const auto found = of.find(name);
-      return found == of.end() ? std::string("nothing") : found->second;
-    };
-    for (const auto& [name, ignored] : names) {
-      const auto before = value(is_.fixed, name);
-      const auto after = value(wanted_.fixed, name);
-      if (before == after) continue;
-      add(config_action::configure, name, fmt::format("{} -> {}", before, after),
-          "needs a restart of the broker");
-    }
-  }
-
   // -- releases and pins
   void register_releases() {
     for (const auto& each : wanted_.releases) {
-      const auto there =
-          std::find_if(is_.releases.begin(), is_.releases.end(),
-                       [&each](const auto& other) { return same_name(other.spec, each); });
-      if (there != is_.releases.end() && satisfies(there->spec, each)) continue;
+      const auto* there = name_index::find(names_.releases, name_of(each));
+      if (there != nullptr && satisfies(there->spec, each)) continue;
       add(config_action::register_release, name_of(each), "command " + each.command,
-          there == is_.releases.end() ? "" : never_changes)
+          there == nullptr ? "" : never_changes)
           .release = each;
     }
   }
 
-  bool is_release(const declared_pin& pin) const {
-    const auto matches = [&pin](const release_spec& each) {
-      return each.kind == pin.kind && each.name == pin.name && each.version == pin.version;
-    };
-    return std::any_of(is_.releases.begin(), is_.releases.end(),
-                       [&](const auto& each) { return matches(each.spec); }) ||
-           std::any_of(wanted_.releases.begin(), wanted_.releases.end(), matches);
-  }
-
   void pin() {
     for (const auto& each : wanted_.pins) {
-      const auto there = std::find_if(is_.pins.begin(), is_.pins.end(), [&each](const auto& other) {
-        return other.kind == each.kind && other.name == each.name;
-      });
-      const bool is_there = there != is_.pins.end();
-      if (is_there && there->version == each.version) continue;
+      const auto* there = name_index::find(names_.pins, plugin_key(each));
+      if (there != nullptr && there->version == each.version) continue;
+      const auto release = name_of(each);
       std::string problem;
-      if (is_there && there->declared.empty())
+      if (there != nullptr && there->declared.empty())
         problem = "pinned by an operator; unpin it or take it out of the file";
-      else if (!is_release(each))
+      else if (!names_.releases.contains(release) && !names_.wanted_releases.contains(release))
         problem = "there is no such release";
       else
-        unpinned_.insert({each.kind, each.name});
+        unpinned_.insert(plugin_key(each));
       add(config_action::pin, fmt::format("{}/{}", each.kind, each.name),
-          is_there ? fmt::format("version {} -> {}", there->version, each.version)
-                   : "version " + each.version,
+          there != nullptr ? fmt::format("version {} -> {}", there->version, each.version)
+                           : "version " + each.version,
           std::move(problem))
           .pin = each;
     }
@@ -134,13 +150,9 @@ class planner {
 
   void unpin() {
     for (const auto& each : is_.pins) {
-      const bool wanted =
-          std::any_of(wanted_.pins.begin(), wanted_.pins.end(), [&each](const auto& other) {
-            return other.kind == each.kind && other.name == each.name;
-          });
       // One of another version was set by an operator since.
-      if (wanted || each.declared != each.version) continue;
-      unpinned_.insert({each.kind, each.name});
+      if (names_.wanted_pins.contains(plugin_key(each)) || each.declared != each.version) continue;
+      unpinned_.insert(plugin_key(each));
       add(config_action::unpin, fmt::format("{}/{}", each.kind, each.name),
           "version " + each.version)
           .pin = {each.kind, each.name, each.version};
@@ -149,52 +161,71 @@ class planner {
 
   void deregister() {
     for (const auto& each : is_.releases) {
-      const bool wanted =
-          std::any_of(wanted_.releases.begin(), wanted_.releases.end(),
-                      [&each](const auto& other) { return same_name(each.spec, other); });
-      if (wanted || !each.declared) continue;
-      add(config_action::deregister, name_of(each.spec), "no longer in the file", hold_on(each))
-          .release = each.spec;
+      if (!each.declared || names_.wanted_releases.contains(name_of(each.spec))) continue;
+      const auto pinned = pin_on(each.spec);
+      const auto [users, all_are_kept] = users_of(each);
+      if (pinned.empty() && !users.empty() && all_are_kept)
+        add(config_action::keep, name_of(each.spec),
+            fmt::format("no longer in the file; it is kept for {}", users));
+      else
+        add(config_action::deregister, name_of(each.spec), "no longer in the file",
+            !pinned.empty()  ? pinned
+            : !users.empty() ? fmt::format("in use by {}", users)
+                             : "")
+            .release = each.spec;
     }
   }
 
-  /// Empty, or what keeps the release in the catalog.
-  std::string hold_on(const actual_release& release) const {
-    const auto& spec = release.spec;
-    for (const auto& each : wanted_.pins)
-      if (each.kind == spec.kind && each.name == spec.name && each.version == spec.version)
-        return "the file pins it";
-    for (const auto& each : is_.pins)
-      if (each.kind == spec.kind && each.name == spec.name && each.version == spec.version &&
-          !unpinned_.contains({each.kind, each.name}))
-        return "it is pinned by an operator";
+  /// Empty, or which pin keeps the release in the catalog.
+  std::string pin_on(const release_spec& spec) const {
+    const auto* wanted = name_index::find(names_.wanted_pins, plugin_key(spec));
+    if (wanted != nullptr && wanted->version == spec.version) return "the file pins it";
+    const auto* there = name_index::find(names_.pins, plugin_key(spec));
+    if (there != nullptr && there->version == spec.version && !unpinned_.contains(plugin_key(spec)))
+      return "it is pinned by an operator";
+    return {};
+  }
+
+  /// The mounts that keep the release in the catalog; and whether the file had brought all of them.
+  std::pair<std::string, bool> users_of(const actual_release& release) const {
     std::string users;
-    for (const auto& path : release.users)
-      if (!leaving_.contains(path)) users += (users.empty() ? "" : ", ") + path;
-    return users.empty() ? users : fmt::format("in use by {}", users);
+    bool all_are_kept = true;
+    for (const auto& path : release.users) {
+      if (leaving_.contains(path)) continue;
+      users += (users.empty() ? "" : ", ") + path;
+      all_are_kept = all_are_kept && kept_.contains(path);
+    }
+    return {users, all_are_kept};
   }
 
   // -- mounts
   void mount() {
     for (const auto& each : wanted_.mounts) {
-      const auto there =
-          std::find_if(is_.mounts.begin(), is_.mounts.end(),
-                       [&each](const auto& other) { return other.spec.path == each.path; });
-      if (there == is_.mounts.end())
-        add(config_action::mount, each.path, "plugin " + plugin_of(each), overlap(each.path))
-            .mount = each;
-      else if (!there->declared)
-        add(config_action::mount, each.path, "plugin " + plugin_of(each), by_operator);
+      const auto* const* found = names_.mounts.exact(each.path);
+      if (found == nullptr)
+        add(config_action::mount, each.path, "plugin " + plugin_of(each), taken(each.path)).mount =
+            each;
+      else if (!(*found)->declared)
+        add(config_action::mount, each.path, "plugin " + plugin_of(each),
+            (*found)->problem.empty() ? by_operator : (*found)->problem);
+      else if (const auto& was = home(**found);
+               was != each.path && names_.wanted_mounts.contains(was))
+        add(config_action::mount, each.path, "plugin " + plugin_of(each),
+            fmt::format("an operator moved the mount of '{}' here: move it back", was));
       else
-        tune(each, *there);
+        tune(each, **found);
     }
   }
 
-  std::string overlap(const std::string& path) const {
-    for (const auto& each : is_.mounts)
-      if (each.spec.path.starts_with(path) || path.starts_with(each.spec.path))
-        return fmt::format("the mount '{}' overlaps with it", each.spec.path);
-    return {};
+  /// Empty, or why the path is not free for a new mount.
+  std::string taken(const std::string& path) const {
+    if (const auto* moved = name_index::find(names_.moved, path))
+      return fmt::format(
+          "an operator moved it to '{}': move it back, or list it there: a new mount would be "
+          "without its data",
+          moved->spec.path);
+    const auto other = names_.mounts.overlap(path);
+    return other ? fmt::format("the mount '{}' overlaps with it", *other) : std::string();
   }
 
   void tune(const mount_spec& wanted, const actual_mount& there) {
@@ -208,12 +239,22 @@ class planner {
           "a mount keeps it: unmount it, which deletes its data, or use another path");
       return;
     }
+    if (home(there) != wanted.path) {
+      auto& step =
+          add(config_action::tune, wanted.path,
+              fmt::format("in the file where an operator moved it, from '{}'", home(there)),
+              there.problem);
+      step.uuid = there.uuid;
+      step.tune.path = wanted.path;
+      step.adopt = true;
+    }
     std::string detail;
     auto request = changes(wanted, is, detail);
     if (detail.empty()) return;
     if (request.version && there.problem.empty()) leaving_.insert(wanted.path);
-    add(config_action::tune, wanted.path, std::move(detail), there.problem).tune =
-        std::move(request);
+    auto& step = add(config_action::tune, wanted.path, std::move(detail), there.problem);
+    step.tune = std::move(request);
+    step.uuid = there.uuid;
   }
 
   static tune_request changes(const mount_spec& wanted, const mount_spec& is, std::string& detail) {
@@ -276,31 +317,52 @@ class planner {
   }
 
   void unmount() {
+    const bool prunes = prune_ && !has_problem_;
     for (const auto& each : is_.mounts) {
-      const bool wanted =
-          std::any_of(wanted_.mounts.begin(), wanted_.mounts.end(),
-                      [&each](const auto& other) { return other.path == each.spec.path; });
-      if (wanted || !each.declared) continue;
-      if (prune_) leaving_.insert(each.spec.path);
-      add(config_action::unmount, each.spec.path,
-          prune_ ? "deletes its data" : "no longer in the file", prune_ ? "" : keeps_data)
-          .mount.path = each.spec.path;
+      const auto& path = each.spec.path;
+      if (!each.declared || names_.wanted_mounts.contains(path)) continue;
+      if (home(each) != path) {
+        keep_moved(each);
+      } else if (prune_) {
+        if (prunes) leaving_.insert(path);
+        auto& step =
+            add(config_action::unmount, path, "deletes its data", prunes ? "" : not_pruned);
+        step.mount.path = path;
+        step.uuid = each.uuid;
+      } else {
+        kept_.insert(path);
+        add(config_action::keep, path, keeps_data);
+      }
     }
+  }
+
+  /// What an operator has moved is his to unmount.
+  void keep_moved(const actual_mount& each) {
+    const auto& path = each.spec.path;
+    kept_.insert(path);
+    if (names_.wanted_mounts.contains(home(each))) return;  // told with its old path
+    add(config_action::keep, path,
+        fmt::format("no longer in the file; an operator moved it here from '{}', and it is kept: "
+                    "`bulkhead unmount {}` deletes its data",
+                    home(each), path));
   }
 
   const declared_state& wanted_;
   const actual_state& is_;
   bool prune_;
+  name_index names_;
+  bool has_problem_ = false;
   std::vector<config_step> steps_;
-  std::set<std::string> leaving_;  // mounts that take another release, or go
-  std::set<std::pair<std::string, std::string>> unpinned_;  // plugins whose pin goes or changes
+  std::set<std::string> leaving_;   // mounts that take another release, or go
+  std::set<std::string> kept_;      // mounts that stay although the file lists them no more
+  std::set<plugin_name> unpinned_;  // plugins whose pin goes or changes
 };
 
 }  // namespace
 
 std::string to_string(config_action action) {
-  static constexpr std::array words = {"register", "pin",   "mount",      "tune",
-                                       "unmount",  "unpin", "deregister", "configure"};
+  static constexpr std::array words = {"register", "pin",        "mount", "tune",     "unmount",
+                                       "unpin",    "deregister", "keep",  "configure"};
   return words.at(static_cast<std::size_t>(action));
 }
 

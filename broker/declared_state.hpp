@@ -7,16 +7,20 @@
 //   * What operators made is left alone: whether the file brought something is kept with it, and
 //     is not concluded from its name. Where both want the same place the file does not win: that
 //     is a problem, which is told.
-//   * What the file brought is brought back to what it says, whoever changed it since.
+//   * What the file brought is brought back to what it says, whoever changed it since; but a mount
+//     that an operator moved stays where it is. That is a problem while the file lists it at its
+//     old path; a file that lists it at its new path has it again.
 //   * A registered version never changes, and a mount keeps its plugin and its group: a file that
 //     says otherwise is a problem.
 //   * The order is register, pin, mount, tune, unmount, unpin, deregister: what a mount needs is
 //     there before it, and goes after it.
-//   * A mount that is declared no more keeps its data, and runs on, unless `prune` says otherwise.
+//   * A mount that is declared no more keeps its data, and runs on, unless `prune` says otherwise;
+//     that is told (keep), and no problem. Nothing is pruned while another change has a problem:
+//     what was to take its place may not be there.
 //   * No text holds the value of an option.
-// When nothing is to be done the plan is empty, so what was applied without a problem is applied.
+// When nothing is to be done the plan holds only what is told, so what was applied without a
+// problem is applied. Cost: the number of what is wanted and there, times its logarithm.
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -41,6 +45,8 @@ struct actual_mount {
   mount_spec spec;
   bool declared = false;
   std::string problem{};  // when not empty: why nothing can be done to it
+  std::string uuid{};
+  std::string declared_path{};  // with `declared`: where the file had it; empty: where it is
 };
 
 /// What a broker holds.
@@ -48,7 +54,6 @@ struct actual_state {
   std::vector<actual_release> releases{};
   std::vector<actual_pin> pins{};
   std::vector<actual_mount> mounts{};
-  std::map<std::string, std::string> fixed{};  // as declared_state::fixed at its start
 };
 
 enum class config_action : std::uint8_t {
@@ -59,7 +64,8 @@ enum class config_action : std::uint8_t {
   unmount,
   unpin,
   deregister,
-  configure,  // only told, never done
+  keep,  // this and the next are only told, never done
+  configure,
 };
 
 /// As in config_change.
@@ -72,6 +78,9 @@ struct config_step {
   declared_pin pin{};      // of pin and unpin
   mount_spec mount{};      // of mount; of unmount the path alone
   tune_request tune{};
+  std::string
+      uuid{};  // of tune and unmount: the mount that is meant, whatever has its path by then
+  bool adopt = false;  // of tune: the file lists the mount where an operator has moved it
 };
 
 /// What makes `is` what `wanted` says, in the order in which it is to be done. A step whose

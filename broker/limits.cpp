@@ -6,6 +6,7 @@
 #include "broker/catalog/registration.hpp"
 #include "broker/catalog/trust_desk.hpp"
 #include "broker/crash_report.hpp"
+#include "broker/declaration_reader.hpp"
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
@@ -37,6 +38,8 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
+      {"declaration_read_ms_max", static_cast<std::uint64_t>(declaration_read_max.count()), "ms",
+       "the configuration file counts as unreadable, and nothing is changed"},
       {"judgements_kept", judgements_kept, "releases", "all are judged anew as they are asked for"},
   };
   lines.insert(lines.end(), own.begin(), own.end());

@@ -93,7 +93,7 @@ kj::Promise<T> broker_core::working(mount_route& route, mount_work what, kj::Pro
 
 kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
-    auto& route = require_settled(what.path);
+    auto& route = require_tunable(what.path);
     auto entry = route.entry;
     auto spec = tuned(entry->spec, what);
     check_mount_spec(spec, services_.limits);
@@ -109,10 +109,21 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
               use_spec(*entry);
             })
             .then([this, entry, before = std::move(before), reload = what.reload]() mutable {
+              if (require(entry->spec.path).tunable) return start_mended(entry);
               return reload ? reload_tuned(entry, std::move(before))
                             : query(require(entry->spec.path));
             });
     return working(route, mount_work::tuning, kj::mv(work));
+  });
+}
+
+/// The record broke a rule, and does not any more: the mount starts, as with a broker that starts.
+kj::Promise<mount_snapshot> broker_core::start_mended(entry_ptr entry) {
+  auto& route = require(entry->spec.path);
+  route.unusable.clear();
+  route.tunable = false;
+  return start(entry).then([this, entry] {
+    return ask_.ask<mount_snapshot>(require(entry->spec.path).actor, mount_await_start{});
   });
 }
 
@@ -178,6 +189,13 @@ kj::Promise<mount_snapshot> broker_core::move(const std::string& from, const std
                     .attach(kj::defer([this, after] { promised_.erase(after); }))
                     .then([this, entry] { return query(require(entry->spec.path)); });
     return working(route, mount_work::moving, kj::mv(work));
+  });
+}
+
+kj::Promise<void> broker_core::adopt(const std::string& path) {
+  return kj::evalNow([&] {
+    return change_record(require(path).entry,
+                         [](mount_record& record) { record.declared_path = record.spec.path; });
   });
 }
 

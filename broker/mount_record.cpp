@@ -27,6 +27,7 @@ std::string encode_record(const mount_record& from) {
   record.setCreatedUnixMs(from.created_unix_ms);
   record.setRemoving(from.removing);
   record.setDeclared(from.declared);
+  record.setDeclaredPath(from.declared_path.c_str());
   record.setVersionRunning(from.version_running.c_str());
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
@@ -49,6 +50,8 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.generations_reserved = from.getGenerationsReserved();
     record.removing = from.getRemoving();
     record.declared = from.getDeclared();
+    record.declared_path = text(from.getDeclaredPath());
+    if (record.declared && record.declared_path.empty()) record.declared_path = record.spec.path;
     record.version_running = text(from.getVersionRunning());
   });
   return problem == nullptr && !record.uuid.empty() && !record.spec.path.empty();

@@ -22,6 +22,8 @@ struct mount_record {
   std::uint64_t generations_reserved = 0;
   std::string version_running;  // the release that it keeps to; see schema/state.capnp
   bool declared = false;        // the declared state asks for it: broker/config_desk.hpp
+  std::string
+      declared_path;      // ... at this path, whatever operators moved it to; empty if it is not
   bool removing = false;  // nothing starts it any more; whoever reads this goes on removing it
 };
 

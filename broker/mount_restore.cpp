@@ -78,9 +78,10 @@ void broker_core::restore(const std::string& key, const std::string& bytes) {
   const auto path = key.substr(mounts_prefix.size());
   mount_record stored;
   const bool readable = decode_record(bytes, stored);
-  auto problem = readable ? problem_of(stored, path) : "its record in the store makes no sense";
-  if (!problem.empty()) return shelve(path, stored, problem);
+  auto problem = readable ? problem_of(stored, path)
+                          : record_problem{"its record in the store makes no sense"};
   stored.generations_reserved = std::max(stored.generations_reserved, generations_floor_);
+  if (!problem.reason.empty()) return shelve(path, std::move(stored), problem);
   mount_route route;
   route.entry = make_entry(std::move(stored));
   if (route.entry->removing) {
@@ -92,9 +93,10 @@ void broker_core::restore(const std::string& key, const std::string& bytes) {
   add_route(path, std::move(route));
 }
 
-/// Empty, or why a record that can be read cannot be used.
-std::string broker_core::problem_of(mount_record& stored, const std::string& path) const {
-  if (stored.spec.path != path) return "its record in the store is that of another mount";
+/// Why a record that can be read cannot be used.
+broker_core::record_problem broker_core::problem_of(mount_record& stored,
+                                                    const std::string& path) const {
+  if (stored.spec.path != path) return {"its record in the store is that of another mount"};
   auto refused = kj::runCatchingExceptions([&] {
     std::string why;
     if (!stored.removing)
@@ -104,16 +106,17 @@ std::string broker_core::problem_of(mount_record& stored, const std::string& pat
   });
   KJ_IF_MAYBE (problem, refused) {
     const auto said = to_error(*problem);
-    return fmt::format("its record in the store is refused: {}: {}", said.what(), said.why());
+    return {fmt::format("its record in the store is refused: {}: {}", said.what(), said.why()),
+            !stored.removing};
   }
   if (auto taken = routes_.overlap(path))
-    return fmt::format("the mount '{}' overlaps with it", *taken);
+    return {fmt::format("the mount '{}' overlaps with it", *taken)};
   return {};
 }
 
 /// Keeps what cannot be mounted, in sight where its path allows that.
-void broker_core::shelve(const std::string& path, const mount_record& stored,
-                         const std::string& reason) {
+void broker_core::shelve(const std::string& path, mount_record stored, const record_problem& why) {
+  const auto& reason = why.reason;
   const auto shown = wire::escape_line(path);
   services_.events.record(shown, 0, "unreadable", reason);
   KJ_LOG(ERROR, "a mount is kept, and not mounted", shown, reason);
@@ -128,11 +131,12 @@ void broker_core::shelve(const std::string& path, const mount_record& stored,
   kept.uuid = stored.uuid;
   kept.removing = stored.removing;
   mount_route route;
-  route.entry = make_entry(std::move(kept));
+  route.entry = make_entry(why.of_its_rules ? std::move(stored) : std::move(kept));
   route.unusable = reason;
+  route.tunable = why.of_its_rules;
   route.entry->slot->refuse(exception(error_kind::quarantined,
                                       fmt::format("mount '{}' is quarantined", path), reason,
-                                      fmt::format("bulkhead unmount {}, and mount it anew", path)));
+                                      remedy_of(route)));
   add_route(path, std::move(route));
 }
 

@@ -218,8 +218,8 @@ struct TuneRequest {
 }
 
 struct ConfigChange {
-  action @0 :Text;             # "register", "deregister", "pin", "unpin", "mount", "unmount", "tune"; "configure": what only a
-                               # new start of the broker changes.
+  action @0 :Text;             # "register", "deregister", "pin", "unpin", "mount", "unmount", "tune". Only told, never done: "keep",
+                               # what stays although the file lists it no more; "configure", what waits for a start of the broker.
   target @1 :Text;             # "secrets/kv@1.2.0", "kv/".
   detail @2 :Text;             # One line, as in "version 1.2.0 -> 1.3.0".
   problem @3 :Text;            # When not empty: why it cannot be, or was not, done.

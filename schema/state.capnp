@@ -39,6 +39,7 @@ struct MountRecord {
   storageVersion @7 :UInt32;
   snapshot @8 :Snapshot;       # Null: none.
   declared @9 :Bool;           # The configuration file brought it.
+  declaredPath @10 :Text;      # ... for this path; an operator may have moved it since. Empty: for the path that it has.
 }
 
 struct Snapshot {

@@ -49,6 +49,7 @@ class launched_child final : public child_process {
       info.si_code = record.code;
       info.si_status = record.status;
       end_ = exit_status_from(info);
+      out_of_memory_ = record.memory_kills != 0 && record.code != CLD_EXITED;
     } else {
       end_ = exit_status::signaled(SIGKILL, false);
     }
@@ -59,6 +60,8 @@ class launched_child final : public child_process {
     if (peek()) send(init_, SIGKILL, true);
     return end_;
   }
+
+  bool out_of_memory() override { return peek() && out_of_memory_; }
 
  private:
   bool send(const unique_fd& handle, int number, bool all) {
@@ -74,6 +77,7 @@ class launched_child final : public child_process {
   unique_fd plugin_;
   unique_fd status_;
   std::optional<exit_status> end_;
+  bool out_of_memory_ = false;
 };
 
 }  // namespace

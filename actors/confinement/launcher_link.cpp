@@ -24,6 +24,8 @@ std::uint64_t next_number() {
   return ++last;
 }
 
+constexpr int close_down_ms_max = 2000;
+
 [[noreturn]] void fail(int error_number, const char* what) {
   throw std::system_error{error_number, std::generic_category(), what};
 }
@@ -70,12 +72,29 @@ launcher_link::launcher_link(launcher_process started, std::chrono::milliseconds
   user_ = answer.user;
 }
 
-launcher_link::~launcher_link() = default;
+launcher_link::~launcher_link() {
+  if (!process_.process) return;
+  // It ends what it has started, gives back what that held, and ends. Who is killed gives nothing
+  // back.
+  lifeline_.reset();
+  process_.socket.reset();
+  await_end();
+}
+
+void launcher_link::await_end() {
+  pollfd ended{process_.process->exit_fd(), POLLIN, 0};
+  ::poll(&ended, 1, close_down_ms_max);
+}
 
 void launcher_link::give_up(int error_number, const char* what) {
   broken_ = true;
   lifeline_.reset();
-  if (process_.process) process_.process->signal(SIGKILL);
+  if (process_.process) {
+    process_.process->signal(SIGKILL);
+    // Reaped, so that the next one sees that it is gone, and removes what it left.
+    await_end();
+    process_.process->reap();
+  }
   fail(error_number, what);
 }
 

@@ -68,6 +68,7 @@ class launcher_link {
              std::span<unique_fd*> returned);
   [[noreturn]] void give_up(int error_number, const char* what);
   void await_answer();
+  void await_end();
 
   launcher_process process_;
   unique_fd lifeline_;

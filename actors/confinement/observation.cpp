@@ -67,7 +67,7 @@ class comparison {
 
   std::optional<wall> compare() {
     if (!view_.status.empty()) compare_status();
-    // The files of a process that cannot be dumped are root's, which says nothing of one of root's.
+    // Root's files are root's either way.
     if (view_.files_owner && uid_ && *uid_ != 0)
       note(wall::not_dumpable, *view_.files_owner != *uid_);
     if (view_.oom_score) note(wall::oom_first, *view_.oom_score == expected_oom_score);

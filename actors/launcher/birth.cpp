@@ -73,7 +73,7 @@ bool make_channels(newborn& child, instance_plan& plan) {
 /// With all the namespaces that are wanted; or, where the kernel or its policy has none for this
 /// user, and nothing that is required goes with them, with fewer. What is missing is noted.
 pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
-                           const instance_plan& inside, int& handle) {
+                           const instance_plan& inside, int group, int& handle) {
   auto& report = *inside.report;
   // As root the others can be had without those of users.
   const std::array<std::uint64_t, 3> attempts{
@@ -82,7 +82,7 @@ pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
     const auto flags = namespace_flags(plan.wanted & walls);
     for (const auto& each : namespace_kinds)
       if (has(plan.wanted & walls, each.which)) stands(report, each.which);
-    const pid_t child = copy_process(flags, handle);
+    const pid_t child = copy_process(flags, handle, group);
     if (child >= 0) return child;
     const int error = errno;
     if (flags == 0) return errno = error, -1;
@@ -233,9 +233,13 @@ newborn give_birth(const surroundings& around, const birth_plan& plan) {
     inside.user = plan.user;
     inside.lifeline = around.lifeline;
     inside.launcher_lifeline = around.launcher_lifeline;
-    child.init = copy_with_namespaces(around, plan, inside, child.init_handle);
+    auto groups = around.groups.make(*child.report, plan.wanted, plan.group);
+    inside.join = groups.join;
+    inside.memory_events = groups.memory_events;
+    child.init = copy_with_namespaces(around, plan, inside, groups.unified, child.init_handle);
     if (child.init == 0) run_instance(inside);
     if (child.init < 0) stopped(*child.report, stage::birth, errno);
+    groups.close_all();
   }
   close_one(inside.reins);
   close_one(inside.status);

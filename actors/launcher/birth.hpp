@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "actors/launcher/cgroups.hpp"
 #include "actors/launcher/orders.hpp"
 #include "actors/launcher/report.hpp"
 
@@ -31,6 +32,7 @@ struct surroundings {
   int lifeline = -1;
   int launcher_lifeline = -1;
   namespace_ids namespaces;
+  cgroups groups;
 };
 
 /// What an instance is to be born with; from its order, and from the launcher.
@@ -40,6 +42,13 @@ struct birth_plan {
   bool root_by_order = false;
   std::uint32_t user = 0;  // of its own; 0: none was to be had
   int user_error = 0;      // and why
+  group_name group;
+
+  /// Both are born alike.
+  bool same_birth(const birth_plan& other) const {
+    return wanted == other.wanted && required == other.required &&
+           root_by_order == other.root_by_order;
+  }
 };
 
 /// An instance on its way. All descriptors are the launcher's; -1 when there is none.

@@ -20,22 +20,24 @@ constexpr int plugin_at = 4;
 constexpr int lifeline_at = 5;
 constexpr int launcher_at = 6;
 constexpr int ready_at = 7;
+constexpr int memory_events_at = 8;  // or nothing
 constexpr int above_all = 64;
 /// Without a filter a plugin can leave orphans, and nothing but looking tells of their ends.
 constexpr int orphans_looked_for_ms = 1000;
 constexpr std::uint64_t us_per_s = 1'000'000;
 
 void settle_descriptors(const instance_plan& plan, int plugin, int ready) {
-  const std::array<int, 5> from{plan.status, plugin, plan.lifeline, plan.launcher_lifeline, ready};
-  std::array<int, 5> moved{};
-  for (std::size_t n = 0; n < from.size(); ++n)
-    moved[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
-  for (std::size_t n = 0; n < from.size(); ++n)
+  const std::array<int, 6> from{
+      plan.status, plugin, plan.lifeline, plan.launcher_lifeline, ready, plan.memory_events};
+  const std::size_t count = plan.memory_events >= 0 ? from.size() : from.size() - 1;
+  std::array<int, 6> moved{};
+  for (std::size_t n = 0; n < count; ++n) moved[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
+  for (std::size_t n = 0; n < count; ++n)
     ::dup3(moved[n], status_at + static_cast<int>(n), O_CLOEXEC);
   ::close(0);
   ::close(1);
   ::close(2);
-  ::syscall(SYS_close_range, ready_at + 1, ~0U, 0);
+  ::syscall(SYS_close_range, status_at + static_cast<int>(count), ~0U, 0);
 }
 
 /// The same walls as the plugin's, as far as they mean something for a program that opens nothing.
@@ -67,6 +69,21 @@ std::uint64_t microseconds(const timeval& time) {
          static_cast<std::uint64_t>(time.tv_usec);
 }
 
+/// Of both versions the number stands behind the same word. 0 when there is nothing to be read.
+std::uint64_t memory_kills() {
+  static std::array<char, 1024> text;
+  const auto size = ::syscall(SYS_pread64, memory_events_at, text.data(), text.size(), 0);
+  if (size <= 0) return 0;
+  const std::string_view all{text.data(), static_cast<std::size_t>(size)};
+  constexpr std::string_view key = "\noom_kill ";
+  const auto at = all.find(key);
+  if (at == std::string_view::npos) return 0;
+  std::uint64_t number = 0;
+  for (auto n = at + key.size(); n < all.size() && all[n] >= '0' && all[n] <= '9'; ++n)
+    number = number * 10 + static_cast<std::uint64_t>(all[n] - '0');
+  return number;
+}
+
 /// Reaps what has ended. When the plugin is among it: writes that down and ends.
 void reap(pid_t child) {
   for (;;) {
@@ -75,9 +92,12 @@ void reap(pid_t child) {
     if (::syscall(SYS_waitid, P_ALL, 0, &end, WEXITED | WNOHANG | __WALL, &used) != 0) return;
     if (end.si_pid == 0) return;
     if (end.si_pid != child) continue;
-    const end_record record{end.si_code, end.si_status, microseconds(used.ru_utime),
+    const end_record record{end.si_code,
+                            end.si_status,
+                            microseconds(used.ru_utime),
                             microseconds(used.ru_stime),
-                            static_cast<std::uint64_t>(used.ru_maxrss)};
+                            static_cast<std::uint64_t>(used.ru_maxrss),
+                            memory_kills()};
     ::syscall(SYS_write, status_at, &record, sizeof record);
     ::syscall(SYS_exit_group, 0);
   }

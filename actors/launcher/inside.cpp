@@ -80,11 +80,24 @@ void name_host(const instance_plan& plan) {
     missing(*plan.report, wall::uts_namespace, errno);
 }
 
+/// By version 1's way, in which zero means whoever writes. Takes milliseconds, and nobody waits
+/// yet.
+void join_groups(const instance_plan& plan) {
+  for (std::size_t n = 0; n < controllers; ++n) {
+    if (plan.join[n] < 0) continue;
+    const bool joined = ::write(plan.join[n], "0", 1) == 1;
+    const int error = errno;
+    ::close(plan.join[n]);
+    if (!joined) missing(*plan.report, wall_of(static_cast<controller>(n)), error);
+  }
+}
+
 /// The ends that the launcher keeps would hold its own lifeline and reins open in here.
 void close_all_but(std::span<const int> kept) {
   std::array<int, 8> sorted{};
   std::size_t count = 0;
   for (const int each : kept) {
+    if (each < 0) continue;
     std::size_t at = count++;
     for (; at > 0 && sorted[at - 1] > each; --at) sorted[at] = sorted[at - 1];
     sorted[at] = each;
@@ -117,7 +130,9 @@ void make_root_of(const instance_plan& plan, const root_maker& make) {
 }
 
 void run_instance(const instance_plan& plan) {
-  close_all_but(std::array{plan.reins, plan.status, plan.lifeline, plan.launcher_lifeline});
+  close_all_but(std::array{plan.reins, plan.status, plan.lifeline, plan.launcher_lifeline,
+                           plan.join[0], plan.join[1], plan.join[2], plan.memory_events});
+  join_groups(plan);
   char word = 0;
   if (receive_message(plan.reins, &word, 1, {}).size != 1) ::_exit(1);
   take_identity(plan);
@@ -134,6 +149,7 @@ void run_instance(const instance_plan& plan) {
     ::close(plan.status);
     ::close(plan.lifeline);
     ::close(plan.launcher_lifeline);
+    if (plan.memory_events >= 0) ::close(plan.memory_events);
     run_plugin(plan, ready[0]);
   }
   if (!send_message(plan.reins, &second, sizeof second, std::array{plugin}))

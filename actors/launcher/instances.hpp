@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instances that live, and what each of them holds of the host's: a place in this table, a uid,
-// two handles. All of it is given back when its init has been reaped, and not before.
+// two handles, control groups. All of it is given back when its init has been reaped, and not
+// before.
 #pragma once
 
 #include <sys/types.h>
@@ -8,16 +9,19 @@
 #include <array>
 #include <cstdint>
 
+#include "actors/launcher/cgroups.hpp"
+
 namespace bulkhead::launcher {
 
 inline constexpr std::size_t instances_max = 4096;
 
 struct instance {
-  std::uint64_t number = 0;  // that of its start order; 0: the place is free
-  pid_t init = -1;
+  std::uint64_t number = 0;  // that of its start order; 0: it is a spare, or the place is free
+  pid_t init = -1;           // -1: the place is free
   int init_handle = -1;
   int plugin_handle = -1;  // -1 until its program runs
   std::uint32_t user = 0;  // 0: none of its own
+  group_name group;
 };
 
 class instance_table {
@@ -25,18 +29,29 @@ class instance_table {
   /// Null when it is full.
   instance* free_place() {
     for (auto& each : places_)
-      if (each.number == 0) return &each;
+      if (each.init < 0) return &each;
     return nullptr;
   }
   instance* numbered(std::uint64_t number) {
     for (auto& each : places_)
-      if (each.number == number) return &each;
+      if (each.init >= 0 && each.number == number) return &each;
     return nullptr;
   }
   instance* with_init(pid_t init) {
     for (auto& each : places_)
-      if (each.number != 0 && each.init == init) return &each;
+      if (each.init == init) return &each;
     return nullptr;
+  }
+
+  bool any() const {
+    for (const auto& each : places_)
+      if (each.init >= 0) return true;
+    return false;
+  }
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const auto& each : places_)
+      if (each.init >= 0) visit(each);
   }
 
  private:

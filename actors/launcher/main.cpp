@@ -48,18 +48,39 @@ struct incoming {
   }
 };
 
+/// Before its program runs. Without `place` there is no process.
+struct newborn_instance {
+  birth_plan plan;
+  newborn child;
+  instance* place = nullptr;
+
+  bool fits(const birth_plan& wanted) const { return plan.same_birth(wanted); }
+};
+
+// Instances that are born before they are asked for, up to where they wait for an order:
+// namespaces, groups and root are then there already. They are of the kind that was started last,
+// and made when nothing else has been asked for a moment.
+constexpr std::size_t spares_kept = 2;
+constexpr int idle_ms = 4;
+constexpr int close_down_ms_max = 1000;
+
 class launcher {
  public:
   /// False when it cannot do its work at all.
   bool prepare();
   /// Until the socket ends.
   void run();
+  void close_down();
 
  private:
   bool take_order();
   bool greet(const hello_order& order);
   bool start(const start_order& order);
-  void start_in(instance& place, const start_order& order, start_answer& answer);
+  bool bear(const birth_plan& what, newborn_instance& made);
+  bool try_start(newborn_instance& with, const start_order& order, start_answer& answer);
+  bool take_spare(const birth_plan& what, newborn_instance& taken);
+  void make_spare();
+  void let_go(newborn_instance& which);
   void deliver(const signal_order& order);
   bool change(const limits_order& order);
   void reap();
@@ -74,6 +95,11 @@ class launcher {
   user_range users_;
   int users_error_ = 0;
   int signals_ = -1;
+  int own_lifeline_ = -1;  // its end is that of all instances
+  std::uint64_t groups_made_ = 0;
+  std::array<newborn_instance, spares_kept> spares_;
+  birth_plan last_plan_;
+  bool spares_wanted_ = false;
   incoming message_;
 };
 
@@ -99,9 +125,11 @@ bool launcher::prepare() {
   }
   users_error_ = around_.privileged ? users_.claim_block() : EPERM;
   around_.namespaces = own_namespaces();
+  around_.groups.find();
   std::array<int, 2> own{};
   if (::pipe2(own.data(), O_CLOEXEC) != 0) return false;
-  around_.launcher_lifeline = own[0];  // the other end is closed by our end, and by nothing else
+  around_.launcher_lifeline = own[0];
+  own_lifeline_ = own[1];
   sigset_t ends;
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGCHLD);
@@ -111,11 +139,26 @@ bool launcher::prepare() {
 }
 
 void launcher::run() {
-  for (;;) {
+  for (bool there = true; there;) {
     std::array<pollfd, 2> wait{{{socket_fd, POLLIN, 0}, {signals_, POLLIN, 0}}};
-    if (::poll(wait.data(), wait.size(), -1) < 0) continue;
+    const int ready = ::poll(wait.data(), wait.size(), spares_wanted_ ? idle_ms : -1);
+    if (ready == 0) make_spare();
+    if (ready <= 0) continue;
     if (wait[1].revents != 0) reap();
-    if (wait[0].revents != 0 && !take_order()) return;
+    if (wait[0].revents != 0) there = take_order();
+  }
+}
+
+/// Ends all instances, and waits a while until what they held is given back.
+void launcher::close_down() {
+  ::close(own_lifeline_);
+  instances_.for_each([](const instance& each) {
+    ::syscall(SYS_pidfd_send_signal, each.init_handle, SIGKILL, nullptr, 0);
+  });
+  for (int tries = 0; tries < close_down_ms_max && instances_.any(); ++tries) {
+    pollfd wait{signals_, POLLIN, 0};
+    ::poll(&wait, 1, 1);
+    reap();
   }
 }
 
@@ -128,9 +171,15 @@ void launcher::reap() {
     if (::waitid(P_ALL, 0, &end, WEXITED | WNOHANG | __WALL) != 0 || end.si_pid == 0) return;
     instance* const ended = instances_.with_init(end.si_pid);
     if (ended == nullptr) continue;
+    for (auto& spare : spares_) {
+      if (spare.place != ended) continue;
+      forget(spare.child);
+      spare = newborn_instance{};
+    }
     ::close(ended->init_handle);
     if (ended->plugin_handle >= 0) ::close(ended->plugin_handle);
     if (ended->user != 0) users_.give_back(ended->user);
+    around_.groups.remove(ended->group);
     *ended = instance{};
   }
 }
@@ -184,29 +233,74 @@ bool launcher::greet(const hello_order& order) {
   return say(answer);
 }
 
-void launcher::start_in(instance& place, const start_order& order, start_answer& answer) {
-  birth_plan plan;
-  plan.wanted = order.wanted;
-  plan.required = order.required;
-  plan.root_by_order = order.form != program_form::static_program || order.placements != 0;
-  if (has(order.wanted, wall::own_uid) && users_error_ == 0) plan.user = users_.take();
-  plan.user_error = users_error_ != 0 ? users_error_ : EAGAIN;
+/// False when there is no place left. A birth that failed has its reasons in its report.
+bool launcher::bear(const birth_plan& what, newborn_instance& made) {
+  made = newborn_instance{};
+  instance* const place = instances_.free_place();
+  if (place == nullptr) return false;
+  made.plan = what;
+  if (has(what.wanted, wall::own_uid) && users_error_ == 0) made.plan.user = users_.take();
+  made.plan.user_error = users_error_ != 0 ? users_error_ : EAGAIN;
+  made.plan.group << "bulkhead-" << static_cast<std::uint64_t>(::getpid()) << "-" << ++groups_made_;
+  made.child = give_birth(around_, made.plan);
+  if (made.child.init > 0) {
+    made.place = place;
+    *place = {0, made.child.init, made.child.init_handle, -1, made.plan.user, made.plan.group};
+    made.child.init_handle = -1;  // the table's now
+    return true;
+  }
+  around_.groups.remove(made.plan.group);
+  if (made.plan.user != 0) users_.give_back(made.plan.user);
+  return true;
+}
 
-  newborn child = give_birth(around_, plan);
+/// Kills what runs; the rest goes when it is reaped.
+void launcher::let_go(newborn_instance& which) {
+  if (which.place != nullptr)
+    ::syscall(SYS_pidfd_send_signal, which.place->init_handle, SIGKILL, nullptr, 0);
+  forget(which.child);
+  which = newborn_instance{};
+}
+
+bool launcher::take_spare(const birth_plan& what, newborn_instance& taken) {
+  for (auto& each : spares_) {
+    if (each.place == nullptr || !each.fits(what)) continue;
+    taken = each;
+    each = newborn_instance{};
+    return true;
+  }
+  return false;
+}
+
+/// One at a time, for starts as the last one was.
+void launcher::make_spare() {
+  for (auto& each : spares_) {
+    if (each.place != nullptr && each.fits(last_plan_)) continue;
+    let_go(each);
+    if (!bear(last_plan_, each) || each.child.report == nullptr ||
+        each.child.report->stopped_at != stage::none) {
+      let_go(each);
+      spares_wanted_ = false;  // until a start has worked again
+    }
+    return;
+  }
+  spares_wanted_ = false;
+}
+
+/// True when it has been said that the program runs.
+bool launcher::try_start(newborn_instance& with, const start_order& order, start_answer& answer) {
+  auto& child = with.child;
   int plugin = -1;
   pid_t plugin_id = -1;
-  if (child.init > 0) {
-    place = {order.head.number, child.init, child.init_handle, -1, plan.user};
-    if (child.report->stopped_at == stage::none)
-      send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
-    place.plugin_handle = plugin;
-  } else if (plan.user != 0) {
-    users_.give_back(plan.user);
-  }
   if (child.report == nullptr) {
     answer.stopped_at = stage::descriptors;
     answer.error_number = ENOMEM;
-    return;
+    return false;
+  }
+  if (with.place != nullptr && child.report->stopped_at == stage::none) {
+    around_.groups.limit(*child.report, order.wanted, with.plan.group, order.limits);
+    send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
+    with.place->plugin_handle = plugin;
   }
   answer.stopped_at = child.report->stopped_at;
   answer.wall = child.report->wall;
@@ -214,32 +308,47 @@ void launcher::start_in(instance& place, const start_order& order, start_answer&
   answer.walls = child.report->walls;
   answer.init = child.init;
   answer.plugin = plugin_id;
-  if (answer.stopped_at == stage::none) {
-    if (!say(answer, std::array{child.init_handle, plugin, child.status}))
-      answer.stopped_at = stage::descriptors;  // the broker has gone
-  }
-  if (answer.stopped_at != stage::none && child.init > 0)
-    ::syscall(SYS_pidfd_send_signal, child.init_handle, SIGKILL, nullptr, 0);
-  if (child.init > 0) child.init_handle = -1;  // the table's now
-  forget(child);
+  if (answer.stopped_at != stage::none) return false;
+  with.place->number = order.head.number;
+  return say(answer, std::array{with.place->init_handle, plugin, child.status});
 }
 
 bool launcher::start(const start_order& order) {
   start_answer answer;
   answer.head.kind = order.head.kind;
   answer.head.number = order.head.number;
-  instance* const place = instances_.free_place();
   if (around_.lifeline < 0) {
     answer.stopped_at = stage::order;
     answer.error_number = EBADMSG;
-  } else if (place == nullptr) {
+    return say(answer);
+  }
+  birth_plan plan;
+  plan.wanted = order.wanted;
+  plan.required = order.required;
+  plan.root_by_order = order.form != program_form::static_program || order.placements != 0;
+  newborn_instance with;
+  const bool ready = take_spare(plan, with);
+  if (!ready && !bear(plan, with)) {
     answer.stopped_at = stage::full;
     answer.error_number = EAGAIN;
-  } else {
-    start_in(*place, order, answer);
-    if (answer.stopped_at == stage::none) return true;  // it has been said
+    return say(answer);
   }
-  return say(answer);
+  bool runs = try_start(with, order, answer);
+  // A spare may have met with something while it waited.
+  const bool its_own_fault =
+      answer.stopped_at != stage::program && answer.stopped_at != stage::wall;
+  if (!runs && ready && answer.stopped_at != stage::none && its_own_fault) {
+    let_go(with);
+    if (bear(plan, with)) runs = try_start(with, order, answer);
+  }
+  if (!runs) {
+    let_go(with);
+    return answer.stopped_at != stage::none && say(answer);
+  }
+  forget(with.child);
+  last_plan_ = plan;
+  spares_wanted_ = true;
+  return true;
 }
 
 void launcher::deliver(const signal_order& order) {
@@ -253,7 +362,9 @@ bool launcher::change(const limits_order& order) {
   limits_answer answer;
   answer.head.kind = order.head.kind;
   answer.head.number = order.head.number;
-  answer.error_number = instances_.numbered(order.instance) != nullptr ? ENOSYS : ESRCH;
+  const instance* const which = instances_.numbered(order.instance);
+  answer.error_number =
+      which == nullptr ? ESRCH : around_.groups.change(which->group, order.limits, answer.wall);
   return say(answer);
 }
 
@@ -265,5 +376,6 @@ launcher the_launcher;  // too large for a stack
 int main() {
   if (!bulkhead::launcher::the_launcher.prepare()) return 2;
   bulkhead::launcher::the_launcher.run();
+  bulkhead::launcher::the_launcher.close_down();
   return 0;
 }

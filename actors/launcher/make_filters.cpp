@@ -12,7 +12,7 @@
 //   static_reading    files of the root may be read, for grants; _writing: and written
 //   dynamic           they may be mapped executable too
 //   interpreter       memory may become executable, and a runtime finds a little more
-//   init              the six calls of an instance's first process
+//   init              the seven calls of an instance's first process
 //
 // Two kinds of number come before the list: those above what was known when this was built are
 // answered with ENOSYS, as an older kernel would, so that a newer C library falls back; those with
@@ -277,7 +277,7 @@ std::vector<sock_filter> program_filter(code_pages code, files reach, bool runti
 
 std::vector<sock_filter> init_filter() {
   allow_list list;
-  list.allow({SCMP_SYS(poll), SCMP_SYS(waitid), SCMP_SYS(write), SCMP_SYS(close),
+  list.allow({SCMP_SYS(poll), SCMP_SYS(waitid), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(pread64),
               SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)});
   return list.compiled();
 }

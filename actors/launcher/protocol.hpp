@@ -158,6 +158,7 @@ struct end_record {
   std::uint64_t user_us = 0;
   std::uint64_t system_us = 0;
   std::uint64_t resident_kib_max = 0;
+  std::uint64_t memory_kills = 0;  // by the kernel, for want of memory; of the whole instance
 };
 
 template <class Message>

@@ -19,7 +19,8 @@ class user_range {
   static constexpr std::uint32_t block_size = 4096;
   static constexpr std::uint32_t blocks = 65'536;
 
-  /// 0, or errno: every block is taken, or no socket can be had.
+  /// 0, or errno: every block is taken, no socket can be had; EINVAL where the range means nobody,
+  /// as in most containers.
   int claim_block();
 
   /// 0 when none is free, or no block was claimed.

@@ -243,10 +243,14 @@ release_id release_catalog::require_id(release_id id) const {
   return id;
 }
 
-kj::Promise<void> release_catalog::remove(release_id asked) {
-  return doubts_.change([this, asked = std::move(asked)]() -> kj::Promise<void> {
+kj::Promise<void> release_catalog::remove(release_id asked, bool declared) {
+  return doubts_.change([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
     const auto id = require_id(asked);
     auto& line = *line_of(id);
+    if (const auto kept = line.find(id.version); declared && (kept == nullptr || !kept->declared))
+      refuse(error_kind::failed_precondition,
+             fmt::format("{} is not the file's any more", to_string(id)),
+             "an operator has registered it meanwhile");
     if (line.pin == id.version)
       refuse(error_kind::failed_precondition, fmt::format("{} is pinned", to_string(id)),
              "every mount of the plugin takes it",
@@ -297,18 +301,21 @@ kj::Promise<void> release_catalog::erase(release_id id) {
 kj::Promise<void> release_catalog::pin(release_id asked, bool declared) {
   return doubts_.change([this, asked = std::move(asked), declared]() -> kj::Promise<void> {
     const auto id = require_id(asked);
+    if (const auto& line = *line_of(id); declared && !line.pin.empty() && line.declared_pin.empty())
+      refuse(error_kind::failed_precondition, fmt::format("{}/{} is pinned", id.kind, id.name),
+             "an operator has pinned it meanwhile");
     txn_request request;
     request.compares.push_back(txn_compare::present(release_key(id)));
     request.then.push_back(txn_op::put(pin_key(id.kind, id.name), id.version));
-    if (declared)
-      request.then.push_back(txn_op::put(declared_pin_key(id.kind, id.name), id.version));
+    const auto mark = declared_pin_key(id.kind, id.name);
+    request.then.push_back(declared ? txn_op::put(mark, id.version) : txn_op::erase(mark));
     return doubts_.txn(std::move(request)).then([this, id, declared](txn_result&& result) {
       if (!result.succeeded)
         refuse(error_kind::not_found, fmt::format("there is no release {}", to_string(id)),
                "it was deregistered meanwhile");
       auto& line = lines_[{id.kind, id.name}];
       line.pin = id.version;
-      if (declared) line.declared_pin = id.version;
+      line.declared_pin = declared ? id.version : std::string();
       events_.record({}, 0, "pinned", to_string(id));
     });
   });
@@ -324,18 +331,33 @@ kj::Promise<void> release_catalog::unpin(std::string kind, std::string name) {
           for (const auto& [id, line] : lines_)
             if (id.second == name) kind = id.first;
         }
-        txn_request request;
-        request.then.push_back(txn_op::erase(pin_key(kind, name)));
-        request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
-        return doubts_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
-          if (auto* line = line_of({kind, name, {}})) {
-            line->pin.clear();
-            line->declared_pin.clear();
-          }
-          if (!result.responses.empty() && result.responses[0].existed)
-            events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
-        });
+        return erase_pin(kind, name);
       });
+}
+
+kj::Promise<void> release_catalog::unpin_declared(release_id id) {
+  return doubts_.change([this, id = std::move(id)]() -> kj::Promise<void> {
+    const auto* line = line_of(id);
+    if (line == nullptr || line->pin != id.version || line->declared_pin != id.version)
+      refuse(error_kind::failed_precondition,
+             fmt::format("the pin of {}/{} is not the file's any more", id.kind, id.name),
+             "an operator has changed it meanwhile");
+    return erase_pin(id.kind, id.name);
+  });
+}
+
+kj::Promise<void> release_catalog::erase_pin(const std::string& kind, const std::string& name) {
+  txn_request request;
+  request.then.push_back(txn_op::erase(pin_key(kind, name)));
+  request.then.push_back(txn_op::erase(declared_pin_key(kind, name)));
+  return doubts_.txn(std::move(request)).then([this, kind, name](txn_result&& result) {
+    if (auto* line = line_of({kind, name, {}})) {
+      line->pin.clear();
+      line->declared_pin.clear();
+    }
+    if (!result.responses.empty() && result.responses[0].existed)
+      events_.record({}, 0, "unpinned", fmt::format("{}/{}", kind, name));
+  });
 }
 
 // -- questions -----------------------------------------------------------------------------------

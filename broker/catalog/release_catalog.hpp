@@ -59,11 +59,14 @@ class release_catalog {
   /// Enters a release. Fails with already_exists, and overloaded (`releases_max`).
   kj::Promise<release_info> add(release what, std::size_t releases_max);
   /// Fails with not_found, and failed_precondition for one that is used or pinned.
-  kj::Promise<void> remove(release_id id);
-  /// Fails with not_found.
-  /// `declared`: the declared state asks for it.
+  /// `declared`, here and below: the declared state asks for it. That touches only what came so,
+  /// and fails with failed_precondition where an operator has his own.
+  kj::Promise<void> remove(release_id id, bool declared = false);
+  /// Fails with not_found. What an operator pins is his from then on, whoever pinned before.
   kj::Promise<void> pin(release_id id, bool declared = false);
   kj::Promise<void> unpin(std::string kind, std::string name);
+  /// Of the declared state, which pinned this version.
+  kj::Promise<void> unpin_declared(release_id id);
 
   /// By kind, name and falling version. Empty: all.
   std::vector<release_info> list(const std::string& kind, const std::string& name);
@@ -87,6 +90,7 @@ class release_catalog {
   void put(release what);
   void forget(const release_id& id);
   kj::Promise<void> erase(release_id id);
+  kj::Promise<void> erase_pin(const std::string& kind, const std::string& name);
   kj::Promise<release_info> settle(release what, const store_row& there);
   release_info show_now(const std::shared_ptr<const release>& shown, const usage& users);
   release_info show_damaged(const release_id& id, const std::string& reason) const;

@@ -51,12 +51,10 @@ bool as_root() {
 confinement whole(bulkhead::profile of) {
   confinement how;
   how.of = of;
-  for (const auto each :
-       {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill})
+  if (as_root()) return how;
+  for (const auto each : {wall::own_uid, wall::no_groups, wall::memfd_noexec, wall::cgroup_memory,
+                          wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill})
     how.waived.set(bulkhead::index_of(each));
-  if (!as_root())
-    for (const auto each : {wall::own_uid, wall::no_groups, wall::memfd_noexec})
-      how.waived.set(bulkhead::index_of(each));
   return how;
 }
 

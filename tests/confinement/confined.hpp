@@ -25,8 +25,7 @@ std::string plugin_path();
 /// This process is root.
 bool as_root();
 
-/// The profile that this user can have whole on this machine, but for what is waived here: control
-/// groups, which not every machine hands out, and what takes root.
+/// The profile that this user can have whole; nobody with what takes root waived.
 bulkhead::confinement whole(bulkhead::profile of = as_root()
                                                        ? bulkhead::profile::strict
                                                        : bulkhead::profile::strict_unprivileged);

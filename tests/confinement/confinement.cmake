@@ -30,4 +30,4 @@ function(bulkhead_confinement_test name)
 endfunction()
 
 bulkhead_confinement_test(confinement_walls_test confinement/walls_test.cpp confinement/launched_test.cpp
-  confinement/contents_test.cpp)
+  confinement/contents_test.cpp confinement/groups_test.cpp)

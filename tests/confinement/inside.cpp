@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -149,6 +151,39 @@ int list(const char* path) {
   return 0;
 }
 
+/// Takes that many megabytes, and writes to all of them.
+int touch(int megabytes) {
+  for (int n = 0; n < megabytes; ++n) {
+    void* const memory = mmap(nullptr, std::size_t{1} << 20U, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 1;
+    std::memset(memory, n + 1, std::size_t{1} << 20U);
+  }
+  return 0;
+}
+
+int start_threads(int wanted) {
+  std::mutex held;
+  held.lock();
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, std::size_t{64} << 10U);
+  const auto wait = [](void* lock) -> void* {
+    const std::lock_guard guard{*static_cast<std::mutex*>(lock)};
+    return nullptr;
+  };
+  int made = 0;
+  std::vector<pthread_t> all(static_cast<std::size_t>(wanted));
+  while (made < wanted &&
+         pthread_create(&all[static_cast<std::size_t>(made)], &small, wait, &held) == 0)
+    ++made;
+  tell("threads", made);
+  std::fflush(stdout);
+  held.unlock();
+  for (int n = 0; n < made; ++n) pthread_join(all[static_cast<std::size_t>(n)], nullptr);
+  return 0;
+}
+
 /// Until the other end of the link is closed.
 int wait_for_link() {
   char byte = 0;
@@ -172,6 +207,8 @@ int run(int count, char** words, char** environment) {
   if (mode == "read") return copy_out(open(word, O_RDONLY));
   if (mode == "read-descriptor") return copy_out(std::atoi(word));
   if (mode == "write") return write_to(word);
+  if (mode == "touch") return touch(std::atoi(word));
+  if (mode == "threads") return start_threads(std::atoi(word));
   if (mode == "exit") return std::atoi(word);
   if (mode == "abort") std::abort();
   if (mode == "say") return std::puts(word) < 0;

@@ -176,21 +176,6 @@ TEST_CASE("as root no two instances have one uid") {
   CHECK((*third.report)[wall::own_uid].value != (*other.report)[wall::own_uid].value);
 }
 
-TEST_CASE("a wall that is required and missing refuses the start by its name") {
-  auto how = whole();
-  // Nothing hands out speculation controls, or groups of control, to everybody.
-  how.of = profile::strict;
-  how.waived.reset();
-  const auto error = start_fails(spawner(), inside({"wait"}, how));
-  CHECK(error.failure == spawn_failure::no_wall);
-  REQUIRE(error.missing);
-  CAPTURE(to_string(*error.missing), error.why);
-  CHECK(error.why.find(to_string(*error.missing)) != std::string::npos);
-  CHECK(error.remedy.find("waive") != std::string::npos);
-  REQUIRE(error.report);
-  CHECK((*error.report)[*error.missing].state != wall_state::enforced);
-}
-
 TEST_CASE("without namespaces the filter, Landlock and the limits stand") {
   auto how = whole(profile::no_userns);
   auto child = start(inside({"wait"}, how));

@@ -71,8 +71,8 @@ constexpr auto free_to_interpreters = {SYS_dup,
                                        SYS_getgroups,
                                        SYS_fadvise64};
 
-constexpr auto free_to_init = {SYS_poll,  SYS_waitid,     SYS_write,
-                               SYS_close, SYS_exit_group, SYS_restart_syscall};
+constexpr auto free_to_init = {SYS_pread64, SYS_poll,       SYS_waitid,         SYS_write,
+                               SYS_close,   SYS_exit_group, SYS_restart_syscall};
 
 bool is_in(std::initializer_list<int> list, std::int64_t number) {
   return std::find(list.begin(), list.end(), number) != list.end();

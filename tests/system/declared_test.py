@@ -109,6 +109,29 @@ class Declared(SystemTest):
         self.assert_says(answer, 1, "key of a mount 'plugn' is not known", "did you mean 'plugin'?")
         self.assertEqual(self.broker.stop(), 0)
 
+    def test_what_is_no_file_is_refused_and_holds_nothing_up(self):
+        for make in (lambda: os.mkfifo(self.file), self.file.mkdir):
+            self.file.unlink()
+            make()
+            self.assert_says(self.broker.cli("config", "apply", "--prune"), 1, "cannot be read")
+            self.assertEqual(self.version("m/"), "1.0.0")
+        daemon = subprocess.run([settings.bulkheadd, "--config", self.file, "--check"],
+                                capture_output=True, check=False)
+        self.assertEqual(daemon.returncode, 1)
+        self.broker.process.send_signal(signal.SIGHUP)
+        until("the directory is refused", lambda: self.events("config_refused"))
+        listed = self.broker.ok("plugin", "list").json["releases"]
+        self.assertEqual([each["declared"] for each in listed], [True, True])
+        self.assertEqual(self.broker.stop(), 0)
+
+    def test_a_mount_that_an_operator_moved_keeps_its_data(self):
+        self.broker.ok("move", "m/", "n/")
+        self.assertEqual(self.changes("apply", "--prune"), (1, ["mount m/ !"]))
+        self.assertEqual(self.version("n/"), "1.0.0")
+        self.say(two_releases, one_mount.replace("m/", "n/"))
+        self.assertEqual(self.changes("apply"), (0, ["tune n/"]))
+        self.assertEqual(self.changes("diff", "--prune"), (0, []))
+
     def test_a_start_with_what_cannot_be_applied_starts_the_rest(self):
         self.broker.kill()
         self.say(two_releases, "[mount.a]\nplugin = \"bad\"\nversion = \"9.9.9\"\n", one_mount,
@@ -132,7 +155,9 @@ class Declared(SystemTest):
         self.broker.ok("mount", "mine/", "kv")
         self.broker.ok("write", "mine/app", "user=ada")
         self.say(two_releases, "[mount.\"mine/\"]\nplugin = \"kv\"\n")
-        self.assertEqual(self.changes("apply"), (1, ["mount mine/ !", "unmount m/ !"]))
+        self.assertEqual(self.changes("apply"), (1, ["mount mine/ !", "keep m/"]))
+        self.say(two_releases)
+        self.assertEqual(self.changes("apply"), (0, ["keep m/"]))
         self.assertEqual(self.version("m/"), "1.0.0")
         self.say("")
         code, done = self.changes("apply", "--prune")
@@ -145,8 +170,9 @@ class Declared(SystemTest):
 
     def test_a_limit_takes_a_new_start_and_is_said_to(self):
         self.say("[limits]\ncall_ms_max = 12345\n", two_releases, one_mount)
-        self.assertEqual(self.changes("diff"), (0, ["configure limits.call_ms_max !"]))
-        self.assertEqual(self.changes("apply"), (1, ["configure limits.call_ms_max !"]))
+        self.assertEqual(self.changes("diff"), (0, ["configure limits.call_ms_max"]))
+        self.assertEqual(self.changes("apply"), (0, ["configure limits.call_ms_max"]))
+        self.assertEqual(self.events("config_problem"), [])
 
     def test_check_judges_a_file_without_a_broker(self):
         check = [settings.bulkhead, "config", "check", str(self.file)]

@@ -83,6 +83,40 @@ TEST_CASE("a record that breaks a rule is kept and shown with its reason, and ot
   CHECK(tb.mount("bad/", "quiet").status.state == mount_state::ready);
 }
 
+TEST_CASE("a mount whose record breaks a rule is whole, and tuned it starts with its data") {
+  test_broker tb;
+  tb.plugin("quiet", quiet());
+  mount_record record;
+  REQUIRE(decode_record(record_of("bad/", bad_uuid, 1'000'000), record));
+  record.declared = true;
+  record.spec.description = "kept";
+  put(tb, mount_key("bad/"), encode_record(record));
+  put(tb, view_prefix(bad_uuid) + "k", "v");
+  tb.wait(tb.core().load());
+  CHECK(tb.status("bad").status.state == mount_state::quarantined);
+  CHECK(tb.core().require("bad").entry->declared);
+  CHECK(tb.core().require("bad").entry->declared_path == "bad/");
+  CHECK(failure_of(tb, tb.core().restart("bad")).remedy() ==
+        "bulkhead tune bad/, so that it keeps the rules");
+  tune_request what;
+  what.path = "bad";
+  what.description = "still against the rules";
+  CHECK(failure_of(tb, tb.core().tune(what)).kind() == error_kind::invalid_argument);
+  CHECK(tb.status("bad").status.state == mount_state::quarantined);
+  what.description.reset();
+  what.supervision = restart_limits{};
+  what.reload = true;
+  CHECK(tb.wait(tb.core().tune(what)).status.state == mount_state::ready);
+  const auto& entry = *tb.core().require("bad").entry;
+  CHECK(entry.spec.description == "kept");
+  CHECK(entry.uuid == bad_uuid);
+  CHECK(entry.generations_used > generation_block);
+  CHECK(is_there(tb, view_prefix(bad_uuid) + "k"));
+  CHECK(tb.handle("(operation = read, path = \"bad/x\")").find("true") != std::string::npos);
+  tb.finish(tb.core().unmount("bad"));
+  CHECK_FALSE(is_there(tb, mount_key("bad/")));
+}
+
 TEST_CASE("behind a damaged record no view is deleted, for nobody knows which was its") {
   test_broker tb;
   tb.plugin("quiet", quiet());

@@ -4,7 +4,12 @@
 
 #include "broker/config_file.hpp"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "broker/group_rules.hpp"
 
@@ -310,11 +315,59 @@ TEST_CASE("limits of the same file count for its mounts") {
 }
 
 TEST_CASE("what a running broker cannot take over is listed by name and value") {
-  const auto fixed =
-      declared_by(parse_config("socket = \"/s\"\n[limits]\ncall_ms_max = 5\n[group.a]\n", "b"))
-          .fixed;
+  const auto config = parse_config("socket = \"/s\"\n[limits]\ncall_ms_max = 5\n[group.a]\n", "b");
+  const auto fixed = fixed_settings(config);
   CHECK(fixed.at("socket") == "/s");
   CHECK(fixed.at("limits.call_ms_max") == "5");
   CHECK(fixed.at("group.a").find("one_for_one") == 0);
   CHECK(fixed.count("state") == 0);
+}
+
+TEST_CASE("what waits for the next start is what differs from the file of this one") {
+  const auto started = fixed_settings(parse_config("state = \"/a\"\n[group.a]\n", "b"));
+  const auto waiting = [&started](const char* text) {
+    return declared_by(parse_config(text, "b"), started).fixed;
+  };
+  CHECK(waiting("state = \"/a\"\n[group.a]\n").empty());
+  const auto changed = waiting("state = \"/b\"\nsocket = \"/s\"\n[limits]\ncall_ms_max = 5\n");
+  CHECK(changed.size() == 4);
+  CHECK(changed.at("state") == "/a -> /b");
+  CHECK(changed.at("socket") == "nothing -> /s");
+  CHECK(changed.at("limits.call_ms_max") == "90000 -> 5");
+  CHECK(changed.at("group.a").find("one_for_one") == 0);
+}
+
+namespace {
+
+error unreadable(const std::string& file) {
+  try {
+    read_config(file);
+  } catch (const error& problem) {
+    return problem;
+  }
+  FAIL("it was read");
+  return {error_kind::internal, "", "", ""};
+}
+
+}  // namespace
+
+TEST_CASE("what is no file, or cannot be read, is not taken for an empty configuration") {
+  char name[] = "/tmp/bulkhead-config-XXXXXX";
+  REQUIRE(::mkdtemp(name) != nullptr);
+  const std::string directory = name;
+  const auto fifo = directory + "/fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(unreadable(directory).kind() == error_kind::invalid_argument);
+  CHECK(unreadable(directory).why() == "it is a directory");
+  CHECK(unreadable(fifo).why() == "it is no regular file");  // at once, though nobody writes it
+  CHECK(unreadable("/dev/null").why() == "it is no regular file");
+  CHECK(unreadable(directory + "/none").kind() == error_kind::not_found);
+  // A regular file that can be opened, and whose first byte nobody can read: EIO.
+  CHECK(unreadable("/proc/self/mem").kind() == error_kind::storage);
+  const auto good = directory + "/good.toml";
+  std::ofstream(good) << "socket = \"/s\"\n";
+  CHECK(read_config(good).socket == "/s");
+  std::ofstream(good) << std::string(config_bytes_max + 1, '#');
+  CHECK(unreadable(good).kind() == error_kind::invalid_argument);
+  std::filesystem::remove_all(directory);
 }

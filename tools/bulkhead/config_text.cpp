@@ -20,9 +20,12 @@ std::string plugin_of(schema::MountStatus::Reader mount) {
 std::string changes_text(capnp::List<schema::ConfigChange>::Reader changes, bool done,
                          bool colour) {
   table rows({"CHANGE", "TARGET", "WHAT", done ? "OUTCOME" : "PROBLEM"});
-  for (auto each : changes)
+  for (auto each : changes) {
+    const bool only_told = each.getAction() == "keep" || each.getAction() == "configure";
+    const bool was_done = done && !only_told && each.getProblem().size() == 0;
     rows.add({each.getAction().cStr(), each.getTarget().cStr(), each.getDetail().cStr(),
-              each.getProblem().size() == 0 && done ? "done" : each.getProblem().cStr()});
+              was_done ? "done" : each.getProblem().cStr()});
+  }
   return rows.render(colour);
 }
 

@@ -170,7 +170,9 @@ void take(const std::string& name, const bulkhead::config_file& file, const CLI:
   adopt("--state-key", file.state_key, config.state_key_file);
   config.limits = file.limits;
   config.groups = file.groups;
-  config.declared = [name] { return bulkhead::declared_by(bulkhead::read_config(name)); };
+  config.declared = [name, started = bulkhead::fixed_settings(file)] {
+    return bulkhead::declared_by(bulkhead::read_config(name), started);
+  };
 }
 
 void print_report(const std::string& file, const bulkhead::state_report& report) {

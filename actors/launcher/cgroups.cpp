@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "actors/launcher/cgroups.hpp"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <csignal>
+#include <span>
+
+#include "actors/launcher/cgroup_places.hpp"
+
+namespace bulkhead::launcher {
+namespace {
+
+constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu};
+constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu"};
+constexpr std::string_view our_prefix = "bulkhead-";
+constexpr std::uint64_t period_us = 100'000;
+constexpr std::uint64_t us_per_percent = period_us / 100;
+constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100
+constexpr std::string_view no_limit = "-1";    // of version 1
+
+constexpr int removal_ms_max = 50;  // of each group
+
+const char* name_of(controller which) {
+  return names[static_cast<std::size_t>(which)];
+}
+
+/// Was this directory handed over to us by systemd?
+bool is_delegated(const path_text& directory) {
+  char value = 0;
+  for (const char* const mark : {"user.delegate", "trusted.delegate"})
+    if (::getxattr(directory.c_str(), mark, &value, 1) == 1 && value == '1') return true;
+  return false;
+}
+
+int open_directory(const path_text& path) {
+  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int write_in(int base, const group_name& group, std::string_view file, std::string_view text) {
+  path_text path;
+  path << group.view() << "/" << file;
+  return write_file(base, path.c_str(), text);
+}
+
+int write_number(int base, const group_name& group, std::string_view file, std::uint64_t number) {
+  short_text<24> text;
+  text << number;
+  return write_in(base, group, file, text.view());
+}
+
+int open_in(int base, const group_name& group, std::string_view file, int flags) {
+  path_text path;
+  path << group.view() << "/" << file;
+  return ::openat(base, path.c_str(), flags | O_CLOEXEC);
+}
+
+int limit_memory(int base, bool unified, const group_name& group, const resource_limits& limits) {
+  if (limits.memory_bytes == 0) return 0;
+  if (unified) {
+    const int error = write_number(base, group, "memory.max", limits.memory_bytes);
+    const int swap = write_number(base, group, "memory.swap.max", limits.swap_bytes);
+    return error != 0 || swap == ENOENT ? error : swap;
+  }
+  // The sum of both may never be below the memory alone, so a change in either direction takes two
+  // attempts at one of them.
+  const auto sum = limits.memory_bytes + limits.swap_bytes;
+  constexpr std::string_view memory = "memory.limit_in_bytes";
+  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
+  int error = write_number(base, group, memory, limits.memory_bytes);
+  int swap = write_number(base, group, both, sum);
+  if (error != 0) error = write_number(base, group, memory, limits.memory_bytes);
+  if (swap == ENOENT) swap = 0;  // the machine does not count swap
+  return error != 0 ? error : swap;
+}
+
+int limit_tasks(int base, const group_name& group, const resource_limits& limits) {
+  // The init is one.
+  if (limits.tasks != 0)
+    return write_number(base, group, "pids.max", std::uint64_t{limits.tasks} + 1);
+  return write_in(base, group, "pids.max", "max");
+}
+
+int limit_cpu(int base, bool unified, const group_name& group, const resource_limits& limits) {
+  short_text<48> quota;
+  if (limits.cpu_percent != 0)
+    quota << limits.cpu_percent * us_per_percent;
+  else
+    quota << (unified ? "max" : no_limit);
+  if (unified) {
+    quota << " " << period_us;
+    const int error = write_in(base, group, "cpu.max", quota.view());
+    return error != 0 ? error : write_number(base, group, "cpu.weight", limits.cpu_weight);
+  }
+  const int error = write_in(base, group, "cpu.cfs_quota_us", quota.view());
+  if (error != 0) return error;
+  const auto shares = limits.cpu_weight * shares_of_100 / 100;
+  return write_number(base, group, "cpu.shares", shares < 2 ? 2 : shares);
+}
+
+/// Those in it may still be dying: without a pid namespace a plugin outlives its init a moment.
+void remove_directory(int base, const group_name& name) {
+  for (int tries = 0; tries < removal_ms_max; ++tries) {
+    if (::unlinkat(base, name.c_str(), AT_REMOVEDIR) == 0 || errno != EBUSY) return;
+    ::poll(nullptr, 0, 1);
+  }
+}
+
+/// "bulkhead-PID-N" of a process that is no more.
+bool is_left_behind(const char* name) {
+  const std::string_view text{name};
+  if (!text.starts_with(our_prefix)) return false;
+  pid_t owner = 0;
+  std::size_t at = our_prefix.size();
+  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
+    owner = owner * 10 + (text[at] - '0');
+  return owner > 0 && at < text.size() && text[at] == '-' && ::kill(owner, 0) != 0 &&
+         errno == ESRCH;
+}
+
+}  // namespace
+
+void group_entry::close_all() {
+  for (int* each : {&join[0], &join[1], &join[2], &unified, &memory_events}) {
+    if (*each >= 0) ::close(*each);
+    *each = -1;
+  }
+}
+
+void cgroups::find_unified() {
+  path_text own;
+  unified_.error = unified_place(own);
+  if (unified_.error != 0) return;
+  path_text above;
+  above << own.view().substr(0, own.view().rfind('/'));
+  const path_text& chosen = is_delegated(above) ? above : own;
+  unified_ = {open_directory(chosen), 0, true};
+  if (unified_.base < 0) {
+    unified_.error = errno;
+    return;
+  }
+  for (const auto which : all_controllers) {
+    short_text<16> add;
+    add << "+" << name_of(which);
+    auto& entry = controllers_[static_cast<std::size_t>(which)];
+    entry.error = write_file(unified_.base, "cgroup.subtree_control", add.view());
+    if (entry.error == 0) entry = unified_;
+  }
+}
+
+void cgroups::find_old(controller which) {
+  auto& entry = controllers_[static_cast<std::size_t>(which)];
+  if (entry.base >= 0) return;
+  path_text own;
+  const int error = old_place(name_of(which), own);
+  if (error != 0) return;  // and that of version 2 stays
+  entry = {open_directory(own), 0, false};
+  if (entry.base < 0) entry.error = errno;
+}
+
+void cgroups::find() {
+  find_unified();
+  for (const auto which : all_controllers) find_old(which);
+  if (unified_.base >= 0) sweep(unified_.base);
+  for (const auto& each : controllers_)
+    if (each.base >= 0 && !each.unified) sweep(each.base);
+}
+
+void cgroups::sweep(int base) const {
+  alignas(dirent64) std::array<char, 4096> bytes;
+  ::lseek(base, 0, SEEK_SET);
+  for (;;) {
+    const auto got = ::syscall(SYS_getdents64, base, bytes.data(), bytes.size());
+    if (got <= 0) return;
+    for (long at = 0; at < got;) {
+      const auto* const entry = reinterpret_cast<const dirent64*>(bytes.data() + at);
+      at += entry->d_reclen;
+      if (!is_left_behind(entry->d_name)) continue;
+      group_name name;
+      name << entry->d_name;
+      write_in(base, name, "cgroup.kill", "1");
+      remove_directory(base, name);
+    }
+  }
+}
+
+group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
+                          const group_name& name) const {
+  group_entry entry;
+  const auto make_in = [&](const hierarchy& where) {
+    if (where.base < 0) return where.error;
+    return ::mkdirat(where.base, name.c_str(), 0755) == 0 || errno == EEXIST ? 0 : errno;
+  };
+  for (const auto which : all_controllers) {
+    if (!has(wanted, wall_of(which))) continue;
+    const auto& where = of(which);
+    int error = make_in(where);
+    int& join = entry.join[static_cast<std::size_t>(which)];
+    if (error == 0 && !where.unified) {
+      join = open_in(where.base, name, "cgroup.procs", O_WRONLY);
+      if (join < 0) error = errno;
+    }
+    if (error != 0)
+      missing(report, wall_of(which), error);
+    else
+      stands(report, wall_of(which));
+    if (which == controller::memory && error == 0)
+      entry.memory_events = open_in(
+          where.base, name, where.unified ? "memory.events" : "memory.oom_control", O_RDONLY);
+  }
+  const bool born_into = has(wanted, wall::cgroup_kill) || of(controller::memory).unified;
+  if (!born_into) return entry;
+  int error = make_in(unified_);
+  if (error == 0) {
+    entry.unified = ::openat(unified_.base, name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (entry.unified < 0) error = errno;
+  }
+  if (!has(wanted, wall::cgroup_kill)) return entry;
+  if (error == 0 && ::faccessat(entry.unified, "cgroup.kill", F_OK, 0) != 0) error = errno;
+  if (error != 0)
+    missing(report, wall::cgroup_kill, error);
+  else
+    stands(report, wall::cgroup_kill);
+  return entry;
+}
+
+int cgroups::write(controller which, const group_name& name, const resource_limits& limits) const {
+  const auto& where = of(which);
+  switch (which) {
+    case controller::memory:
+      return limit_memory(where.base, where.unified, name, limits);
+    case controller::tasks:
+      return limit_tasks(where.base, name, limits);
+    case controller::cpu:
+      return limit_cpu(where.base, where.unified, name, limits);
+  }
+  return EINVAL;
+}
+
+void cgroups::limit(birth_report& report, std::uint64_t wanted, const group_name& name,
+                    const resource_limits& limits) const {
+  for (const auto which : all_controllers) {
+    if (!has(wanted, wall_of(which)) || !is_up(report, wall_of(which))) continue;
+    const int error = write(which, name, limits);
+    if (error != 0) missing(report, wall_of(which), error);
+  }
+}
+
+int cgroups::change(const group_name& name, const resource_limits& limits,
+                    std::uint8_t& which) const {
+  int done = ENOSYS;
+  for (const auto each : all_controllers) {
+    path_text path;
+    path << name.view();
+    if (of(each).base < 0 || ::faccessat(of(each).base, path.c_str(), F_OK, 0) != 0) continue;
+    const int error = write(each, name, limits);
+    if (error != 0) {
+      which = static_cast<std::uint8_t>(index_of(wall_of(each)));
+      return error;
+    }
+    done = 0;
+  }
+  return done;
+}
+
+void cgroups::remove(const group_name& name) const {
+  if (unified_.base >= 0) {
+    write_in(unified_.base, name, "cgroup.kill", "1");
+    remove_directory(unified_.base, name);
+  }
+  for (const auto& each : controllers_)
+    if (each.base >= 0 && !each.unified) remove_directory(each.base, name);
+}
+
+}  // namespace bulkhead::launcher

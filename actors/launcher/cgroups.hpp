@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control groups: one of its own for each instance, beneath the one that the launcher is in.
+//
+// What is there is found once, at the start. A controller of version 2 is used when the launcher
+// may hand it on: in its own group, when that is empty but for the root's, or in the one above when
+// that was delegated (systemd sets user.delegate on it; DelegateSubgroup= puts the daemon below).
+// An instance is born into it, which costs nothing. Controllers of version 1 are used otherwise;
+// joining one of their groups takes the kernel milliseconds, so the first process of an instance
+// does it while the launcher goes on, and before anybody waits for it (see spares). The group that
+// one write kills is version 2's, with controllers or without.
+//
+// A group is named bulkhead-PID-N by its launcher, and removed when its init has been reaped. What
+// a launcher that was killed left behind, the next one that starts at the same place removes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+
+#include "actors/launcher/kernel.hpp"
+#include "actors/launcher/report.hpp"
+
+namespace bulkhead::launcher {
+
+enum class controller : std::uint8_t { memory, tasks, cpu };
+inline constexpr std::size_t controllers = 3;
+
+using group_name = short_text<40>;
+
+/// The groups that one instance joins: open descriptors, for its birth. -1 where there is none.
+struct group_entry {
+  std::array<int, controllers> join{-1, -1, -1};  // of version 1: cgroup.procs
+  int unified = -1;                               // of version 2: the directory, to be born into
+  int memory_events = -1;                         // tells of those that ran out of memory
+
+  void close_all();
+};
+
+class cgroups {
+ public:
+  /// Looks for what is there, and removes what dead launchers left.
+  void find();
+
+  /// Makes the groups of a new instance, and notes those walls of `wanted` that have none.
+  group_entry make(birth_report& report, std::uint64_t wanted, const group_name& name) const;
+
+  /// Of the walls of `wanted` that stand: writes the limits; what cannot be written is noted.
+  void limit(birth_report& report, std::uint64_t wanted, const group_name& name,
+             const resource_limits& limits) const;
+
+  /// Likewise, of a living instance. 0, or errno, and which wall.
+  int change(const group_name& name, const resource_limits& limits, std::uint8_t& which) const;
+
+  /// Kills what is in them, and removes them.
+  void remove(const group_name& name) const;
+
+ private:
+  struct hierarchy {
+    int base = -1;         // the directory that holds the instances' groups
+    int error = ENOENT;    // why there is none
+    bool unified = false;  // version 2
+  };
+  const hierarchy& of(controller which) const {
+    return controllers_[static_cast<std::size_t>(which)];
+  }
+  int write(controller which, const group_name& name, const resource_limits& limits) const;
+  void find_unified();
+  void find_old(controller which);
+  void sweep(int base) const;
+
+  std::array<hierarchy, controllers> controllers_;
+  hierarchy unified_;  // for cgroup.kill
+};
+
+/// The wall that a controller is.
+constexpr wall wall_of(controller which) {
+  return which == controller::memory  ? wall::cgroup_memory
+         : which == controller::tasks ? wall::cgroup_tasks
+                                      : wall::cgroup_cpu;
+}
+
+}  // namespace bulkhead::launcher

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control groups: what they hold, how they are changed, that they go. And walls that a launcher
+// with fewer rights cannot raise.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "tests/confinement/confined.hpp"
+#include "tools/temporary_directory.hpp"
+
+using namespace bulkhead;
+using namespace confined;
+
+namespace {
+
+/// The directories of a process's groups, by what stands before them in /proc/PID/cgroup.
+std::map<std::string, std::string> groups_of(pid_t process) {
+  std::map<std::string, std::string> groups;
+  std::ifstream file{"/proc/" + std::to_string(process) + "/cgroup"};
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    groups[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
+  }
+  return groups;
+}
+
+bool is_ours(const std::string& group) {
+  return group.find("/bulkhead-") != std::string::npos;
+}
+
+/// Directories of ours anywhere beneath the mounts of control groups, made by `launcher`.
+std::size_t groups_made_by(pid_t launcher) {
+  std::size_t count = 0;
+  const auto mark = "bulkhead-" + std::to_string(launcher) + "-";
+  std::error_code ignored;
+  for (auto each = std::filesystem::recursive_directory_iterator(
+           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
+       each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
+    if (each->path().filename().string().starts_with(mark)) ++count;
+  return count;
+}
+
+pid_t parent_of(pid_t process) {
+  const auto parent = status_of(process, "PPid");
+  return parent.empty() ? -1 : std::stoi(parent);
+}
+
+pid_t launcher_of(const spawned_process& child) {
+  return parent_of(parent_of(child.process->pid()));
+}
+
+/// A launcher that is started as `become` makes its process, before it is executed.
+std::function<launcher_process()> launcher_after(const std::string& path, void (*become)()) {
+  return [path, become] {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    if (::fork() == 0) {
+      become();
+      ::dup2(ends[1], 3);
+      ::execl(path.c_str(), path.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    return launcher_process{unique_fd{ends[0]}, nullptr};
+  };
+}
+
+void become_nobody() {
+  constexpr unsigned nobody = 65534;
+  if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+}
+
+void write_own(const char* path, const std::string& text) {
+  const int file = ::open(path, O_WRONLY);
+  if (::write(file, text.data(), text.size()) < 0) ::_exit(126);
+  ::close(file);
+}
+
+/// In a user namespace that lets nobody make another.
+void lose_user_namespaces() {
+  const auto user = std::to_string(::getuid()), group = std::to_string(::getgid());
+  if (::unshare(CLONE_NEWUSER) != 0) ::_exit(126);
+  write_own("/proc/self/setgroups", "deny");
+  write_own("/proc/self/uid_map", user + " " + user + " 1");
+  write_own("/proc/self/gid_map", group + " " + group + " 1");
+  write_own("/proc/sys/user/max_user_namespaces", "0");
+}
+
+/// The launcher where anybody can execute it.
+std::string public_launcher(const temporary_directory& folder) {
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  std::filesystem::copy_file(launcher_path(), folder / "launcher");
+  REQUIRE(::chmod((folder / "launcher").c_str(), 0755) == 0);
+  return folder / "launcher";
+}
+
+confinement as_asked(profile of) {
+  confinement how;
+  how.of = of;
+  return how;
+}
+
+}  // namespace
+
+TEST_CASE("an instance is in groups of its own, or the report says why not") {
+  auto child = start(inside({"wait"}));
+  for (const auto which :
+       {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill}) {
+    const auto& entry = (*child.report)[which];
+    CAPTURE(line_of(which, *child.report));
+    CHECK(entry.state == (as_root() ? wall_state::enforced : wall_state::unavailable));
+    CHECK((entry.error_number != 0) == !as_root());
+  }
+  std::size_t ours = 0;
+  for (const auto& [controller, group] : groups_of(child.process->pid()))
+    if (is_ours(group)) ++ours;
+  CHECK((ours > 0) == as_root());
+}
+
+TEST_CASE("out of memory is told from other ends") {
+  wall_set without;
+  without.set(index_of(wall::resource_limits));  // which would refuse the memory
+  launched_spawner by{options(without)};
+  auto how = whole();
+  how.limits.memory_bytes = 32U << 20U;
+  auto child = start(by, inside({"touch", "64"}, how));
+  const auto end = end_of(child);
+  if (!as_root()) {
+    CHECK(end == exit_status::exited(0));
+    return;
+  }
+  CHECK(end == exit_status::signaled(SIGKILL, false));
+  CHECK(child.process->out_of_memory());
+  auto other = start(by, inside({"wait"}, how));
+  other.process->signal(SIGKILL);
+  end_of(other);
+  CHECK_FALSE(other.process->out_of_memory());
+}
+
+TEST_CASE("threads end at their limit") {
+  wall_set without;
+  without.set(index_of(wall::resource_limits));  // which would refuse them too
+  launched_spawner by{options(without)};
+  auto how = whole();
+  how.limits.tasks = 8;
+  const auto count = [&](launched_spawner& with) {
+    auto child = start(with, inside({"threads", "20"}, how));
+    const auto facts = facts_of(text_of(child.standard_output));
+    end_of(child);
+    return facts.at("threads");
+  };
+  CHECK(count(by) == (as_root() ? "7" : "20"));  // beside the first
+  CHECK(count(confined::spawner()) == "7");
+}
+
+TEST_CASE("limits change while the plugin runs") {
+  auto child = start(inside({"wait"}));
+  REQUIRE(child.ticket != 0);
+  resource_limits more;
+  more.memory_bytes = 512U << 20U;
+  more.tasks = 5;
+  more.cpu_percent = 50;
+  if (!as_root()) {
+    CHECK(confined::spawner().set_limits(child.ticket, more) == ENOSYS);
+    return;
+  }
+  CHECK(confined::spawner().set_limits(child.ticket, more) == 0);
+  const auto groups = groups_of(child.process->pid());
+  const auto value = [&](const std::string& controller, const std::string& file) {
+    std::string text;
+    std::getline(std::ifstream{"/sys/fs/cgroup/" + controller + groups.at(controller) + "/" + file},
+                 text);
+    return text;
+  };
+  if (groups.contains("memory") && is_ours(groups.at("memory"))) {
+    CHECK(value("memory", "memory.limit_in_bytes") == std::to_string(more.memory_bytes));
+    CHECK(value("pids", "pids.max") == "6");
+    CHECK(value("cpu", "cpu.cfs_quota_us") == "50000");
+  } else {
+    std::string text;
+    std::getline(std::ifstream{"/sys/fs/cgroup" + groups.at("") + "/memory.max"}, text);
+    CHECK(text == std::to_string(more.memory_bytes));
+  }
+  more.memory_bytes = 64U << 20U;
+  CHECK(confined::spawner().set_limits(child.ticket, more) == 0);
+  child.process->signal(SIGKILL);
+  end_of(child);
+  CHECK(confined::spawner().set_limits(child.ticket + 1000, more) == ESRCH);
+}
+
+TEST_CASE("groups go with their instance, and with a launcher that ends, and after one that died") {
+  auto by = std::make_unique<launched_spawner>(options());
+  pid_t launcher = -1;
+  {
+    auto child = start(*by, inside({"wait"}));
+    launcher = launcher_of(child);
+    CHECK((groups_made_by(launcher) > 0) == as_root());
+  }
+  by.reset();
+  CHECK(groups_made_by(launcher) == 0);
+
+  by = std::make_unique<launched_spawner>(options());
+  auto child = start(*by, inside({"wait"}));
+  launcher = launcher_of(child);
+  REQUIRE(::kill(launcher, SIGKILL) == 0);
+  end_of(child);
+  // The spawner notices, and its next launcher sweeps.
+  auto next = start(*by, inside({"wait"}));
+  CHECK(groups_made_by(launcher) == 0);
+}
+
+TEST_CASE("a wall that is required and missing refuses the start by its name") {
+  temporary_directory folder;
+  auto chosen = options();
+  chosen.starts =
+      as_root() ? launcher_after(public_launcher(folder), become_nobody) : chosen.starts;
+  launched_spawner by{chosen};
+  const auto error = start_fails(by, inside({"wait"}, as_asked(profile::strict)));
+  CHECK(error.failure == spawn_failure::no_wall);
+  CHECK(error.permanent);
+  REQUIRE(error.missing);
+  CHECK(*error.missing == wall::own_uid);
+  CHECK(error.why == "the wall uid of profile strict does not stand (EPERM)");
+  CHECK(error.remedy.find("waive uid") != std::string::npos);
+  REQUIRE(error.report);
+  CHECK((*error.report)[wall::own_uid].state == wall_state::unavailable);
+  CHECK((*error.report)[wall::cgroup_memory].error_number == EACCES);
+
+  auto how = as_asked(profile::strict);
+  for (const auto which : {wall::own_uid, wall::no_groups, wall::memfd_noexec, wall::cgroup_memory,
+                           wall::cgroup_tasks, wall::cgroup_kill})
+    how.waived.set(index_of(which));
+  CHECK(start_fails(by, inside({"wait"}, how)).missing == wall::cgroup_cpu);
+  how.waived.set(index_of(wall::cgroup_cpu));
+  auto child = start(by, inside({"exit", "4"}, how));
+  CHECK(end_of(child) == exit_status::exited(4));
+  CHECK_FALSE(missing_by_waiver(*child.report).empty());
+}
+
+TEST_CASE("where no user namespace is to be had, that is what a refusal names") {
+  temporary_directory folder;
+  auto chosen = options();
+  chosen.starts = launcher_after(public_launcher(folder), lose_user_namespaces);
+  launched_spawner by{chosen};
+  const auto error = start_fails(by, inside({"wait"}, as_asked(profile::strict_unprivileged)));
+  CHECK(error.missing == wall::user_namespace);
+  CHECK(error.error_number == ENOSPC);
+  auto child = start(by, inside({"exit", "4"}, as_asked(profile::no_userns)));
+  CHECK(end_of(child) == exit_status::exited(4));
+}
