@@ -71,6 +71,7 @@ class comparison {
     if (view_.files_owner && uid_ && *uid_ != 0)
       note(wall::not_dumpable, *view_.files_owner != *uid_);
     if (view_.oom_score) note(wall::oom_first, *view_.oom_score == expected_oom_score);
+    if (!view_.groups.empty()) compare_groups();
     if (!view_.limits.empty()) note(wall::resource_limits, limits_hold());
     return contradicted_;
   }
@@ -101,6 +102,38 @@ class comparison {
     if (!pids || pids->empty()) return;
     note(wall::pid_namespace, pids->size() > 1);
     if (sessions) note(wall::own_session, !sessions->empty() && sessions->back() == pids->back());
+  }
+
+  void compare_groups() {
+    const auto unified = group_of("");
+    const auto is_own = [](const std::string& group) {
+      return group.find("/bulkhead-") != std::string::npos;
+    };
+    note(wall::cgroup_kill, unified && is_own(*unified));
+    for (const auto& [which, controller] :
+         {std::pair{wall::cgroup_memory, "memory"}, std::pair{wall::cgroup_tasks, "pids"},
+          std::pair{wall::cgroup_cpu, "cpu"}}) {
+      // Version 1 has the controller, or version 2 has all. Of version 1, who is about to end is
+      // shown at the top: that says nothing.
+      const auto old = group_of(controller);
+      if (old != "/") note(which, old ? is_own(*old) : unified && is_own(*unified));
+    }
+  }
+
+  /// Of a line such as "4:memory:/some/group" of version 1, or, without a controller,
+  /// "0::/some/group" of version 2. Nothing when there is no such line.
+  std::optional<std::string> group_of(std::string_view controller) const {
+    std::istringstream lines{view_.groups};
+    for (std::string line; std::getline(lines, line);) {
+      const auto first = line.find(':'), second = line.find(':', first + 1);
+      if (second == std::string::npos) continue;
+      const auto names = "," + line.substr(first + 1, second - first - 1) + ",";
+      const bool right = controller.empty()
+                             ? names == ",,"
+                             : names.find(fmt::format(",{},", controller)) != std::string::npos;
+      if (right) return line.substr(second + 1);
+    }
+    return std::nullopt;
   }
 
   bool is(const std::string& key, std::uint64_t wanted) const {
@@ -143,6 +176,7 @@ outside_view look_at(pid_t process) {
   outside_view view;
   view.status = read_all(path + "status");
   view.limits = read_all(path + "limits");
+  view.groups = read_all(path + "cgroup");
   const auto score = read_all(path + "oom_score_adj");
   if (!score.empty()) view.oom_score = std::atoi(score.c_str());
   struct stat file {};

@@ -19,6 +19,7 @@ namespace bulkhead {
 struct outside_view {
   std::string status;                        // /proc/PID/status
   std::string limits;                        // /proc/PID/limits
+  std::string groups;                        // /proc/PID/cgroup
   std::optional<std::uint32_t> files_owner;  // of /proc/PID/status
   std::optional<int> oom_score;
 };

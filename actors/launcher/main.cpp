@@ -53,6 +53,8 @@ struct newborn_instance {
   birth_plan plan;
   newborn child;
   instance* place = nullptr;
+  resource_limits limits;  // of its groups
+  bool limited = false;    // they have been written
 
   bool fits(const birth_plan& wanted) const { return plan.same_birth(wanted); }
 };
@@ -80,6 +82,7 @@ class launcher {
   bool try_start(newborn_instance& with, const start_order& order, start_answer& answer);
   bool take_spare(const birth_plan& what, newborn_instance& taken);
   void make_spare();
+  void limit(newborn_instance& which, const resource_limits& limits);
   void let_go(newborn_instance& which);
   void deliver(const signal_order& order);
   bool change(const limits_order& order);
@@ -99,6 +102,7 @@ class launcher {
   std::uint64_t groups_made_ = 0;
   std::array<newborn_instance, spares_kept> spares_;
   birth_plan last_plan_;
+  resource_limits last_limits_;
   bool spares_wanted_ = false;
   incoming message_;
 };
@@ -281,10 +285,20 @@ void launcher::make_spare() {
         each.child.report->stopped_at != stage::none) {
       let_go(each);
       spares_wanted_ = false;  // until a start has worked again
+    } else {
+      limit(each, last_limits_);
     }
     return;
   }
   spares_wanted_ = false;
+}
+
+/// Takes the kernel a while, so that it is not done twice.
+void launcher::limit(newborn_instance& which, const resource_limits& limits) {
+  if (which.limited && which.limits == limits) return;
+  around_.groups.limit(*which.child.report, which.plan.wanted, which.plan.group, limits);
+  which.limits = limits;
+  which.limited = true;
 }
 
 /// True when it has been said that the program runs.
@@ -298,7 +312,7 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
     return false;
   }
   if (with.place != nullptr && child.report->stopped_at == stage::none) {
-    around_.groups.limit(*child.report, order.wanted, with.plan.group, order.limits);
+    limit(with, order.limits);
     send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
     with.place->plugin_handle = plugin;
   }
@@ -347,6 +361,7 @@ bool launcher::start(const start_order& order) {
   }
   forget(with.child);
   last_plan_ = plan;
+  last_limits_ = order.limits;
   spares_wanted_ = true;
   return true;
 }

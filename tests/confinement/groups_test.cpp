@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -117,6 +118,7 @@ TEST_CASE("an instance is in groups of its own, or the report says why not") {
     CAPTURE(line_of(which, *child.report));
     CHECK(entry.state == (as_root() ? wall_state::enforced : wall_state::unavailable));
     CHECK((entry.error_number != 0) == !as_root());
+    CHECK(entry.observed == as_root());
   }
   std::size_t ours = 0;
   for (const auto& [controller, group] : groups_of(child.process->pid()))
@@ -193,6 +195,23 @@ TEST_CASE("limits change while the plugin runs") {
   child.process->signal(SIGKILL);
   end_of(child);
   CHECK(confined::spawner().set_limits(child.ticket + 1000, more) == ESRCH);
+}
+
+TEST_CASE("who has not the right to signal a plugin has it done by the launcher") {
+  auto child = start(inside({"wait"}));
+  if (as_root()) {
+    const pid_t other = ::fork();
+    if (other == 0) {
+      become_nobody();
+      ::_exit(child.process->signal(SIGUSR1) ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(other, &status, 0) == other);
+    CHECK(status == 0);
+  } else {
+    CHECK(child.process->signal(SIGUSR1));  // its own user's it may
+  }
+  CHECK(end_of(child) == exit_status::signaled(SIGUSR1, false));
 }
 
 TEST_CASE("groups go with their instance, and with a launcher that ends, and after one that died") {

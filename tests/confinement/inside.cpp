@@ -209,6 +209,7 @@ int run(int count, char** words, char** environment) {
   if (mode == "write") return write_to(word);
   if (mode == "touch") return touch(std::atoi(word));
   if (mode == "threads") return start_threads(std::atoi(word));
+  if (mode == "greet") return write(1, "!", 1) == 1 ? wait_for_link() : 1;
   if (mode == "exit") return std::atoi(word);
   if (mode == "abort") std::abort();
   if (mode == "say") return std::puts(word) < 0;

@@ -30,6 +30,10 @@ const std::string good_limits =
     "Max open files            64                   64                   files     \n"
     "Max locked memory         0                    0                    bytes     \n";
 
+const std::string good_groups =
+    "9:name=systemd:/\n4:memory:/x/bulkhead-12-3\n1:cpu,cpuacct:/bulkhead-12-3\n"
+    "8:pids:/bulkhead-12-3\n0::/y/bulkhead-12-3\n";
+
 confinement_report all_enforced() {
   confinement_report report;
   for (auto& each : report.walls) each.state = wall_state::enforced;
@@ -39,7 +43,7 @@ confinement_report all_enforced() {
 }
 
 outside_view good_view() {
-  return {good_status, good_limits, 0U, 800};
+  return {good_status, good_limits, good_groups, 0U, 800};
 }
 
 std::string with(std::string text, const std::string& from, const std::string& to) {
@@ -67,9 +71,11 @@ std::optional<wall> limits_contradicted_by(const std::string& from, const std::s
 TEST_CASE("what is seen to stand is marked as observed, and what cannot be seen is not") {
   auto report = all_enforced();
   CHECK_FALSE(hold_against(good_view(), {}, report));
-  for (const auto which : {wall::no_new_privileges, wall::seccomp, wall::no_capabilities,
-                           wall::own_uid, wall::no_groups, wall::pid_namespace, wall::own_session,
-                           wall::not_dumpable, wall::oom_first, wall::resource_limits})
+  for (const auto which :
+       {wall::no_new_privileges, wall::seccomp, wall::no_capabilities, wall::own_uid,
+        wall::no_groups, wall::pid_namespace, wall::own_session, wall::not_dumpable,
+        wall::oom_first, wall::resource_limits, wall::cgroup_memory, wall::cgroup_tasks,
+        wall::cgroup_cpu, wall::cgroup_kill})
     CHECK(report[which].observed);
   CHECK_FALSE(report[wall::landlock].observed);
 }
@@ -97,6 +103,26 @@ TEST_CASE("a wall that is reported and not seen is named") {
   view = good_view();
   view.oom_score = 0;
   CHECK(hold_against(view, {}, report) == wall::oom_first);
+}
+
+TEST_CASE("a group that is not an instance's own is no wall") {
+  const auto contradicted = [](const std::string& groups) {
+    auto view = good_view();
+    view.groups = groups;
+    auto report = all_enforced();
+    return hold_against(view, {}, report);
+  };
+  CHECK_FALSE(contradicted(good_groups));
+  CHECK_FALSE(contradicted("0::/bulkhead-12-3\n"));  // version 2 has them all
+  CHECK(contradicted("0::/\n") == wall::cgroup_kill);
+  // As the end of a process shows in version 1.
+  CHECK_FALSE(contradicted(with(good_groups, "8:pids:/bulkhead-12-3", "8:pids:/")));
+  CHECK(contradicted(with(good_groups, "4:memory:/x/bulkhead-12-3", "4:memory:/x")) ==
+        wall::cgroup_memory);
+  CHECK(contradicted(with(good_groups, "8:pids:/bulkhead-12-3", "8:pids:/x")) ==
+        wall::cgroup_tasks);
+  CHECK(contradicted(with(good_groups, "cpuacct:/bulkhead-12-3", "cpuacct:/x")) ==
+        wall::cgroup_cpu);
 }
 
 TEST_CASE("a wall that is reported as missing contradicts nothing") {
