@@ -114,6 +114,7 @@ plain_ends begin_plainly(const world& where, const std::vector<std::string>& wor
   std::vector<std::string> all{where.program(), "parent", where.program()};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> texts;
+  texts.reserve(all.size() + 1);
   for (std::string& each : all) texts.push_back(each.data());
   texts.push_back(nullptr);
   const pid_t child = ::fork();
