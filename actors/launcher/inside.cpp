@@ -142,6 +142,7 @@ void run_instance(const instance_plan& plan) {
   std::array<int, 2> ready{};
   if (::pipe2(ready.data(), O_CLOEXEC) != 0) stop(plan, stage::init, errno);
   int plugin = -1;
+  const pid_t self = ::getpid();
   const pid_t second = copy_process(0, plugin);
   if (second < 0) stop(plan, stage::init, errno);
   if (second == 0) {
@@ -150,7 +151,7 @@ void run_instance(const instance_plan& plan) {
     ::close(plan.lifeline);
     ::close(plan.launcher_lifeline);
     if (plan.memory_events >= 0) ::close(plan.memory_events);
-    run_plugin(plan, ready[0]);
+    run_plugin(plan, ready[0], self);
   }
   if (!send_message(plan.reins, &second, sizeof second, std::array{plugin}))
     stop(plan, stage::init, errno);

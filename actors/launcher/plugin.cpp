@@ -190,8 +190,11 @@ void give_texts(std::span<char*> pointers, std::size_t first) {
 
 }  // namespace
 
-void run_plugin(const instance_plan& plan, int ready) {
-  if (has(plan.wanted, wall::parent_death)) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+void run_plugin(const instance_plan& plan, int ready, pid_t init) {
+  if (has(plan.wanted, wall::parent_death)) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::getppid() != init) ::_exit(1);  // it ended before that
+  }
   await_order(plan, ready);
   if (plan.root_by_order)
     make_root_of(plan, [] { return make_filled_root(start.order, placed_fds()); });

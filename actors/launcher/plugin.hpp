@@ -5,9 +5,9 @@
 
 namespace bulkhead::launcher {
 
-/// The second process, up to its program. `ready` reads end of file when the init has its walls.
-/// Never returns.
-[[noreturn]] void run_plugin(const instance_plan& plan, int ready);
+/// The second process, up to its program. `ready` reads end of file when the init, which is
+/// process `init` in here, has its walls. Never returns.
+[[noreturn]] void run_plugin(const instance_plan& plan, int ready, pid_t init);
 
 /// Makes a root: 0, or errno.
 using root_maker = int (*)();

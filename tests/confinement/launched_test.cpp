@@ -13,7 +13,6 @@
 using bulkhead::exit_status;
 using bulkhead::launched_spawner;
 using bulkhead::spawn_failure;
-using bulkhead::spawned_process;
 using bulkhead::unique_fd;
 using namespace confined;
 

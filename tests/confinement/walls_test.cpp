@@ -14,7 +14,6 @@
 using bulkhead::exit_status;
 using bulkhead::launched_spawner;
 using bulkhead::profile;
-using bulkhead::spawn_failure;
 using bulkhead::wall;
 using bulkhead::wall_set;
 using bulkhead::wall_state;
