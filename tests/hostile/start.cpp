@@ -227,6 +227,10 @@ observation start_confined(const world& where, bulkhead::spawner& by,
 
 judgement judge(const attack& which, const observation& seen, bool confined) {
   const std::string_view name = which.name;
+  // Who makes itself dumpable before it was looked at is seen, and its start refused.
+  if (name == "dumpable" && seen.refusal.find("not-dumpable") != std::string::npos) {
+    return {result::refused, "seen from outside"};
+  }
   judgement said = from_words(seen);
   if (said.what == result::broken) return said;
   if (seen.link_held) return {result::succeeded, "a process stayed behind"};
