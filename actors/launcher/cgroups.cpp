@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include <csignal>
 #include <span>
 
 #include "actors/launcher/cgroup_places.hpp"
@@ -109,6 +108,24 @@ void remove_directory(int base, const group_name& name) {
   }
 }
 
+/// A process that nobody reaps has ended too.
+bool has_ended(pid_t process) {
+  path_text path;
+  path << "/proc/" << static_cast<std::uint64_t>(process) << "/stat";
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT;
+  std::array<char, 512> text;
+  const auto size = ::read(file, text.data(), text.size());
+  const int error = errno;
+  ::close(file);
+  if (size < 0) return error == ESRCH;
+  // "PID (name) STATE": the name may hold anything but is followed by the last bracket.
+  const std::string_view all{text.data(), static_cast<std::size_t>(size)};
+  const auto bracket = all.rfind(") ");
+  return bracket != std::string_view::npos && bracket + 2 < all.size() &&
+         (all[bracket + 2] == 'Z' || all[bracket + 2] == 'X');
+}
+
 /// "bulkhead-PID-N" of a process that is no more.
 bool is_left_behind(const char* name) {
   const std::string_view text{name};
@@ -117,8 +134,7 @@ bool is_left_behind(const char* name) {
   std::size_t at = our_prefix.size();
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
     owner = owner * 10 + (text[at] - '0');
-  return owner > 0 && at < text.size() && text[at] == '-' && ::kill(owner, 0) != 0 &&
-         errno == ESRCH;
+  return owner > 0 && at < text.size() && text[at] == '-' && has_ended(owner);
 }
 
 }  // namespace
