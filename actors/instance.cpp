@@ -78,13 +78,11 @@ instance_actor::behavior_type instance::make_behavior() {
   return {
       [this](const instance_stop& order) { stop_in_order(order); },
       [this](const instance_hung& order) {
-        if (phase_ == phase::ready) begin_end(end_cause::unresponsive, order.why);
+        if (phase_ != phase::ready) return;
+        end_.permanent = order.permanent;
+        begin_end(order.cause, order.why);
       },
-      [this](const instance_rules& rules) {
-        settings_.limits.ping_every = rules.ping_every;
-        settings_.limits.ping_wait = rules.ping_wait;
-        begin_health_checks();
-      },
+      [this](const instance_rules& rules) { use_rules(rules); },
       [this](const instance_signal& order) -> caf::result<bool> {
         return process_ != nullptr && process_->signal(order.number);
       },
@@ -154,15 +152,18 @@ void instance::spawn() {
 void instance::spawned(const spawn_answer& answer) {
   if (phase_ != phase::spawning) return;
   started_at_ = std::chrono::steady_clock::now();
+  protocol_->spawned(settings_.process, answer);
   if (answer.process == nullptr) {
     end_.cause = end_cause::start_failed;
     end_.why = answer.failure;
+    end_.remedy = answer.remedy;
     end_.permanent = answer.permanent;
     finish();
     return;
   }
   auto& started = *answer.process;
   process_ = std::move(started.process);
+  ticket_ = started.ticket;
   auto& port = loop().event_port();
   exit_observer_ = kj::heap<kj::UnixEventPort::FdObserver>(
       port, process_->exit_fd(), kj::UnixEventPort::FdObserver::OBSERVE_READ);
@@ -192,17 +193,32 @@ void instance::open_link(unique_fd link) {
       kj::heap<wire::connection>(kj::mv(stream), wire::connection::side::CLIENT, nullptr, options);
   link_->on_close([this](kj::Exception cause) { return link_lost(kj::mv(cause)); });
   plugin_ = link_->bootstrap().castAs<schema::Plugin>();
+  protocol_->link = link_.get();
 }
 
-kj::Promise<void> instance::introduce() {
-  auto limit = loop().timer().afterDelay(duration(settings_.limits.start_max)).then([this] {
+/// Counts against start_max, which is one limit for all that this is called for.
+kj::Promise<void> instance::within_start(kj::Promise<void> work) {
+  auto& timer = loop().timer();
+  const auto begun = timer.now();
+  auto limit = timer.afterDelay(duration(settings_.limits.start_max) - start_used_).then([this] {
     kj::throwRecoverableException(refusal(schema::ErrorKind::START_FAILED,
                                           fmt::format("was not ready within {} ms (start_ms_max)",
                                                       settings_.limits.start_max.count()),
                                           fmt::format("it was {}", step_)));
   });
-  return hello()
-      .exclusiveJoin(kj::mv(limit))
+  return work.exclusiveJoin(kj::mv(limit)).then([this, begun] {
+    start_used_ += loop().timer().now() - begun;
+  });
+}
+
+kj::Promise<void> instance::introduce() {
+  return within_start(hello())
+      .then([this] {
+        step_ = "having its storage made ready";
+        return protocol_->ready_storage(KJ_ASSERT_NONNULL(plugin_),
+                                        KJ_ASSERT_NONNULL(hello_).getPlugin());
+      })
+      .then([this] { return within_start(mount()); })
       .then(
           [this] {
             if (phase_ != phase::introducing) return;
@@ -268,9 +284,14 @@ kj::Promise<void> instance::hello() {
                                       "has no protocol version in common with this broker",
                                       fmt::format("it chose {}, the broker speaks {} to {}",
                                                   info.getProtocol(), protocol_min, protocol_max)));
-    step_ = "being mounted";
-    return protocol_->introduce(KJ_ASSERT_NONNULL(plugin_), info).attach(kj::mv(answer));
+    hello_ = kj::mv(answer);
   });
+}
+
+kj::Promise<void> instance::mount() {
+  step_ = "being mounted";
+  return protocol_->introduce(KJ_ASSERT_NONNULL(plugin_), KJ_ASSERT_NONNULL(hello_).getPlugin())
+      .then([this] { hello_ = nullptr; });
 }
 
 void instance::start_failed(const kj::Exception& error) {
@@ -382,6 +403,7 @@ kj::Promise<void> instance::kill_and_wait(std::chrono::milliseconds patience) {
 void instance::exit_seen() {
   if (phase_ == phase::ended) return;
   end_.status = process_->reap().value_or(exit_status{});
+  end_.out_of_memory = process_->out_of_memory();
   if (end_.cause == end_cause::none) {
     end_.during_start = phase_ == phase::introducing;
     if (stop_asked_)
@@ -422,7 +444,21 @@ void instance::close_with(const std::string& verdict) {
           .then([this] { stop(caf::exit_reason::user_shutdown); }));
 }
 
-// -- stop ----------------------------------------------------------------------------------------
+// -- rules and stop ------------------------------------------------------------------------------
+
+void instance::use_rules(const instance_rules& rules) {
+  settings_.limits.ping_every = rules.ping_every;
+  settings_.limits.ping_wait = rules.ping_wait;
+  begin_health_checks();
+  if (!rules.limits || process_ == nullptr || phase_ == phase::ended) return;
+  const auto tell = [this](int error_number) {
+    this->send(parent_, instance_limited{settings_.generation, error_number});
+  };
+  if (ticket_ == 0) return tell(ENOSYS);
+  this->request(spawner_, caf::infinite, limits_request{ticket_, *rules.limits})
+      .then([tell](const limits_answer& answer) { tell(answer.error_number); },
+            [tell](const caf::error&) { tell(ECANCELED); });
+}
 
 void instance::stop_in_order(const instance_stop& order) {
   const bool at_once = order.grace.count() == 0 && order.term_wait.count() == 0;
@@ -481,7 +517,9 @@ void instance::on_task_failed(kj::Exception&& error) {
 
 void instance::on_loop_exit() {
   health_ = nullptr;
+  hello_ = nullptr;
   plugin_ = nullptr;
+  if (protocol_ != nullptr) protocol_->link = nullptr;
   link_ = nullptr;
   stdout_ = nullptr;
   stderr_ = nullptr;

@@ -63,14 +63,29 @@ class bring_up {
   bring_up& operator=(const bring_up&) = delete;
   virtual ~bring_up() noexcept(false) = default;
 
-  /// The plugin answered hello. Resolves when calls can be served; fails with the reason why not.
+  /// The plugin answered hello. Resolves when what is stored is as this plugin wants it, which may
+  /// take longer than a start: whoever does that has limits of his own.
+  virtual kj::Promise<void> ready_storage(schema::Plugin::Client /*plugin*/,
+                                          schema::PluginInfo::Reader /*info*/) {
+    return kj::READY_NOW;
+  }
+  /// Comes after that. Resolves when calls can be served; fails with the reason why not.
   virtual kj::Promise<void> introduce(schema::Plugin::Client plugin,
                                       schema::PluginInfo::Reader info) = 0;
+
+  /// The spawner has answered: with a process, or with a refusal.
+  virtual void spawned(const process_spec& asked, const spawn_answer& answer) {
+    (void)asked, (void)answer;
+  }
+
+  /// The instance's link while there is one, for its counters.
+  const wire::connection* link = nullptr;
 };
 
 struct instance_limits {
   std::chrono::milliseconds start_max{5'000};  // to prepare and spawn it, and again from there to
-                                               // ready; then the start has failed
+                                               // ready, but for ready_storage; then the start has
+                                               // failed
   std::chrono::milliseconds status_wait{
       250};  // from the end of the link to the exit status; then the process is killed
   std::chrono::milliseconds kill_wait{
@@ -123,6 +138,8 @@ class instance final : public hosted<instance_actor::base> {
   void open_link(unique_fd link);
   kj::Promise<void> introduce();
   kj::Promise<void> hello();
+  kj::Promise<void> mount();
+  kj::Promise<void> within_start(kj::Promise<void> work);
   void begin_health_checks();
   kj::Promise<void> watch_health();
   kj::Promise<void> ping();
@@ -139,6 +156,7 @@ class instance final : public hosted<instance_actor::base> {
   void finish();
   void close_with(const std::string& verdict);
 
+  void use_rules(const instance_rules& rules);
   void stop_in_order(const instance_stop& order);
   kj::Promise<void> stop_steps(instance_stop order);
   std::uint64_t uptime_ms() const;
@@ -153,6 +171,7 @@ class instance final : public hosted<instance_actor::base> {
   std::string step_ = "being started";  // what a start is at, for its failure
   bool stop_asked_ = false;
   bool killed_by_us_ = false;
+  std::uint64_t ticket_ = 0;  // for limits_request; 0: none
   instance_end end_;
   std::unique_ptr<child_process> process_;
   std::chrono::steady_clock::time_point started_at_;
@@ -164,6 +183,8 @@ class instance final : public hosted<instance_actor::base> {
   kj::Own<pipe_reader> stderr_;
   kj::Own<wire::connection> link_;
   kj::Maybe<schema::Plugin::Client> plugin_;
+  kj::Maybe<capnp::Response<schema::Plugin::HelloResults>> hello_;  // until it is ready
+  kj::Duration start_used_ = 0 * kj::SECONDS;                       // of start_max
   kj::Promise<void> health_ = nullptr;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<kj::Exception>>> closing_;
 };

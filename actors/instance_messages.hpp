@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "actors/exit_status.hpp"
@@ -22,7 +23,20 @@ struct spawn_request {
 struct spawn_answer {
   std::shared_ptr<spawned_process> process;
   std::string failure;
-  bool permanent = false;  // trying again cannot help
+  bool permanent = false;                              // trying again cannot help
+  std::string remedy{};                                // what to try; may be empty
+  std::shared_ptr<const confinement_report> report{};  // of a start refused for a missing wall
+  std::optional<wall> missing{};                       // likewise
+};
+
+/// Other limits for a process that was started (spawner::set_limits).
+struct limits_request {
+  std::uint64_t ticket = 0;
+  resource_limits limits;
+};
+
+struct limits_answer {
+  int error_number = 0;  // 0: they count
 };
 
 /// Why an instance ended.
@@ -36,6 +50,7 @@ enum class end_cause : std::uint8_t {
   stop_killed,   // we asked it to and had to kill it
   unknown,       // the status could not be had in time
   unresponsive,  // it lived and did not answer: see `why`
+  over_limit,    // it used more than its owner allows: see `why`
 };
 
 struct instance_end {
@@ -46,6 +61,8 @@ struct instance_end {
   bool permanent = false;       // starting it again cannot help
   std::uint64_t uptime_ms = 0;  // of the process
   std::uint64_t ready_ms = 0;   // that it was ready for; 0 when it never was
+  bool out_of_memory = false;   // the kernel killed it: its memory was used up
+  std::string remedy{};         // what to try; may be empty
 };
 
 /// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait`
@@ -56,15 +73,18 @@ struct instance_stop {
   std::chrono::milliseconds term_wait{1'000};
 };
 
-/// Ends the process at once: it lives, and its parent has found that it hangs.
+/// Ends the process at once: it lives, and its parent has found that it hangs, or uses too much.
 struct instance_hung {
   std::string why;
+  end_cause cause = end_cause::unresponsive;
+  bool permanent = false;  // starting it again cannot help
 };
 
-/// Other rules for its health check, from now on.
+/// Other rules for its health check, from now on; and, when they are set, other limits.
 struct instance_rules {
   std::chrono::milliseconds ping_every{0};  // 0: none
   std::chrono::milliseconds ping_wait{0};
+  std::optional<resource_limits> limits{};
 };
 
 struct instance_signal {
@@ -83,6 +103,12 @@ struct instance_stats {
 struct instance_ready {
   std::uint64_t generation = 0;
   std::uint32_t pid = 0;
+};
+
+/// Other limits were asked for by instance_rules.
+struct instance_limited {
+  std::uint64_t generation = 0;
+  int error_number = 0;  // 0: they count
 };
 
 struct instance_ended {

@@ -46,9 +46,19 @@ character decode(std::string_view text) {
   return {};
 }
 
+/// Also what cannot be seen, or makes text look like another: zero-width characters, marks of
+/// direction, tags, and the soft hyphen.
 bool acts_on_a_terminal(char32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029 ||
-         (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  struct range {
+    char32_t first, last;
+  };
+  static constexpr std::array ranges = {
+      range{0x00, 0x1F},     range{0x7F, 0x9F},     range{0xAD, 0xAD},       range{0x61C, 0x61C},
+      range{0x180E, 0x180E}, range{0x200B, 0x200F}, range{0x2028, 0x202E},   range{0x2060, 0x206F},
+      range{0xFEFF, 0xFEFF}, range{0xFFF9, 0xFFFB}, range{0xE0000, 0xE007F},
+  };
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [code](const range& each) { return code >= each.first && code <= each.last; });
 }
 
 /// The character as it is shown.

@@ -2,8 +2,9 @@
 // From the bytes of a pipe to lines that are safe to show.
 //
 // What an untrusted process writes to stdout and stderr ends on an operator's terminal, so nothing
-// of it may act there: control characters (C0, DEL, C1), the characters that reorder text
-// (U+202A..202E, U+2066..2069), the line and paragraph separators, and bytes that are not UTF-8
+// of it may act there, nor hide there: control characters (C0, DEL, C1), the characters that
+// reorder text (U+202A..202E, U+2066..2069 and the marks), those without width (U+200B..200F,
+// U+2060..206F, U+FEFF, tags), the line and paragraph separators, and bytes that are not UTF-8
 // become escapes, as in \x1b and \u202e. A tab becomes \t. A carriage return before the newline
 // goes. The backslash itself stays: the escapes are for eyes, not for parsing back.
 //

@@ -47,6 +47,9 @@ struct txn_result;
 struct image_answer;
 struct image_request;
 
+struct sample_answer;
+struct sample_request;
+
 struct mount_await_start;
 struct mount_breaker;
 struct mount_changed;
@@ -63,6 +66,7 @@ struct mount_restart;
 struct mount_retired;
 struct mount_signal;
 struct mount_signalled;
+struct mount_passed;
 struct mount_snapshot;
 struct mount_start;
 struct mount_stop;
@@ -77,7 +81,13 @@ struct reload_result;
 /// millisecond.
 using spawner_actor = caf::typed_actor<
     // Starts a process and answers with it, or with the reason why not. Never fails.
-    caf::replies_to<spawn_request>::with<spawn_answer>>;
+    caf::replies_to<spawn_request>::with<spawn_answer>,
+    // Gives a process other limits while it runs.
+    caf::replies_to<limits_request>::with<limits_answer>>;
+
+/// The SAMPLER reads what processes use, on a thread of its own: hundreds of them take
+/// milliseconds. What cannot be read is said in the answer. Never fails.
+using sampler_actor = caf::typed_actor<caf::replies_to<sample_request>::with<sample_answer>>;
 
 /// The IMAGE WORKER reads programs into sealed memory and hashes them, on threads of its own, or
 /// answers with what it has. A refusal is an answer too (image_answer::failure). Never fails.
@@ -100,6 +110,8 @@ using instance_actor = caf::typed_actor<
 using instance_parent = caf::typed_actor<
     // The plugin has been introduced and takes calls.
     caf::reacts_to<instance_ready>,
+    // The limits that it was given while it ran count, or do not.
+    caf::reacts_to<instance_limited>,
     // It is over; sent once per instance. The answer is the text of the error that calls in flight,
     // and capabilities that it handed out, fail with.
     caf::replies_to<instance_ended>::with<std::string>>;
@@ -157,6 +169,8 @@ using mount_actor = instance_parent::extend<
     // Replaces the instance without a failed call; answers when the new one serves, or will not. A
     // failure is an answer too.
     caf::replies_to<mount_reload>::with<reload_result>,
+    // The instance used more than a threshold of the mount allows: replaces or ends it.
+    caf::reacts_to<mount_passed>,
     // Its rules or its path have changed: it goes by them from now on.
     caf::reacts_to<mount_changed>,
     // The state of this moment.
@@ -204,6 +218,8 @@ using store_actor = caf::typed_actor<
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::spawn_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::limits_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::limits_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_hung)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_rules)
@@ -212,6 +228,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_sample)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::instance_limited)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_add)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_spawn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::supervisor_order)
@@ -235,6 +252,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signalled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::sample_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::sample_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_passed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_breaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_check)

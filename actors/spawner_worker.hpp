@@ -21,17 +21,24 @@ class spawner_worker final : public spawner_actor::base {
   const char* name() const override { return "spawner"; }
   spawner_actor::behavior_type make_behavior() override {
     return {[this](const spawn_request& order) {
-      spawn_answer answer;
-      auto result = spawner_->spawn(order.process);
-      if (auto* process = std::get_if<spawned_process>(&result)) {
-        answer.process = std::make_shared<spawned_process>(std::move(*process));
-      } else {
-        const auto& failure = std::get<spawn_error>(result);
-        answer.failure = failure.why.empty() ? failure.what : failure.what + ": " + failure.why;
-        answer.permanent = failure.permanent;
-      }
-      return answer;
-    }};
+              spawn_answer answer;
+              auto result = spawner_->spawn(order.process);
+              if (auto* process = std::get_if<spawned_process>(&result)) {
+                answer.process = std::make_shared<spawned_process>(std::move(*process));
+              } else {
+                auto& failure = std::get<spawn_error>(result);
+                answer.failure =
+                    failure.why.empty() ? failure.what : failure.what + ": " + failure.why;
+                answer.permanent = failure.permanent;
+                answer.remedy = std::move(failure.remedy);
+                answer.report = std::move(failure.report);
+                answer.missing = failure.missing;
+              }
+              return answer;
+            },
+            [this](const limits_request& order) {
+              return limits_answer{spawner_->set_limits(order.ticket, order.limits)};
+            }};
   }
 
  private:

@@ -7,8 +7,11 @@
 
 #include "broker/catalog/admin_words.hpp"
 #include "broker/config_desk.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/convert.hpp"
+#include "broker/host_posture.hpp"
 #include "broker/refusal.hpp"
+#include "broker/usage_desk.hpp"
 
 namespace bulkhead {
 namespace {
@@ -77,6 +80,14 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   to.setSha256(status.sha256.c_str());
   write_texts(status.signed_by, to.initSignedBy(static_cast<unsigned>(status.signed_by.size())));
   to.setUnregistered(status.unregistered);
+  to.setStorageVersion(status.storage_version);
+  to.setSnapshot(status.snapshot.c_str());
+  if (!entry.samples.empty() && entry.serving.id != 0 &&
+      entry.samples.back().generation == entry.serving.generation)
+    write_usage(entry.samples.back(), to.initUsage());
+  if (!spec.thresholds.empty())
+    write_numbers(spec.thresholds,
+                  to.initThresholds(static_cast<unsigned>(spec.thresholds.size())));
 }
 
 void write_tree(const tree_node& from, schema::TreeNode::Builder to) {
@@ -97,6 +108,19 @@ void write_reload(const reload_result& from, schema::ReloadResult::Builder to) {
   to.setVersionBefore(from.version_before.c_str());
   to.setVersionAfter(from.version_after.c_str());
   to.setTookMs(ms(from.took));
+}
+
+void write_protection(const broker_services& services, schema::BrokerStatus::Builder to) {
+  to.setUnconfined(services.config.confinement.unconfined);
+  write_confinement(rules_shown(services.config.confinement.rules), to.initConfinement());
+  std::vector<named_number> missing;
+  for (std::size_t i = 0; i < wall_count; ++i)
+    if (const auto count = services.missing.of(static_cast<wall>(i)); count > 0)
+      missing.push_back({std::string(to_string(static_cast<wall>(i))), count});
+  write_numbers(missing, to.initWallsMissing(static_cast<unsigned>(missing.size())));
+  to.setMemoryBytes(services.load->memory_bytes);
+  to.setShedding(services.load->closed);
+  to.setCallsShed(services.load->shed);
 }
 
 class admin_server final : public schema::Admin::Server {
@@ -129,12 +153,20 @@ class admin_server final : public schema::Admin::Server {
         });
   }
 
+  kj::Promise<void> rollback(RollbackContext context) override {
+    return core_.rollback(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
   kj::Promise<void> mounts(MountsContext context) override {
     return core_.query_all().then([this, context](std::vector<mount_snapshot>&& all) mutable {
       // A mount may have gone while the others answered.
       std::erase_if(all, [this](auto& each) { return !core_.knows(each.status.path); });
       auto list = context.getResults().initMounts(static_cast<unsigned>(all.size()));
-      for (unsigned i = 0; i < list.size(); ++i) write(all[i], list[i]);
+      for (unsigned i = 0; i < list.size(); ++i)
+        write_status(all[i], *core_.require(all[i].status.path).entry, list[i]);
     });
   }
 
@@ -273,7 +305,37 @@ class admin_server final : public schema::Admin::Server {
       status.setSocketPath(config.socket_path.c_str());
       status.setStateDirectory(config.state_directory.c_str());
       status.setPluginDirectory(config.plugin_directory.c_str());
+      write_protection(core_.services(), status);
     });
+  }
+
+  // -- use, and the state of the machine
+  // -----------------------------------------------------------
+
+  kj::Promise<void> usage(UsageContext context) override {
+    const auto params = context.getParams();
+    const auto& samples = core_.require(text(params.getPath())).entry->samples;
+    const auto count = params.getLimit() == 0
+                           ? samples.size()
+                           : std::min<std::size_t>(params.getLimit(), samples.size());
+    auto list = context.getResults().initSamples(static_cast<unsigned>(count));
+    for (unsigned i = 0; i < list.size(); ++i)
+      write_usage(samples[samples.size() - count + i], list[i]);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> doctor(DoctorContext context) override {
+    const auto findings = look_at_host();
+    auto list = context.getResults().initFindings(static_cast<unsigned>(findings.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setName(findings[i].name.c_str());
+      list[i].setVerdict(static_cast<schema::Finding::Verdict>(findings[i].says));
+      list[i].setFound(findings[i].found.c_str());
+      list[i].setWanted(findings[i].wanted.c_str());
+      list[i].setWhy(findings[i].why.c_str());
+      list[i].setHow(findings[i].how.c_str());
+    }
+    return kj::READY_NOW;
   }
 
   // -- State.
@@ -399,7 +461,9 @@ class admin_server final : public schema::Admin::Server {
 
   /// The mount may have gone while its actor answered.
   void write(const mount_snapshot& from, schema::MountStatus::Builder to) {
-    write_status(from, *core_.require(from.status.path).entry, to);
+    const auto& entry = *core_.require(from.status.path).entry;
+    write_status(from, entry, to);
+    write_confinement_status(core_.services(), entry, from, to.initConfinement());
   }
 
   broker_core& core_;

@@ -167,6 +167,12 @@ mount_status broker::move(const std::string& from, const std::string& to) {
       .status;
 }
 
+mount_status broker::rollback(const std::string& path) {
+  return thread_
+      ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.rollback(path); })
+      .status;
+}
+
 std::vector<mount_status> broker::mounts() const {
   std::vector<mount_status> result;
   for (auto& each : thread_->wait<std::vector<mount_snapshot>>(

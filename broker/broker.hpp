@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/confinement_words.hpp"
 #include "broker/error.hpp"
 #include "broker/limits.hpp"
 #include "broker/releases.hpp"
@@ -124,6 +125,8 @@ struct mount_spec {
   std::string version{};  // of the release to run; empty: the pinned one, else the highest
   std::string kind{};     // "secrets", "auth", "database", "generic"; empty: the only one that has
                           // the plugin
+  confinement_rules confinement{};         // on top of what the release and the broker say
+  std::vector<named_number> thresholds{};  // "rss-restart", ...; see schema/admin.capnp
 };
 
 /// A change of a mount's rules: what is not set stays. Options are set one by one.
@@ -137,6 +140,13 @@ struct tune_request {
   std::optional<life_rules> life{};
   std::optional<call_rules> calls{};
   std::optional<std::string> version{};  // of the release; an empty one: the highest
+  // Each replaces what the mount said. Limits and thresholds count at once, the others from the
+  // next instance on.
+  std::optional<std::string> profile{};
+  std::optional<std::vector<std::string>> waive{};
+  std::optional<std::vector<named_number>> limits{};
+  std::optional<std::vector<std::string>> grants{};
+  std::optional<std::vector<named_number>> thresholds{};
   bool reload = false;  // an instance that runs is replaced, so that it has the options too
 };
 
@@ -159,7 +169,9 @@ struct mount_status {
   std::string version_wanted{};  // what the next reload takes; plugin_version is what runs
   std::string sha256{};          // of the bytes that run; empty when none do, or unregistered
   std::vector<std::string> signed_by{};
-  bool unregistered = false;  // nobody has vouched for what runs here
+  bool unregistered = false;          // nobody has vouched for what runs here
+  std::uint32_t storage_version = 0;  // the layout of what its plugin stored, as that counts
+  std::string snapshot{};             // what rollback returns to, for people; empty: nothing
 };
 
 /// Which calls a mount lets through; see call_rules.
@@ -288,6 +300,7 @@ struct broker_config {
   /// What the broker is to hold: read at its start and for every config_apply() on a thread for
   /// which no stop waits, so it owns what it uses. May throw `error`. Empty: operators alone say.
   std::function<declared_state()> declared{};
+  confinement_config confinement{};
 };
 
 class broker_thread;
@@ -369,6 +382,10 @@ class broker {
   /// Gives a mount another path. Its data, its instance and the calls in flight stay; requests by
   /// the old path find nothing from then on.
   mount_status move(const std::string& from, const std::string& to);
+  /// Takes back the last upgrade that migrated the mount's storage: the view as it was before it,
+  /// and the version before. What was written since is lost. Throws `error` failed_precondition
+  /// when there is no snapshot.
+  mount_status rollback(const std::string& path);
   std::vector<mount_status> mounts() const;
   mount_status status(const std::string& path) const;
   /// Stops the instance in good order and starts another; cuts a backoff short. Throws `error`

@@ -58,7 +58,7 @@ void check_reload(const reload_request& how) {
 
 /// Fails while a change of the mount is under way.
 void require_idle(const mount_route& route) {
-  static constexpr std::array words = {"", "mounted", "tuned", "moved", "unmounted"};
+  static constexpr std::array words = {"", "mounted", "tuned", "moved", "rolled back", "unmounted"};
   if (route.work != mount_work::none)
     refuse(error_kind::failed_precondition,
            fmt::format("'{}' is being {}", route.entry->spec.path,
@@ -181,6 +181,7 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_record record) {
   entry->generations_used = entry->generations_reserved;
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), entry->spec.path,
                                                slot_rules(entry->spec.calls, limits));
+  entry->slot->heed(services_.load);
   entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
                                            services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
@@ -237,11 +238,14 @@ kj::Promise<mount_snapshot> broker_core::keep(entry_ptr entry, mount_snapshot st
     const auto why = status.start_failure.empty() ? status.status.reason : status.start_failure;
     const auto lines =
         redact_last(entry->log->last_lines(status.status.generation, 1 + pem_lines_max), 1);
-    return discard(entry, "its first start failed").then([path, why, lines]() -> mount_snapshot {
-      refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
-             lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()),
-             "correct the plugin, its file or its options, and mount it again");
-    });
+    auto remedy = status.start_remedy.empty()
+                      ? "correct the plugin, its file or its options, and mount it again"
+                      : status.start_remedy;
+    return discard(entry, "its first start failed")
+        .then([path, why, lines, remedy = std::move(remedy)]() -> mount_snapshot {
+          refuse(error_kind::start_failed, fmt::format("'{}' is not mounted: {}", path, why),
+                 lines.empty() ? "" : fmt::format("its last log line: {}", lines.back()), remedy);
+        });
   }
   return save_new(entry).then(
       [this, entry, status = kj::mv(status)]() mutable -> kj::Promise<mount_snapshot> {
@@ -266,7 +270,7 @@ kj::Promise<void> broker_core::discard(entry_ptr entry, std::string reason) {
   entry->slot->refuse(exception(error_kind::unmounted,
                                 fmt::format("'{}' is not mounted", entry->spec.path), reason));
   return stop_actor(entry, mount_stop{std::chrono::milliseconds{0}, reason})
-      .then([this, entry] { return delete_storage(entry->uuid); })
+      .then([this, entry] { return delete_storage(entry); })
       .catch_([entry](kj::Exception&& problem) {
         KJ_LOG(ERROR, "a mount was not taken back cleanly", entry->spec.path,
                problem.getDescription());
@@ -447,12 +451,12 @@ mount_snapshot broker_core::snapshot_without_actor(mount_entry& entry,
 }
 
 /// Starts a mount whose actor is gone; answers as mount_await_start.
-kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset) {
+kj::Promise<mount_snapshot> broker_core::revive(const entry_ptr& entry, bool reset, bool anew) {
   const auto* route = route_of(*entry);
   if (entry->closed || (route != nullptr && route->work == mount_work::removing))
     refuse(error_kind::failed_precondition, fmt::format("'{}' is being removed", entry->spec.path),
            "what is removed is not started again");
-  entry->take_wanted = true;
+  entry->take_wanted = anew;
   return parent_.revive(entry->spec.path, reset)
       .then([this, entry]() -> kj::Promise<mount_snapshot> {
         auto& route = require(entry->spec.path);

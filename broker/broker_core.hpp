@@ -14,6 +14,9 @@
 //   tune     check all of it, WRITE THE RECORD, apply it, answer.
 //   move     reserve the new path, WRITE THE RECORD under it and erase the old one in one
 //            transaction, switch the routes, answer.
+//   rollback MARK THE RECORD with the version before, stop the instance, put the view back in
+//            bounded steps, DROP THE SNAPSHOT, start, answer. A broker that finds a marked record
+//            goes on with it before it starts the mount. Upgrades: broker/storage_upgrade.hpp.
 //   unmount  MARK THE RECORD, refuse calls, drain, tell the plugin and stop it, delete the view and
 //            the snapshot in bounded steps, ERASE THE RECORD, answer. From the mark on there is no
 //            way back: a broker that finds a marked record does not start the mount, keeps its path
@@ -29,7 +32,7 @@
 // a tune that puts it right starts the mount.
 //
 // Where what is: broker_core.cpp mounting, questions and orders; mount_changes.cpp tune and move;
-// mount_removal.cpp unmount; mount_restore.cpp the start of the broker.
+// mount_upgrade.cpp rollback; mount_removal.cpp unmount; mount_restore.cpp the start of the broker.
 //
 // Limit: a write that fails counts as not done. An engine that fails a write which it has done
 // after all leaves memory behind the store until the next start of the broker.
@@ -54,7 +57,7 @@
 namespace bulkhead {
 
 /// What is done to a mount that excludes everything else of that kind.
-enum class mount_work : std::uint8_t { none, mounting, tuning, moving, removing };
+enum class mount_work : std::uint8_t { none, mounting, tuning, moving, rolling_back, removing };
 
 struct mount_route {
   std::shared_ptr<mount_entry> entry;
@@ -91,6 +94,7 @@ class broker_core {
   kj::Promise<void> unmount(const std::string& path);
   kj::Promise<mount_snapshot> tune(tune_request what);
   kj::Promise<mount_snapshot> move(const std::string& from, const std::string& to);
+  kj::Promise<mount_snapshot> rollback(const std::string& path);
   /// From now on the declared state asks for the mount at the path that it has. Fails with
   /// not_found.
   kj::Promise<void> adopt(const std::string& path);
@@ -168,7 +172,7 @@ class broker_core {
   kj::Promise<void> change_record(entry_ptr entry, record_change change);
   kj::Promise<mount_snapshot> query(const mount_route& route);
   mount_snapshot snapshot_without_actor(mount_entry& entry, const mount_absence& why) const;
-  kj::Promise<mount_snapshot> revive(const entry_ptr& entry, bool reset);
+  kj::Promise<mount_snapshot> revive(const entry_ptr& entry, bool reset, bool anew = true);
   void absent(const std::string& path, const mount_absence& why);
   void tell_slot_of_absence(mount_entry& entry, const mount_absence& why);
   std::string group_problem_of(const mount_spec& spec) const;
@@ -190,12 +194,18 @@ class broker_core {
   template <class T>
   kj::Promise<T> working(mount_route& route, mount_work what, kj::Promise<T> work);
 
+  // mount_upgrade.cpp
+  void check_rollback(const mount_entry& entry) const;
+  kj::Promise<void> return_to_snapshot(entry_ptr entry);
+  kj::Promise<void> halt(const entry_ptr& entry);
+  kj::Promise<mount_snapshot> start_as_before(const entry_ptr& entry);
+
   // mount_removal.cpp
   kj::Promise<void> await_removal(const std::string& path);
   void begin_removal(mount_route& route);
   kj::Promise<void> taint(const mount_route& route);
   void revoke(mount_entry& entry) const;
-  kj::Promise<void> delete_storage(std::string uuid);
+  kj::Promise<void> delete_storage(const entry_ptr& entry);
   kj::Promise<void> erase_record(const entry_ptr& entry);
   void removed(mount_entry& entry);
   void removal_failed(mount_entry& entry, const kj::Exception& problem);

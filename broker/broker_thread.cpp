@@ -9,12 +9,15 @@
 
 #include <csignal>
 
+#include "actors/confinement/launched_spawner.hpp"
 #include "actors/posix_spawner.hpp"
+#include "actors/sampler_worker.hpp"
 #include "actors/spawner_worker.hpp"
 #include "broker/actor_store.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_catalog.hpp"
 #include "broker/config_desk.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/convert.hpp"
 #include "broker/declaration_reader.hpp"
 #include "broker/gateway.hpp"
@@ -25,6 +28,7 @@
 #include "broker/store/sqlite_store.hpp"
 #include "broker/store/store_actor.hpp"
 #include "broker/supervision_tree.hpp"
+#include "broker/usage_desk.hpp"
 
 namespace bulkhead {
 namespace {
@@ -60,9 +64,29 @@ struct scheduler_config : caf::actor_system_config {
   }
 };
 
+/// What operators leave open is what the broker's user can have.
+void settle_confinement(confinement_config& config) {
+  KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] { check_confinement(config.rules); }))
+    throw to_error(*problem);
+  if (config.rules.profile.empty())
+    config.rules.profile = to_string(default_profile(::geteuid() == 0));
+}
+
 config_desk::reading reading(reactor& loop, const std::function<declared_state()>& declared) {
   if (!declared) return {};
   return [reader = std::make_shared<declaration_reader>(loop, declared)] { return reader->read(); };
+}
+
+std::shared_ptr<spawner> make_spawner(const confinement_config& how) {
+  if (how.unconfined) return std::make_shared<posix_spawner>();
+  launched_spawner_options options;
+  options.launcher = how.launcher;
+  return std::make_shared<launched_spawner>(std::move(options));
+}
+
+std::shared_ptr<image_vault> make_vault(const broker_limits& limits) {
+  return std::make_shared<image_vault>(
+      image_limits{limits.plugin_file_bytes_max, limits.image_cache_bytes_max});
 }
 
 void check_config(const broker_config& config) {
@@ -97,6 +121,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         tree(ask(), loop, random_seed(), workers(system), services.config.groups),
         core(know(services), ask(), tree.mounts()),
         declared(core, reading(loop, services.config.declared)),
+        usage(services, ask(), core),
         root_ended(tree.ended().fork()),
         jobs(kj::heap<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this))) {
     facts.socket_path = services.config.socket_path;
@@ -117,6 +142,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
     all.trust = &trust;
     all.catalog = &catalog;
     all.declared = &declared;
+    all.usage = &usage;
     return all;
   }
 
@@ -134,25 +160,22 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
       store.replace(handle);
       return caf::actor_cast<caf::actor>(handle);
     };
-    auto make_spawner = [this, &system] {
-      services.spawner =
-          system.spawn<spawner_worker, caf::detached>(std::make_shared<posix_spawner>());
+    auto make_starter = [this, &system] {
+      services.spawner = system.spawn<spawner_worker, caf::detached>(starts);
       return caf::actor_cast<caf::actor>(services.spawner);
     };
+    auto make_sampler = [this, &system] {
+      services.sampler = system.spawn<sampler_worker, caf::detached>();
+      return caf::actor_cast<caf::actor>(services.sampler);
+    };
     auto make_images = [this, &system] {
-      services.images = spawn_images(system, vault());
+      services.images = spawn_images(system, images);
       return caf::actor_cast<caf::actor>(services.images);
     };
-    return {{"store", make_store}, {"spawner", make_spawner}, {"images", make_images}};
-  }
-
-  /// Outlives the actor in front of it.
-  std::shared_ptr<image_vault> vault() {
-    const auto& limits = services.config.limits;
-    if (images == nullptr)
-      images = std::make_shared<image_vault>(
-          image_limits{limits.plugin_file_bytes_max, limits.image_cache_bytes_max});
-    return images;
+    return {{"store", make_store},
+            {"spawner", make_starter},
+            {"images", make_images},
+            {"sampler", make_sampler}};
   }
 
   kj::Promise<void> open() {
@@ -160,6 +183,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
         .then([this] { return store.status().ignoreResult(); })
         .then([this] { return core.load(); })
         .then([this] {
+          usage.begin();
           if (services.config.declared) declared.apply_soon();
           listen();
           session = make_session(
@@ -171,6 +195,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   /// The first steps of the stop; end_actors() is the rest.
   kj::Promise<void> take_down() {
     if (socket.get() != nullptr) socket->close();
+    usage.end();
     ask().stopping();
     core.refuse_all();
     tree.stop();
@@ -198,13 +223,16 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   seeded_random random;
   actor_store store;
   broker_services services;
-  std::shared_ptr<image_vault> images;
+  // These outlive the actors in front of them; what a launcher started ends with it.
+  std::shared_ptr<image_vault> images = make_vault(services.config.limits);
+  std::shared_ptr<spawner> starts = make_spawner(services.config.confinement);
   trust_desk trust;
   release_catalog catalog;
   broker_facts facts;
   supervision_tree tree;
   broker_core core;
   config_desk declared;
+  usage_desk usage;
   kj::Own<listener> socket;
   kj::Maybe<schema::Session::Client> session;
   kj::ForkedPromise<void> root_ended;
@@ -283,6 +311,7 @@ error broker_thread::stopped_error() {
 
 broker_thread::broker_thread(broker_config config) {
   check_config(config);
+  settle_confinement(config.confinement);
   // Shared, because this thread may be gone before the other one has left set_value.
   auto started = std::make_shared<std::promise<void>>();
   auto ready = started->get_future();
@@ -348,6 +377,10 @@ void broker_thread::serve(machinery& parts, kj::WaitScope& scope, std::promise<v
   if (parts.services.config.allow_unregistered)
     parts.services.events.record({}, 0, "development",
                                  "files of the plugin directory run unregistered and unchecked");
+  if (parts.services.config.confinement.unconfined)
+    parts.services.events.record(
+        {}, 0, "unconfined",
+        "plugins run with nothing between them and the machine but their user");
   started.set_value();
   auto root_is_gone = parts.root_ended.addBranch().then(
       [] { return std::string("the root supervisor gave up; the broker ends"); },

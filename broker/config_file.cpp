@@ -25,6 +25,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::int64_t count_max = 1'000'000'000;
+constexpr std::int64_t wide_max = 1'000'000'000'000'000;
 constexpr std::int64_t group_span_ms_max = 24LL * 60 * 60 * 1000;
 
 using limit_field = std::variant<std::uint32_t broker_limits::*, std::uint64_t broker_limits::*,
@@ -45,6 +46,8 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"slot_wait_ms_max", &limits::slot_wait_ms_max},
       {"call_ms_max", &limits::call_ms_max},
       {"start_ms_max", &limits::start_ms_max},
+      {"migrate_ms_max", &limits::migrate_ms_max},
+      {"snapshot_bytes_max", &limits::snapshot_bytes_max},
       {"drain_ms_max", &limits::drain_ms_max},
       {"stop_grace_ms", &limits::stop_grace_ms},
       {"stop_term_ms", &limits::stop_term_ms},
@@ -57,6 +60,9 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"registrations_at_once_max", &limits::registrations_at_once_max},
       {"plugin_file_bytes_max", &limits::plugin_file_bytes_max},
       {"image_cache_bytes_max", &limits::image_cache_bytes_max},
+      {"sample_ms", &limits::sample_ms},
+      {"samples_kept", &limits::samples_kept},
+      {"memory_soft_bytes_max", &limits::memory_soft_bytes_max},
   };
   return fields;
 }
@@ -66,7 +72,7 @@ void read_limit(const config_reader& from, const std::string& name, const limit_
   if (const auto* count = std::get_if<std::uint32_t broker_limits::*>(&field))
     to.*(*count) = static_cast<std::uint32_t>(from.number(node, name, 1, count_max));
   else if (const auto* wide = std::get_if<std::uint64_t broker_limits::*>(&field))
-    to.*(*wide) = static_cast<std::uint64_t>(from.number(node, name, 1, count_max));
+    to.*(*wide) = static_cast<std::uint64_t>(from.number(node, name, 1, wide_max));
   else
     to.*std::get<milliseconds broker_limits::*>(field) =
         milliseconds(from.number(node, name, 1, group_span_ms_max));
@@ -165,6 +171,8 @@ config_file parse_config(std::string_view text, const std::string& file) {
          {"plugins", [&](const auto& node) { config.plugins = from.text(node, "plugins"); }},
          {"state_key", [&](const auto& node) { config.state_key = from.text(node, "state_key"); }},
          {"limits", [&](const auto& node) { read_limits(from, node, config.limits); }},
+         {"confinement",
+          [&](const auto& node) { read_confinement_table(from, node, config.confinement); }},
          {"group", [&](const auto& node) { read_groups(from, node, config.groups); }},
          // Read below: they are checked against limits and groups.
          {"release", [](const auto&) {}},

@@ -44,7 +44,8 @@ struct config_file {
   std::optional<std::string> state_key;
   broker_limits limits{};
   std::vector<group_spec> groups{};  // in the order of the file
-  declared_state declared{};         // its `fixed` is empty; see declared_by()
+  confinement_config confinement{};
+  declared_state declared{};  // its `fixed` is empty; see declared_by()
 };
 
 /// The limits that a file may set, by name.

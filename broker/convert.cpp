@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "broker/confinement_desk.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -165,6 +166,8 @@ mount_spec read_spec(schema::MountSpec::Reader from) {
   spec.group = text(from.getGroup());
   spec.version = text(from.getVersion());
   spec.kind = text(from.getKind());
+  spec.confinement = read_confinement(from.getConfinement());
+  spec.thresholds = read_numbers(from.getThresholds());
   return spec;
 }
 
@@ -217,6 +220,11 @@ void write_spec(const mount_spec& from, schema::MountSpec::Builder to) {
   to.setGroup(from.group.c_str());
   to.setVersion(from.version.c_str());
   to.setKind(from.kind.c_str());
+  if (!(from.confinement == confinement_rules{}))
+    write_confinement(from.confinement, to.initConfinement());
+  if (!from.thresholds.empty())
+    write_numbers(from.thresholds,
+                  to.initThresholds(static_cast<unsigned>(from.thresholds.size())));
 }
 
 tune_request read_tune(schema::TuneRequest::Reader from) {
@@ -238,11 +246,22 @@ tune_request read_tune(schema::TuneRequest::Reader from) {
       what.life = spec.life;
     } else if (field == "calls") {
       what.calls = spec.calls;
+    } else if (field == "profile") {
+      what.profile = spec.confinement.profile;
+    } else if (field == "waive") {
+      what.waive = spec.confinement.waive;
+    } else if (field == "limits") {
+      what.limits = spec.confinement.limits;
+    } else if (field == "grants") {
+      what.grants = spec.confinement.grants;
+    } else if (field == "thresholds") {
+      what.thresholds = spec.thresholds;
     } else {
       kj::throwFatalException(
           exception(error_kind::invalid_argument,
                     "'" + wire::escape_line(text(field)) + "' is nothing that can be tuned",
-                    "it is options, version, description, restart, supervision, life or calls"));
+                    "it is options, version, description, restart, supervision, life, calls, "
+                    "profile, waive, limits, grants or thresholds"));
     }
   }
   for (const auto each : from.getUnset()) what.unset_options.push_back(text(each));

@@ -10,6 +10,9 @@ namespace bulkhead {
 std::string cause_sentence(const instance_end& end) {
   switch (end.cause) {
     case end_cause::process:
+      if (end.out_of_memory)
+        return fmt::format("was killed because its memory was used up{}",
+                           end.during_start ? ", while it started" : "");
       return end.during_start ? end.why : sentence(end.status);
     case end_cause::start_failed:
       return end.why;
@@ -19,6 +22,8 @@ std::string cause_sentence(const instance_end& end) {
       return "closed its link and lived on, and was ended";
     case end_cause::unresponsive:
       return "hung and was killed: it " + end.why;
+    case end_cause::over_limit:
+      return "was ended: it " + end.why;
     case end_cause::stopped:
       return "was stopped";
     case end_cause::stop_killed:
@@ -87,6 +92,9 @@ void write_crash(const crash_report& from, schema::CrashReport::Builder to) {
     case end_cause::unresponsive:
       cause.setUnresponsive(from.end.why.c_str());
       break;
+    case end_cause::over_limit:
+      cause.setOverLimit(from.end.why.c_str());
+      break;
     case end_cause::stopped:
       cause.setStopped();
       break;
@@ -99,6 +107,8 @@ void write_crash(const crash_report& from, schema::CrashReport::Builder to) {
       break;
   }
   to.setCoreDumped(from.end.status.core_dumped);
+  to.setOutOfMemory(from.end.out_of_memory);
+  to.setRemedy(from.end.remedy.c_str());
   to.setUptimeMs(from.end.uptime_ms);
   to.setCallsInFlight(from.calls_in_flight);
   auto lines = to.initLastLines(static_cast<unsigned>(from.last_lines.size()));

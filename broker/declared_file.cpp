@@ -8,12 +8,14 @@
 #include <set>
 
 #include "broker/catalog/release_rules.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/convert.hpp"
 #include "broker/group_rules.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/router.hpp"
 #include "broker/trust/manifest.hpp"
 #include "broker/trust/semantic_version.hpp"
+#include "schema/wire/amount.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -34,6 +36,13 @@ void at_line(const config_reader& from, const node& where, Check check) {
   }
 }
 
+std::string amounts_text(const std::vector<named_number>& amounts) {
+  std::string text;
+  for (const auto& each : amounts)
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", each.name, each.value);
+  return text;
+}
+
 // -- releases and pins ---------------------------------------------------------------------------
 
 release_spec read_release(const config_reader& from, const node& where) {
@@ -51,7 +60,13 @@ release_spec read_release(const config_reader& from, const node& where) {
              {"command", text_to(spec.command, "command")},
              {"sha256", text_to(spec.sha256, "sha256")},
              {"arguments", texts_to(spec.arguments, "arguments")},
-             {"environment", texts_to(spec.environment, "environment")}});
+             {"environment", texts_to(spec.environment, "environment")},
+             {"profile", text_to(spec.confinement.profile, "profile")},
+             {"waive", texts_to(spec.confinement.waive, "waive")},
+             {"grants", texts_to(spec.confinement.grants, "grants")},
+             {"limits", [&](const node& value) {
+                spec.confinement.limits = read_amounts(from, value, "limits");
+              }}});
   if (spec.kind.empty() || spec.name.empty() || spec.version.empty())
     from.refuse(where, "a release has no kind, name or version",
                 "kind = \"secrets\", name = \"kv\", version = \"1.2.0\"");
@@ -142,6 +157,7 @@ class mount_keys {
     add_supervision();
     add_life();
     add_calls();
+    add_confinement();
   }
   const config_reader::fields& all() const { return keys_; }
 
@@ -203,6 +219,19 @@ class mount_keys {
     count("breaker", to_.calls.breaker_failures);
     time("breaker-open", to_.calls.breaker_open);
     time("breaker-open-max", to_.calls.breaker_open_max);
+  }
+
+  void add_confinement() {
+    auto& to = to_.confinement;
+    text("profile", to.profile);
+    keys_["waive"] = [this, &to](const node& value) { to.waive = from_.names(value, "waive"); };
+    keys_["grants"] = [this, &to](const node& value) { to.grants = from_.names(value, "grants"); };
+    keys_["limits"] = [this, &to](const node& value) {
+      to.limits = read_amounts(from_, value, "limits");
+    };
+    keys_["thresholds"] = [this](const node& value) {
+      to_.thresholds = read_amounts(from_, value, "thresholds");
+    };
   }
 
   const config_reader& from_;
@@ -288,7 +317,49 @@ std::map<std::string, std::string> fixed_settings(const config_file& config) {
   for (const auto& [name, value] : configured_limits(config.limits))
     fixed["limits." + name] = std::to_string(value);
   for (const auto& each : config.groups) fixed["group." + each.name] = text_of(each);
+  const auto& rules = config.confinement.rules;
+  add("confinement.launcher", config.confinement.launcher.empty()
+                                  ? std::nullopt
+                                  : std::optional(config.confinement.launcher));
+  const auto shown = rules_shown(rules);
+  if (!(rules == confinement_rules{}))
+    fixed["confinement"] = fmt::format("profile '{}', waive {}, limits {}, grants {}",
+                                       shown.profile, fmt::join(shown.waive, " "),
+                                       amounts_text(shown.limits), fmt::join(shown.grants, " "));
   return fixed;
+}
+
+std::vector<named_number> read_amounts(const config_reader& from, const node& where,
+                                       const std::string& name) {
+  std::vector<named_number> amounts;
+  for (const auto& [key, value] : from.table(where, name)) {
+    named_number each{std::string(key.str()), 0};
+    std::optional<std::uint64_t> amount;
+    if (const auto* whole = value.as_integer(); whole != nullptr && whole->get() >= 0)
+      amount = static_cast<std::uint64_t>(whole->get());
+    else if (const auto* text = value.as_string())
+      amount = wire::parse_amount(text->get());
+    if (!amount)
+      from.refuse(key.source(),
+                  fmt::format("{}.{} is no amount", name, wire::escape_line(each.name)),
+                  "as in 64, \"256M\", \"1G\"");
+    each.value = *amount;
+    amounts.push_back(std::move(each));
+  }
+  return amounts;
+}
+
+void read_confinement_table(const config_reader& from, const toml::node& where,
+                            confinement_config& to) {
+  auto& rules = to.rules;
+  from.each(
+      from.table(where, "confinement"), "key of confinement",
+      {{"profile", [&](const node& value) { rules.profile = from.text(value, "profile"); }},
+       {"waive", [&](const node& value) { rules.waive = from.names(value, "waive"); }},
+       {"grants", [&](const node& value) { rules.grants = from.names(value, "grants"); }},
+       {"limits", [&](const node& value) { rules.limits = read_amounts(from, value, "limits"); }},
+       {"launcher", [&](const node& value) { to.launcher = from.text(value, "launcher"); }}});
+  at_line(from, where, [&] { check_confinement(rules); });
 }
 
 declared_state declared_by(const config_file& config,

@@ -25,6 +25,14 @@
 
 namespace bulkhead {
 
+/// A table of amounts: whole numbers, or texts as in "256M".
+std::vector<named_number> read_amounts(const config_reader& from, const toml::node& where,
+                                       const std::string& name);
+
+/// The table [confinement]. Throws `error`.
+void read_confinement_table(const config_reader& from, const toml::node& where,
+                            confinement_config& to);
+
 /// Reads what `top` declares into `config.declared`, by the limits and groups that are in `config`
 /// already. Throws `error`.
 void read_declared(const config_reader& from, const toml::table& top, config_file& config);

@@ -290,7 +290,28 @@ class planner {
       request.calls = wanted.calls;
       tell("calls");
     }
+    confinement_changes(wanted, is, request, tell);
     return request;
+  }
+
+  template <class Tell>
+  static void confinement_changes(const mount_spec& wanted, const mount_spec& is,
+                                  tune_request& request, const Tell& tell) {
+    const auto take = [&tell](const auto& to_be, const auto& now, auto& field, const char* name) {
+      if (to_be == now) return false;
+      field = to_be;
+      tell(name);
+      return true;
+    };
+    const auto& to_be = wanted.confinement;
+    const auto& now = is.confinement;
+    // What only a start can change is worth one.
+    const bool profile = take(to_be.profile, now.profile, request.profile, "profile");
+    const bool waive = take(to_be.waive, now.waive, request.waive, "waive");
+    const bool grants = take(to_be.grants, now.grants, request.grants, "grants");
+    request.reload = request.reload || profile || waive || grants;
+    take(to_be.limits, now.limits, request.limits, "limits");
+    take(wanted.thresholds, is.thresholds, request.thresholds, "thresholds");
   }
 
   /// The names of the options that are set or taken away.

@@ -11,11 +11,11 @@ namespace {
 class host_server final : public schema::Host::Server {
  public:
   host_server(broker_services& services, std::shared_ptr<mount_entry> entry,
-              std::uint64_t generation)
+              std::uint64_t generation, std::shared_ptr<revocable_store> storage)
       : services_(services),
         entry_(std::move(entry)),
         generation_(generation),
-        storage_(std::make_shared<revocable_store>(entry_->storage)),
+        storage_(std::move(storage)),
         view_(make_view(storage_, entry_->uuid)) {}
   /// Its link has ended, and the instance with it.
   ~host_server() noexcept(false) {
@@ -51,7 +51,13 @@ class host_server final : public schema::Host::Server {
 
 schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation) {
-  return kj::heap<host_server>(services, std::move(entry), generation);
+  auto storage = std::make_shared<revocable_store>(entry->storage);
+  return make_host(services, std::move(entry), generation, std::move(storage));
+}
+
+schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
+                               std::uint64_t generation, std::shared_ptr<revocable_store> storage) {
+  return kj::heap<host_server>(services, std::move(entry), generation, std::move(storage));
 }
 
 }  // namespace bulkhead

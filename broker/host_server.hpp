@@ -3,6 +3,7 @@
 
 // The Host of schema/plugin.capnp: what the broker lends to one instance of one mount.
 
+#include "broker/revocable_store.hpp"
 #include "broker/services.hpp"
 #include "schema/plugin.capnp.h"
 
@@ -12,5 +13,8 @@ namespace bulkhead {
 /// parts.
 schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
                                std::uint64_t generation);
+/// The same on storage that the caller can end before the capability goes.
+schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
+                               std::uint64_t generation, std::shared_ptr<revocable_store> storage);
 
 }  // namespace bulkhead

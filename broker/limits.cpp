@@ -5,6 +5,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/catalog/registration.hpp"
 #include "broker/catalog/trust_desk.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/declaration_reader.hpp"
 #include "broker/event_log.hpp"
@@ -13,8 +14,10 @@
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/router.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "broker/store/state_keys.hpp"
 #include "broker/store/store_limits.hpp"
+#include "broker/usage.hpp"
 #include "schema/wire/wire_limits.hpp"
 
 namespace bulkhead {
@@ -36,11 +39,34 @@ void add_catalog(std::vector<limit_line>& lines, const broker_limits& limits) {
        "registering fails as invalid_argument"},
       {"release_word_bytes_max", release_word_bytes_max, "bytes of each",
        "registering fails as invalid_argument"},
+      {"migrate_ms_max", static_cast<std::uint64_t>(limits.migrate_ms_max.count()), "ms",
+       "the upgrade has failed; the storage is put back"},
+      {"snapshot_bytes_max", limits.snapshot_bytes_max, "bytes of keys and values of a view",
+       "the upgrade has failed before the plugin is asked to migrate"},
+      {"snapshots_kept", snapshots_kept, "snapshots of a mount",
+       "the next upgrade gives up the one before it"},
       {"trusted_keys_max", trust::trusted_keys_max, "keys",
        "trusting one more fails as overloaded"},
       {"declaration_read_ms_max", static_cast<std::uint64_t>(declaration_read_max.count()), "ms",
        "the configuration file counts as unreadable, and nothing is changed"},
       {"judgements_kept", judgements_kept, "releases", "all are judged anew as they are asked for"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
+void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const std::vector<limit_line> own{
+      {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
+      {"sample_ms", static_cast<std::uint64_t>(limits.sample_ms.count()), "ms",
+       "what instances use is looked at again"},
+      {"samples_kept", limits.samples_kept, "samples per mount", "the oldest sample is dropped"},
+      {"threshold_samples", threshold_samples, "samples in a row",
+       "a threshold of a mount acts when all are above it"},
+      {"grants_max", grants_max, "grants of a mount, release or broker",
+       "mount fails as invalid_argument"},
+      {"grant_bytes_max", grant_bytes_max, "bytes of a grant", "mount fails as invalid_argument"},
+      {"memory_soft_bytes_max", limits.memory_soft_bytes_max, "bytes of the broker's process",
+       "new calls fail as overloaded until it uses a tenth less"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
 }
@@ -104,7 +130,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the file is neither registered nor started"},
       {"image_cache_bytes_max", limits.image_cache_bytes_max, "bytes of programs in memory",
        "those that nobody runs are dropped, the least recently started first"},
-      {"state_keys_max", state_keys_max, "keys per key file", "the file is refused"},
       {"backup_step_pages", store_limits::backup_step_pages, "pages of 4 KiB",
        "a backup goes on with its next step, behind who waits"},
       {"recover_retry_ms", store_limits::recover_retry_ms, "ms",
@@ -113,6 +138,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the write fails as invalid_argument"},
   };
   add_catalog(lines, limits);
+  add_use(lines, limits);
   for (const auto& each : wire::limit_table)
     lines.push_back({each.name, each.value, each.unit, each.outcome});
   return lines;

@@ -24,6 +24,8 @@ struct broker_limits {
   std::chrono::milliseconds slot_wait_ms_max{10'000};
   std::chrono::milliseconds call_ms_max{90'000};
   std::chrono::milliseconds start_ms_max{5'000};
+  std::chrono::milliseconds migrate_ms_max{300'000};
+  std::uint64_t snapshot_bytes_max = 1'000'000'000;
   std::chrono::milliseconds drain_ms_max{5'000};
   std::chrono::milliseconds stop_grace_ms{2'000};
   std::chrono::milliseconds stop_term_ms{1'000};
@@ -39,6 +41,9 @@ struct broker_limits {
   std::uint32_t registrations_at_once_max = 8;
   std::uint64_t plugin_file_bytes_max = 256U << 20U;
   std::uint64_t image_cache_bytes_max = 512U << 20U;
+  std::chrono::milliseconds sample_ms{2'000};
+  std::uint32_t samples_kept = 300;
+  std::uint64_t memory_soft_bytes_max = 1ULL << 30U;
 };
 
 struct limit_line {

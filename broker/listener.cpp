@@ -50,8 +50,11 @@ listener::listener(reactor& loop, std::string path, std::uint32_t clients_max,
       greet_(std::move(make)),
       connections_(*this) {
   lock();
+  take_reserve();
+  auto socket = bind();
+  socket_ = socket.get();
   receiver_ = loop_.low_level().wrapListenSocketFd(
-      bind(),
+      kj::mv(socket),
       kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC | kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
   accepting_ = accept_loop().eagerlyEvaluate(
       [this](kj::Exception&& problem) { taskFailed(kj::mv(problem)); });
@@ -66,6 +69,7 @@ listener::~listener() noexcept(false) {
 void listener::close() {
   accepting_ = nullptr;
   receiver_ = nullptr;
+  socket_ = -1;
 }
 
 void listener::lock() {
@@ -117,7 +121,8 @@ kj::AutoCloseFd listener::bind() {
 }
 
 kj::Promise<void> listener::accept_loop() {
-  return receiver_->accept()
+  // A failure may be thrown and not promised; it must not end the loop either way.
+  return kj::evalNow([this] { return receiver_->accept(); })
       .then(
           [this](kj::Own<kj::AsyncIoStream>&& stream) -> kj::Promise<void> {
             KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] { serve(kj::mv(stream)); }))
@@ -126,9 +131,27 @@ kj::Promise<void> listener::accept_loop() {
           },
           [this](kj::Exception&& problem) -> kj::Promise<void> {
             KJ_LOG(WARNING, "a connection could not be accepted", problem.getDescription());
+            turn_away();
             return loop_.timer().afterDelay(accept_pause);
           })
       .then([this] { return accept_loop(); });
+}
+
+void listener::take_reserve() {
+  reserve_ = unique_fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+/// Without a free descriptor a connection would stay in the queue, its client waiting, and be tried
+/// for ever. The one in reserve is given up for as long as it takes to close the connection.
+void listener::turn_away() {
+  if (!reserve_) return take_reserve();
+  const unique_fd probe(::fcntl(reserve_.get(), F_DUPFD_CLOEXEC, 0));
+  if (probe || errno != EMFILE) return;
+  reserve_.reset();
+  unique_fd turned(::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (turned) ++turned_away_;
+  turned.reset();
+  take_reserve();
 }
 
 void listener::serve(kj::Own<kj::AsyncIoStream> stream) {

@@ -10,7 +10,8 @@
 //
 // Each connection runs on a wire::connection: hostile frames end that connection with a named
 // reason and nothing else. Above `clients_max` a connection is accepted and closed at once, so that
-// the backlog does not fill up. When the process has no descriptor left, accepting pauses for
+// the backlog does not fill up. When the process has no descriptor left, a connection is accepted
+// with one kept in reserve, and closed at once, so that its client hears; then accepting pauses for
 // `accept_pause` instead of spinning.
 //
 // Threads: the reactor's.
@@ -21,6 +22,7 @@
 #include <string>
 
 #include "actors/reactor.hpp"
+#include "actors/unique_fd.hpp"
 #include "broker/gateway.hpp"
 #include "schema/wire/connection.hpp"
 
@@ -42,11 +44,15 @@ class listener final : private kj::TaskSet::ErrorHandler {
   /// Takes no new connection from now on.
   void close();
   std::uint32_t clients() const { return clients_; }
+  /// Connections that were closed at once because the process had no descriptor for them.
+  std::uint64_t turned_away() const { return turned_away_; }
 
  private:
   void lock();
   kj::AutoCloseFd bind();
   kj::Promise<void> accept_loop();
+  void take_reserve();
+  void turn_away();
   void serve(kj::Own<kj::AsyncIoStream> stream);
   void taskFailed(kj::Exception&& problem) override;
 
@@ -57,6 +63,9 @@ class listener final : private kj::TaskSet::ErrorHandler {
   greet greet_;
   kj::AutoCloseFd lock_;
   kj::Own<kj::ConnectionReceiver> receiver_;
+  int socket_ = -1;    // the receiver's
+  unique_fd reserve_;  // given up for a moment when there is no other descriptor
+  std::uint64_t turned_away_ = 0;
   std::uint32_t clients_ = 0;
   kj::TaskSet connections_;
   kj::Maybe<kj::Promise<void>> accepting_;

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 
+#include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/host_server.hpp"
 #include "broker/option_rules.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "broker/trust/semantic_version.hpp"
 
 namespace bulkhead {
@@ -103,8 +105,7 @@ void check_is_release(schema::PluginInfo::Reader info, const release& of) {
 
 }  // namespace
 
-kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
-                                            schema::PluginInfo::Reader info) {
+void mount_bring_up::check(schema::PluginInfo::Reader info) {
   check_introduction(info, services_.limits);
   if (of != nullptr) check_is_release(info, *of);
   if (beside_ && must_be_alone(info)) {
@@ -112,14 +113,21 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
     refuse("must be alone", "another instance serves the mount");
   }
   check_options(info, options);
-  face = make_face(info);
+  if (face == nullptr) face = make_face(info);
+}
 
+void mount_bring_up::write_mount(schema::MountInfo::Builder to) const {
+  to.setPath(entry_->spec.path.c_str());
+  to.setUuid(entry_->uuid.c_str());
+  to.setGeneration(generation_);
+  write_options(options, to.initOptions(static_cast<unsigned>(options.size())));
+}
+
+kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
+                                            schema::PluginInfo::Reader info) {
+  check(info);
   auto request = plugin.mountRequest();
-  auto mount = request.initMount();
-  mount.setPath(entry_->spec.path.c_str());
-  mount.setUuid(entry_->uuid.c_str());
-  mount.setGeneration(generation_);
-  write_options(options, mount.initOptions(static_cast<unsigned>(options.size())));
+  write_mount(request.initMount());
   request.setHost(make_host(services_, entry_, generation_));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
@@ -142,6 +150,181 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
             kj::throwFatalException(kj::mv(problem));
         });
       });
+}
+
+void mount_bring_up::spawned(const process_spec& asked, const spawn_answer& answer) {
+  confined = answer.process == nullptr ? nullptr : asked.confined;
+  missing = answer.missing;
+  report = answer.process == nullptr ? answer.report : answer.process->report;
+  if (answer.process == nullptr || report == nullptr) return;
+  for (const auto which : missing_by_waiver(*report)) {
+    const auto line = line_of(which, *report);
+    services_.missing.count(which);
+    services_.events.record(entry_->spec.path, generation_, "wall_missing", line);
+    entry_->log->broker_says(generation_, schema::LogLevel::WARN,
+                             fmt::format("started without a wall: {}", line));
+  }
+}
+
+// -- storage -------------------------------------------------------------------------------------
+
+namespace {
+
+/// A failed start has no line for what to try: it is part of why.
+[[noreturn]] void refuse_newer_storage(const mount_entry& entry, std::uint32_t known) {
+  const auto way_back =
+      entry.snapshot ? fmt::format("bulkhead rollback {} returns to {}; a newer release can use it",
+                                   entry.spec.path, snapshot_text(*entry.snapshot))
+                     : std::string("run a newer release: there is no snapshot to go back to");
+  kj::throwFatalException(exception(
+      error_kind::invalid_argument,
+      fmt::format("cannot use what is stored: the storage is version {}, this plugin knows {}",
+                  entry.storage_version, known),
+      way_back));
+}
+
+}  // namespace
+
+kj::Promise<void> mount_bring_up::ready_storage(schema::Plugin::Client plugin,
+                                                schema::PluginInfo::Reader info) {
+  check(info);
+  storage_facts facts{entry_->storage_version, info.getStorageVersion(), false, beside_,
+                      state_of_snapshot(*entry_)};
+  if (facts.known == facts.stored)
+    return storage_work_.wrap(do_step(next_storage_step(facts), kj::mv(plugin), facts.known));
+  // One that finishes its calls may still store something, of its own layout.
+  const bool waits = !beside_ && entry_->become_alone;
+  auto alone = waits ? entry_->become_alone() : kj::Promise<void>(kj::READY_NOW);
+  return storage_work_.wrap(
+      alone.then([this] { return has_stored(services_.store, entry_->uuid); })
+          .then([this, facts, plugin = kj::mv(plugin)](bool anything) mutable {
+            facts.anything_stored = anything;
+            return do_step(next_storage_step(facts), kj::mv(plugin), facts.known);
+          }));
+}
+
+kj::Promise<void> mount_bring_up::do_step(storage_step what, schema::Plugin::Client plugin,
+                                          std::uint32_t known) {
+  switch (what) {
+    case storage_step::none:
+    case storage_step::adopt:
+      return keep_number(known);
+    case storage_step::migrate:
+      return upgrade(kj::mv(plugin), known);
+    case storage_step::alone_first:
+      refused_beside = true;
+      refuse("must be alone", "the storage is of another version, and another instance serves");
+    case storage_step::refuse:
+      upgrading_ = true;
+      refuse_newer_storage(*entry_, known);
+    case storage_step::settle_first:
+      break;
+  }
+  refuse("cannot use what is stored", "the storage is being put back");
+}
+
+/// Before anything of another release can change what is stored, the record says that the mount
+/// runs it: a broker that dies meanwhile goes on with it.
+kj::Promise<void> mount_bring_up::keep_number(std::uint32_t known) {
+  const bool keeps_release =
+      beside_ || of == nullptr ||
+      (entry_->version_running == of->spec.version && entry_->spec.kind == of->spec.kind);
+  if (keeps_release && entry_->storage_version == known) return kj::READY_NOW;
+  return services_
+      .change_record(entry_,
+                     [known, release = of](mount_record& record) {
+                       record.storage_version = known;
+                       write_release(record, release.get());
+                     })
+      .then([this] { demand_trust_still(); });
+}
+
+/// The store, or the migration, may have been slow.
+void mount_bring_up::demand_trust_still() const {
+  if (of != nullptr) demand_trust(services_, *of);
+}
+
+kj::Promise<void> mount_bring_up::upgrade(schema::Plugin::Client plugin, std::uint32_t known) {
+  upgrading_ = true;
+  return entry_->storage_work.take().then(
+      [this, plugin = kj::mv(plugin), known](kj::Own<turns::pass>&& turn) mutable {
+        return take_snapshot(services_, entry_)
+            .then([this, plugin = kj::mv(plugin), known]() mutable {
+              return migrate(kj::mv(plugin), known);
+            })
+            .then([this, known] { return keep_upgrade(known); })
+            .attach(kj::mv(turn));
+      });
+}
+
+kj::Promise<void> mount_bring_up::keep_upgrade(std::uint32_t known) {
+  const auto done = [known, release = of](mount_record& record) {
+    record.storage_version = known;
+    record.snapshot->state = snapshot_state::kept;
+    write_release(record, release.get());
+  };
+  return services_.change_record(entry_, done).then([this, known] {
+    upgrading_ = false;
+    services_.events.record(
+        entry_->spec.path, generation_, "migrated",
+        fmt::format("the storage from version {} to {}", entry_->snapshot->storage_version, known));
+    demand_trust_still();
+  });
+}
+
+namespace {
+
+/// The plugin was made before there was a `migrate`; one that has it speaks of its kinds.
+bool is_unknown_method(const kj::Exception& problem) {
+  return problem.getType() == kj::Exception::Type::UNIMPLEMENTED &&
+         std::string_view(problem.getDescription().cStr()).find("detail: kind=") ==
+             std::string_view::npos;
+}
+
+}  // namespace
+
+/// What the plugin has under way in the storage when this ends is dropped.
+kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::uint32_t known) {
+  const auto from = entry_->storage_version;
+  const auto longest = services_.limits.migrate_ms_max;
+  services_.events.record(entry_->spec.path, generation_, "migrating",
+                          fmt::format("the storage from version {} to {}", from, known));
+  lent_ = std::make_shared<revocable_store>(entry_->storage);
+  migrating_ = true;
+  auto request = plugin.migrateRequest();
+  write_mount(request.initMount());
+  request.setHost(make_host(services_, entry_, generation_, lent_));
+  request.setFrom(from);
+  auto limit = services_.reactor.timer()
+                   .afterDelay(longest.count() * kj::MILLISECONDS)
+                   .then([from, known, longest] {
+                     refuse("did not migrate its storage in time",
+                            fmt::format("from version {} to {} it had {} ms (migrate_ms_max)", from,
+                                        known, longest.count()));
+                   });
+  return request.send()
+      .ignoreResult()
+      .exclusiveJoin(kj::mv(limit))
+      .then(
+          [this] {
+            lent_->end(exception(error_kind::failed_precondition, "the migration has ended"));
+            migrating_ = false;
+          },
+          [this, from, known](kj::Exception&& problem) {
+            lent_->end(exception(error_kind::failed_precondition, "the migration has failed"));
+            if (is_unknown_method(problem))
+              refuse("cannot migrate its storage",
+                     fmt::format("the storage is version {}, the plugin knows {} and no way there",
+                                 from, known));
+            kj::throwFatalException(kj::mv(problem));
+          });
+}
+
+void mount_bring_up::close_storage() {
+  const auto reason =
+      exception(error_kind::plugin_unavailable, "the instance that asked has ended");
+  storage_work_.cancel(reason);
+  if (lent_ != nullptr) lent_->end(kj::cp(reason));
 }
 
 bool must_be_alone(schema::PluginInfo::Reader info) {

@@ -8,7 +8,9 @@
 
 #include "actors/instance.hpp"
 #include "broker/catalog/release.hpp"
+#include "broker/revocable_store.hpp"
 #include "broker/services.hpp"
+#include "broker/upgrade_rules.hpp"
 
 namespace bulkhead {
 
@@ -20,8 +22,21 @@ class mount_bring_up final : public bring_up {
                  std::uint64_t generation, bool beside);
   ~mount_bring_up() noexcept(false) override;
 
+  /// Migrates what the mount has stored, when it is older than the plugin; writes down which
+  /// release the mount runs from now on.
+  kj::Promise<void> ready_storage(schema::Plugin::Client plugin,
+                                  schema::PluginInfo::Reader info) override;
   kj::Promise<void> introduce(schema::Plugin::Client plugin,
                               schema::PluginInfo::Reader info) override;
+  void spawned(const process_spec& asked, const spawn_answer& answer) override;
+
+  /// The instance has ended: nothing of it reaches the storage any more, and an upgrade under way
+  /// goes no further. For the storage that it got with mount, the end of its link does that.
+  void close_storage();
+  /// An upgrade was begun, or refused, and has not come to its end.
+  bool upgrade_failed() const { return upgrading_; }
+  /// The plugin had been asked to migrate.
+  bool migration_failed() const { return migrating_; }
 
   /// What the plugin offered; valid after introduce() has resolved, until the instance ends.
   kj::Maybe<capnp::Capability::Client> backend;
@@ -33,12 +48,33 @@ class mount_bring_up final : public bring_up {
   bool refused_beside = false;
   /// What was started; it must introduce itself as that. Null: an unregistered file.
   std::shared_ptr<const release> of;
+  /// What it was started with; null: unconfined, or not yet started.
+  std::shared_ptr<const confinement> confined;
+  /// Limits that were asked for since; empty: none are under way.
+  std::optional<resource_limits> limits_asked;
+  /// What was found standing, of a start that was refused for a missing wall too.
+  std::shared_ptr<const confinement_report> report;
+  /// The wall for which the start was refused.
+  std::optional<wall> missing;
 
  private:
+  void check(schema::PluginInfo::Reader info);
+  void write_mount(schema::MountInfo::Builder to) const;
+  kj::Promise<void> do_step(storage_step what, schema::Plugin::Client plugin, std::uint32_t known);
+  kj::Promise<void> upgrade(schema::Plugin::Client plugin, std::uint32_t known);
+  kj::Promise<void> migrate(schema::Plugin::Client plugin, std::uint32_t known);
+  kj::Promise<void> keep_upgrade(std::uint32_t known);
+  kj::Promise<void> keep_number(std::uint32_t known);
+  void demand_trust_still() const;
+
   broker_services& services_;
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
   bool beside_;
+  bool upgrading_ = false;
+  bool migrating_ = false;
+  std::shared_ptr<revocable_store> lent_;  // to migrate
+  kj::Canceler storage_work_;
 };
 
 /// Refuses with start_failed what no plugin may say of itself.

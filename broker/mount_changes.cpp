@@ -51,6 +51,11 @@ mount_spec tuned(mount_spec spec, const tune_request& what) {
   if (what.supervision) spec.supervision = *what.supervision;
   if (what.life) spec.life = *what.life;
   if (what.calls) spec.calls = *what.calls;
+  if (what.profile) spec.confinement.profile = *what.profile;
+  if (what.waive) spec.confinement.waive = *what.waive;
+  if (what.limits) spec.confinement.limits = *what.limits;
+  if (what.grants) spec.confinement.grants = *what.grants;
+  if (what.thresholds) spec.thresholds = *what.thresholds;
   return spec;
 }
 
@@ -75,6 +80,11 @@ std::string names_of(const tune_request& what) {
   add(what.supervision.has_value(), "supervision");
   add(what.life.has_value(), "life");
   add(what.calls.has_value(), "calls");
+  add(what.profile.has_value(), "profile");
+  add(what.waive.has_value(), "waive");
+  add(what.limits.has_value(), "limits");
+  add(what.grants.has_value(), "grants");
+  add(what.thresholds.has_value(), "thresholds");
   return names;
 }
 

@@ -11,6 +11,7 @@
 //   face                    replaced by the mount's actor when an instance is ready
 //   crashes, generations    the mount's actor
 //   version_running         the mount's actor; spec.kind too, when nobody had said it
+//   samples                 the usage desk (broker/usage_desk.hpp)
 //
 // Whoever remembers a mount across a turn of the loop keeps the entry, not the path: a mount can
 // be moved.
@@ -33,6 +34,7 @@
 #include "broker/slot.hpp"
 #include "broker/store/async_store.hpp"
 #include "broker/turns.hpp"
+#include "broker/usage.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
@@ -61,11 +63,20 @@ struct release_run {
   bool set_aside = false;  // it only finishes its calls: no deregistration waits for that
 };
 
+/// The instance that takes the calls, for those who watch what it uses.
+struct serving_instance {
+  std::uint64_t id = 0;  // of all instances of the broker; 0: none serves
+  std::uint64_t generation = 0;
+  std::uint32_t pid = 0;
+  std::shared_ptr<const bring_up> protocol{};  // for the counters of its link
+};
+
 struct mount_entry : mount_record {
   bool closed = false;       // being removed: the core has told the slot to refuse for good
   bool acknowledged = true;  // false until mount() has answered: a failed start is not repeated
   std::uint64_t generations_used = 0;
   turns writes;                   // of the record: one at a time, so that none undoes another
+  turns storage_work;             // on the view and its snapshot as a whole
   bool ran_unregistered = false;  // what ran last was a file that nobody registered
   bool take_wanted = false;  // the next start takes what its name means now, not what ran before
   kj::Own<bulkhead::slot> slot;
@@ -76,6 +87,12 @@ struct mount_entry : mount_record {
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_for_face;
   /// By generation, until they have ended; the mount's actor says so.
   std::map<std::uint64_t, release_run> runs;
+  /// Resolves when no instance but the newest lives; set by the mount's actor.
+  std::function<kj::Promise<void>()> become_alone;
+  serving_instance serving;          // the mount's actor says so
+  std::deque<usage_sample> samples;  // newest last. The usage desk
+  std::string passed;                // the threshold that the newest samples are above
+  std::function<void(const passed_threshold&)> pass;  // tells the mount's actor, which sets it
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };
 

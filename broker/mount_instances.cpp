@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
@@ -26,6 +27,19 @@ exit_kind exit_kind_of(const instance_end& end) {
     default:
       return exit_kind::abnormal;
   }
+}
+
+/// What to do about a wall that is missing.
+std::string waiver_text(const std::string& path, wall which) {
+  return fmt::format(
+      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} --waive {}, or the flag "
+      "of mount   |   waive = [\"{}\"] under [confinement] of the configuration",
+      path, to_string(which), to_string(which));
+}
+
+std::string errno_name(int number) {
+  const char* name = ::strerrorname_np(number);
+  return name == nullptr ? std::to_string(number) : name;
 }
 
 bool ended_by_itself(const instance_end& end) {
@@ -54,16 +68,40 @@ void mount_supervisor::ready(const instance_ready& news) {
   live_.pid = news.pid;
   live_.ready_since = services_.clock.now();
   live_.life_since = entry_->slot->now();
+  reloaded_alone_ = false;
   // It may have become ready while it was told to stop.
   if (state() == child_state::starting) {
     if (!leaving_ && !entry_->closed)
       entry_->slot->serve(
           {live_.generation, kj::mv(live_.offer->backend), kj::mv(live_.offer->typed)});
     show_face(live_);
+    note_serving();
   }
   note_running(services_, *entry_, live_.of);
   step(event::started{instance_id, news.generation});
   look_after_life();
+}
+
+/// From now on what `live_` uses is the mount's to answer for.
+void mount_supervisor::note_serving() {
+  entry_->serving = {++services_.served, live_.generation, live_.pid, live_.offer};
+}
+
+void mount_supervisor::limited(const instance_limited& news) {
+  const bool live = news.generation == live_.generation && !live_.ended;
+  if (live && news.error_number == 0 && live_.offer->limits_asked) {
+    auto confined = std::make_shared<confinement>(*live_.offer->confined);
+    confined->limits = *live_.offer->limits_asked;
+    live_.offer->confined = std::move(confined);
+  }
+  const auto outcome = news.error_number == 0
+                           ? std::string("the limits of what runs are those of the mount now")
+                           : fmt::format(
+                                 "the limits of what runs could not be changed ({}); the "
+                                 "next start has them",
+                                 errno_name(news.error_number));
+  services_.events.record(entry_->spec.path, news.generation,
+                          news.error_number == 0 ? "limited" : "not_limited", outcome);
 }
 
 void mount_supervisor::show_face(const run_of& whose) {
@@ -81,6 +119,8 @@ crash_report mount_supervisor::make_report(const instance_ended& news, const run
   if (face != nullptr) report.plugin_version = face->version;
   report.generation = news.generation;
   report.end = news.end;
+  if (whose.offer != nullptr && whose.offer->missing)
+    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer->missing);
   const auto calls = entry_->slot->calls_of(news.generation);
   report.calls_in_flight = static_cast<std::uint32_t>(calls.size());
   const auto outcome = to_string(ended_by_itself(news.end) ? error_kind::plugin_crashed
@@ -111,12 +151,15 @@ std::string mount_supervisor::ended(const instance_ended& news) {
 std::string mount_supervisor::live_ended(const instance_ended& news) {
   live_.ended = true;
   live_.pid = 0;
+  close_storage(live_);
+  entry_->serving = {};
   auto report = make_report(news, live_);
   const auto sentence = describe_end(report);
   abandon_reload(fmt::format("the instance that it was to replace ended meanwhile: {}", sentence));
   if (!leaving_ && !entry_->closed) entry_->slot->hold("its instance has just ended");
-  permanent_failure_ = news.end.permanent;
+  end_remedy_ = report.end.remedy;
   const bool crash = ended_by_itself(news.end);
+  permanent_failure_ = news.end.permanent || (crash && live_.offer->migration_failed());
   if (crash) services_.events.record(report.mount, news.generation, "crashed", sentence);
   const bool no_start = news.end.during_start || news.end.cause == end_cause::start_failed;
   start_failed_ = no_start && crash;
@@ -124,9 +167,14 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
   // same.
   if (start_failed_ && !entry_->acknowledged && entry_->spec.life.start == start_mode::eager)
     give_up_mounting(sentence);
+  const bool back = start_failed_ && falls_back();
+  if (no_start) reloaded_alone_ = false;
+  // What is ended for what it used, with a word that it is to stay down, does.
+  const bool for_good = news.end.cause == end_cause::over_limit && news.end.permanent;
   const auto reports =
-      no_start
-          ? step(event::start_failed{instance_id, news.generation, sentence, news.end.permanent})
+      back ? fall_back(sentence)
+      : no_start || for_good
+          ? step(event::start_failed{instance_id, news.generation, sentence, permanent_failure_})
           : step(event::exited{instance_id, news.generation, exit_kind_of(news.end), sentence});
   // In a group that shares its fate this actor ends, and what follows is the group's to say.
   const bool group_decides =
@@ -136,7 +184,7 @@ std::string mount_supervisor::live_ended(const instance_ended& news) {
                                   : next_step_text(reports.front());
   auto text = crash_text(report);
   if (crash) keep_report(std::move(report));
-  if (no_start && crash) answer_waiters(sentence);
+  if (no_start && crash && !back) answer_waiters(sentence);
   return text;
 }
 
@@ -145,6 +193,7 @@ std::string mount_supervisor::green_ended(const instance_ended& news) {
   auto report = make_report(news, reload_->green);
   report.next = "the instance before it serves on";
   reload_->green.ended = true;
+  reload_->green.offer->close_storage();
   auto text = crash_text(report);
   const auto sentence = describe_end(report);
   if (reload_->green.offer->refused_beside) {
@@ -167,6 +216,7 @@ std::string mount_supervisor::old_ended(const instance_ended& news) {
     return each.generation == news.generation;
   });
   if (found == old_.end()) return "an instance that was given up has ended";
+  if (found->offer != nullptr) found->offer->close_storage();
   auto report = make_report(news, *found);
   report.next = "it had been replaced";
   auto text = crash_text(report);
@@ -176,6 +226,7 @@ std::string mount_supervisor::old_ended(const instance_ended& news) {
                           given_up && !crash ? "it was given up and killed" : describe_end(report));
   if (crash) keep_report(std::move(report));
   old_.erase(found);
+  tell_alone();
   finish();
   return text;
 }

@@ -47,6 +47,11 @@ void mount_log::add(std::uint64_t generation, schema::LogSource source, schema::
   for (auto& text : texts) lines_.push({now, generation, source, level, std::move(text)});
 }
 
+void mount_log::broker_says(std::uint64_t generation, schema::LogLevel level, std::string text) {
+  lines_.push({unix_ms_now(), generation, schema::LogSource::BROKER, level,
+               printable(text, line_bytes_max_)});
+}
+
 void mount_log::plugin_says(std::uint64_t generation, schema::LogLevel level,
                             std::string_view text) {
   std::string one_line(text);
@@ -61,7 +66,8 @@ std::vector<mount_log::entry> mount_log::lines(std::uint64_t after, std::size_t 
 std::vector<std::string> mount_log::last_lines(std::uint64_t generation, std::size_t count) const {
   std::deque<std::string> result;
   for (auto& each : lines_.newest(lines_.size())) {
-    if (each.value.generation != generation) continue;
+    if (each.value.generation != generation || each.value.source == schema::LogSource::BROKER)
+      continue;
     result.push_back(std::move(each.value.text));
     if (result.size() > count) result.pop_front();
   }

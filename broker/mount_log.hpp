@@ -35,11 +35,13 @@ class mount_log : public std::enable_shared_from_this<mount_log> {
   /// The sink for one instance's pipes.
   std::shared_ptr<log_sink> sink(std::uint64_t generation);
 
+  /// The broker's own word on an instance. One line.
+  void broker_says(std::uint64_t generation, schema::LogLevel level, std::string text);
   void plugin_says(std::uint64_t generation, schema::LogLevel level, std::string_view text);
 
   /// The newest `count` lines above number `after`, oldest first.
   std::vector<entry> lines(std::uint64_t after, std::size_t count) const;
-  /// The texts of the newest lines of an instance, oldest first.
+  /// The texts of the newest lines of an instance, oldest first; its own, not the broker's.
   std::vector<std::string> last_lines(std::uint64_t generation, std::size_t count) const;
 
  private:

@@ -13,6 +13,7 @@
 #include "actors/supervision.hpp"
 #include "broker/broker.hpp"
 #include "broker/crash_report.hpp"
+#include "broker/usage.hpp"
 
 namespace bulkhead {
 
@@ -25,8 +26,10 @@ struct mount_reset {};
 struct mount_query {};
 /// Stops the instance in good order and leaves the mount stopped.
 struct mount_halt {};
-/// Starts a mount that is stopped.
-struct mount_start {};
+/// Starts a mount that is stopped: with what its name means now, or with what ran before.
+struct mount_start {
+  bool as_before = false;
+};
 /// What the mount runs may not run any more: its instance is stopped, and its next start, which is
 /// tried at once, says why it is refused.
 struct mount_condemn {
@@ -50,6 +53,12 @@ struct mount_stop {
   std::chrono::milliseconds drain_max{0};
   std::string reason;
   bool forget = false;  // the mount is going away for good: the plugin is told
+};
+
+/// The instance uses more than a threshold of the mount allows.
+struct mount_passed {
+  std::uint64_t generation = 0;
+  passed_threshold what;
 };
 
 /// INTERNAL: a timer of the supervision core is due.
@@ -102,6 +111,9 @@ struct mount_snapshot {
   std::string reload;    // what a reload is at; empty when none is under way
   std::optional<crash_report> last_crash;
   std::optional<std::vector<option>> options_running;  // where the spec's are others
+  std::shared_ptr<const confinement> confined;         // what runs was started with; null: nothing
+  std::shared_ptr<const confinement_report> report;    // of what runs, or of a start refused for it
+  std::string start_remedy;                            // what to try then; may be empty
   std::string start_failure;  // answer to mount_await_start and mount_restart: why the start
                               // failed; empty when it did not
 };

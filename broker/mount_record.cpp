@@ -10,6 +10,16 @@
 #include "schema/state.capnp.h"
 
 namespace bulkhead {
+namespace {
+
+storage_snapshot read_snapshot(schema::Snapshot::Reader from) {
+  const auto state = from.getState();
+  KJ_REQUIRE(state <= schema::Snapshot::State::RESTORING, "the state of a snapshot is none");
+  return {from.getStorageVersion(), text(from.getVersion()), from.getTakenUnixMs(),
+          static_cast<snapshot_state>(state)};
+}
+
+}  // namespace
 
 std::string mount_key(std::string_view path) {
   std::string key(mounts_prefix);
@@ -29,6 +39,14 @@ std::string encode_record(const mount_record& from) {
   record.setDeclared(from.declared);
   record.setDeclaredPath(from.declared_path.c_str());
   record.setVersionRunning(from.version_running.c_str());
+  record.setStorageVersion(from.storage_version);
+  if (from.snapshot) {
+    auto snapshot = record.initSnapshot();
+    snapshot.setStorageVersion(from.snapshot->storage_version);
+    snapshot.setVersion(from.snapshot->version.c_str());
+    snapshot.setTakenUnixMs(from.snapshot->taken_unix_ms);
+    snapshot.setState(static_cast<schema::Snapshot::State>(from.snapshot->state));
+  }
   const auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
   return {chars.begin(), chars.size()};
@@ -53,6 +71,8 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.declared_path = text(from.getDeclaredPath());
     if (record.declared && record.declared_path.empty()) record.declared_path = record.spec.path;
     record.version_running = text(from.getVersionRunning());
+    record.storage_version = from.getStorageVersion();
+    if (from.hasSnapshot()) record.snapshot = read_snapshot(from.getSnapshot());
   });
   return problem == nullptr && !record.uuid.empty() && !record.spec.path.empty();
 }

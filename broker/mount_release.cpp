@@ -10,25 +10,6 @@
 
 namespace bulkhead {
 
-/// The steps before a start. Before anything of another release runs, the record says that the
-/// mount runs it: a broker that dies meanwhile goes on with it.
-std::function<kj::Promise<process_spec>()> mount_supervisor::keeping_to(
-    const release_choice& choice) {
-  if (!choice.prepare || choice.of == nullptr) return choice.prepare;
-  // The instance that does this may outlive this actor by a moment.
-  return [&services = services_, entry = entry_, choice]() -> kj::Promise<process_spec> {
-    return choice.prepare().then(
-        [&services, entry, of = choice.of](process_spec&& program) -> kj::Promise<process_spec> {
-          if (keeps_to(*entry, *of)) return kj::mv(program);
-          return write_release(services, entry, of)
-              .then([&services, of, program = kj::mv(program)]() mutable {
-                demand_trust(services, *of);  // the store may have been slow
-                return kj::mv(program);
-              });
-        });
-  };
-}
-
 /// Writes that the mount runs on with this release, whatever the record says. It does, whether that
 /// can be written or not: every later change of the record says so, too.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {

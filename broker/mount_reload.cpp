@@ -89,13 +89,14 @@ void mount_supervisor::reload_by_restart(const reload_request& how,
     result.generation_after = now.status.generation;
     result.version_after = now.status.plugin_version;
     result.took = since(began, services_.clock.now());
-    if (now.status.state != mount_state::ready)
+    if (now.status.state != mount_state::ready || !now.start_failure.empty())
       result.reason = now.start_failure.empty() ? now.status.reason : now.start_failure;
     else if (!wanted.empty() && wanted != result.version_after)
       result.reason = fmt::format("it serves as version {}, not {}", result.version_after, wanted);
     if (!result.reason.empty()) result.outcome = reload_outcome::failed;
     for (auto& each : askers) each.deliver(result);
   });
+  reloaded_alone_ = true;
   if (state() == child_state::ready)
     hand_over_alone(reason);
   else
@@ -222,6 +223,7 @@ void mount_supervisor::switch_over() {
         {run.green.generation, kj::mv(run.green.offer->backend), kj::mv(run.green.offer->typed)});
   auto blue = std::exchange(live_, run.green);
   live_.life_since = slot.now();
+  note_serving();
   show_face(live_);
   step(event::adopt_instance{instance_id, live_.generation});
   run.result.outcome = reload_outcome::replaced;
@@ -336,10 +338,28 @@ void mount_supervisor::judge_life_of_live() {
     step(event::terminate_child{instance_id, verdict.reason});
   } else if (old_.size() >= draining_instances_max) {
     look_again(1 * kj::SECONDS);
-  } else if (must_be_alone()) {
-    hand_over_alone(verdict.reason);
   } else {
-    begin_reload({}, {}, verdict.reason);
+    replace_live(verdict.reason);
+  }
+}
+
+/// As by a reload that nobody asked for.
+void mount_supervisor::replace_live(const std::string& reason) {
+  if (must_be_alone())
+    hand_over_alone(reason);
+  else
+    begin_reload({}, {}, reason);
+}
+
+/// The desk tells again with every sample, until what it tells of is gone.
+void mount_supervisor::passed(const mount_passed& news) {
+  if (news.generation != live_.generation || live_.ended || leaving_ || entry_->closed) return;
+  if (state() != child_state::ready || starting_) return;
+  if (news.what.act == threshold_act::quarantine) {
+    abandon_reload("the instance that it was to replace " + news.what.reason);
+    this->send(live_.actor, instance_hung{news.what.reason, end_cause::over_limit, true});
+  } else if (!reload_ && old_.size() < draining_instances_max) {
+    replace_live("it " + news.what.reason);
   }
 }
 

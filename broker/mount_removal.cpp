@@ -52,7 +52,7 @@ void broker_core::begin_removal(mount_route& route) {
             revoke(*entry);
             return stop_actor(entry, mount_stop{services_.limits.drain_ms_max, "unmounted", true});
           })
-          .then([this, entry] { return delete_storage(entry->uuid); })
+          .then([this, entry] { return delete_storage(entry); })
           .then([this, entry] { return erase_record(entry); })
           .then([this, entry] { removed(*entry); },
                 [this, entry](kj::Exception&& problem) { removal_failed(*entry, problem); }));
@@ -85,13 +85,17 @@ void broker_core::revoke(mount_entry& entry) const {
 }
 
 /// Deletes the view and the snapshot, a bounded number of keys at a time.
-kj::Promise<void> broker_core::delete_storage(std::string uuid) {
-  if (uuid.empty()) return kj::READY_NOW;
-  auto& store = services_.store;
-  return delete_keys_below(store, view_prefix(uuid))
-      .ignoreResult()
-      .then([&store, uuid] { return delete_keys_below(store, snapshot_prefix(uuid)); })
-      .ignoreResult();
+kj::Promise<void> broker_core::delete_storage(const entry_ptr& entry) {
+  if (entry->uuid.empty()) return kj::READY_NOW;
+  return entry->storage_work.take().then([this, entry](kj::Own<turns::pass>&& turn) {
+    auto& store = services_.store;
+    return delete_keys_below(store, view_prefix(entry->uuid))
+        .ignoreResult()
+        .then([&store, entry] { return delete_keys_below(store, snapshot_prefix(entry->uuid)); })
+        .ignoreResult()
+        .attach(kj::mv(turn))
+        .attach(entry);
+  });
 }
 
 kj::Promise<void> broker_core::erase_record(const entry_ptr& entry) {

@@ -9,9 +9,11 @@
 #include <set>
 
 #include "actors/supervision.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/refusal.hpp"
 #include "broker/router.hpp"
 #include "broker/trust/manifest.hpp"
+#include "broker/usage.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -156,6 +158,9 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
   check_life(spec.life);
   check_calls(spec.calls, limits);
   check_call_age(spec.life.call_age_max, spec.calls, limits);
+  check_confinement(spec.confinement);
+  if (auto problem = threshold_problem(spec.thresholds); !problem.empty())
+    invalid("a threshold is not usable", std::move(problem));
 }
 
 slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {

@@ -16,6 +16,30 @@ constexpr const char* asleep = "it starts with its next call";
 constexpr auto asleep_pause = 1 * kj::SECONDS;
 constexpr const char* halted = "stopped by an operator";
 
+/// The limits that the mount's rules come to, where they are others than what runs has. What cannot
+/// be worked out is told by the next start.
+std::optional<resource_limits> new_limits(const broker_services& services, const mount_entry& entry,
+                                          const release* of, const confinement& now) {
+  std::optional<resource_limits> changed;
+  const auto problem = kj::runCatchingExceptions([&] {
+    const auto wanted = confinement_of(services, of, &entry);
+    if (wanted != nullptr && !(wanted->limits == now.limits)) changed = wanted->limits;
+  });
+  return problem == nullptr ? changed : std::nullopt;
+}
+
+/// The start of an unregistered file, which is confined all the same. The instance that does it may
+/// outlive the mount's actor by a moment.
+std::function<kj::Promise<process_spec>()> confined_file(const broker_services& services,
+                                                         std::shared_ptr<mount_entry> entry,
+                                                         process_spec process) {
+  return [&services, entry = std::move(entry), process = std::move(process)] {
+    auto confined = process;
+    confined.confined = confinement_of(services, nullptr, entry.get());
+    return kj::Promise<process_spec>(std::move(confined));
+  };
+}
+
 bool shares_fate(const std::string& name, const std::vector<group_spec>& groups) {
   return std::any_of(groups.begin(), groups.end(), [&name](const group_spec& each) {
     return each.name == name && each.strategy != group_strategy::one_for_one;
@@ -69,9 +93,23 @@ mount_supervisor::mount_supervisor(caf::actor_config& config, bulkhead::reactor&
       entry_(std::move(entry)),
       shares_fate_(shares_fate(entry_->spec.group, services.config.groups)),
       ticket_(std::move(ticket)),
-      core_(policy_of(entry_->spec, shares_fate_), services.random) {}
+      core_(policy_of(entry_->spec, shares_fate_), services.random) {
+  entry_->become_alone = [this] { return become_alone(); };
+}
 
 mount_supervisor::~mount_supervisor() noexcept = default;
+
+/// What happens to the mount outside of this actor is told to it.
+void mount_supervisor::attend_to_entry() {
+  const auto self = caf::actor_cast<mount_actor>(this->ctrl());
+  entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
+    if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
+  });
+  entry_->pass = [this, weak = caf::actor_cast<caf::actor_addr>(self)](const auto& what) {
+    if (auto mount = caf::actor_cast<caf::actor>(weak))
+      caf::anon_send(mount, mount_passed{live_.generation, what});
+  };
+}
 
 mount_actor::behavior_type mount_supervisor::make_behavior() {
   set_down_handler([this](caf::down_msg& news) { instance_down(news); });
@@ -84,10 +122,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
     else
       leave({std::chrono::milliseconds{0}, "its group restarts"});
   });
-  const auto self = caf::actor_cast<mount_actor>(this->ctrl());
-  entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
-    if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
-  });
+  attend_to_entry();
   step(event::start{});
   if (entry_->spec.life.start == start_mode::lazy)
     switch_slot({instance_id, 0, child_state::stopped, child_state::stopped, asleep, {}});
@@ -95,6 +130,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
     know_child();
   return {
       [this](const instance_ready& news) { ready(news); },
+      [this](const instance_limited& news) { limited(news); },
       [this](const instance_ended& news) { return ended(news); },
       [this](const mount_await_start&) { return await_start(); },
       [this](const mount_restart&) -> caf::result<mount_snapshot> {
@@ -106,13 +142,14 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       },
       [this](const mount_reset&) { return reset(); },
       [this](const mount_halt&) { return halt(); },
-      [this](const mount_start&) -> caf::result<mount_snapshot> {
+      [this](const mount_start& order) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
-        if (state() == child_state::stopped) entry_->take_wanted = true;
+        if (state() == child_state::stopped) entry_->take_wanted = !order.as_before;
         start_up();
         return await_start();
       },
       [this](const mount_changed&) { changed(); },
+      [this](const mount_passed& news) { passed(news); },
       [this](const mount_reload& order) { return reload(order); },
       [this](const mount_condemn& order) { return condemn(order.reason); },
       [this](const mount_query&) { return query(); },
@@ -253,7 +290,7 @@ void mount_supervisor::perform_start(std::uint64_t generation) {
   }
   if (generation + generation_low_mark > entry_->generations_reserved)
     reserve_generations(generation, false);
-  live_ = start_instance(generation, false);
+  launch_settled(generation);
 }
 
 void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch_after) {
@@ -284,8 +321,8 @@ void mount_supervisor::reserve_generations(std::uint64_t generation, bool launch
               }));
 }
 
-/// The generation has been reserved. The store took its time: whoever wanted it may have changed
-/// its mind.
+/// The generation has been reserved, the storage settled. The store took its time: whoever wanted
+/// it may have changed its mind.
 void mount_supervisor::start_reserved(std::uint64_t generation) {
   if (reload_ && reload_->green.generation == generation) {
     reload_->green = start_instance(generation, true);
@@ -294,7 +331,7 @@ void mount_supervisor::start_reserved(std::uint64_t generation) {
   if (live_.generation == generation) return;
   const auto child = core_.status(instance_id, services_.clock.now());
   if (child && child->state == child_state::starting && child->generation == generation)
-    live_ = start_instance(generation, false);
+    launch_settled(generation);
   else
     step(event::exited{instance_id, generation, exit_kind::shutdown, "stopped before it started"});
 }
@@ -306,7 +343,9 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   const auto choice =
       choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
-  settings.prepare = beside ? choice.prepare : keeping_to(choice);
+  settings.prepare = choice.prepare;
+  if (choice.of == nullptr && !settings.prepare)
+    settings.prepare = confined_file(services_, entry_, settings.process);
   settings.generation = generation;
   settings.broker_version = BULKHEAD_VERSION;
   settings.calls_in_flight_max = limits.calls_in_flight_max;
@@ -421,7 +460,11 @@ void mount_supervisor::changed() {
   if (now == child_state::stopped || now == child_state::quarantined)
     switch_slot(action::report(shown_));  // its words name the path
   if (live_.ended) return;
-  this->send(live_.actor, instance_rules{life.ping_every, life.ping_wait});
+  instance_rules rules_now{life.ping_every, life.ping_wait, {}};
+  if (live_.offer->confined != nullptr)
+    rules_now.limits = new_limits(services_, *entry_, live_.of.get(), *live_.offer->confined);
+  live_.offer->limits_asked = rules_now.limits;
+  this->send(live_.actor, rules_now);
   if (live_.pid != 0) look_after_life();
 }
 
@@ -545,8 +588,13 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
                                 reload_->on_trial ? "is on trial" : "is starting");
   if (!live_.ended && live_.offer->options != entry_->spec.options)
     result.options_running = live_.offer->options;
+  if (live_.offer != nullptr) {
+    result.confined = live_.offer->confined;
+    result.report = live_.offer->report;
+  }
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;
+  if (!start_failure.empty()) result.start_remedy = end_remedy_;
   result.asleep = status.state == mount_state::stopped && falls_asleep();
   return result;
 }
@@ -566,12 +614,16 @@ void mount_supervisor::on_loop_exit() {
   answer_waiters("the mount's actor has ended");
   for (auto& waiter : stop_waiters_) waiter.deliver(snapshot());
   stop_waiters_.clear();
+  alone_waiters_.clear();
   old_.clear();
   live_ = {};
   look_ = nullptr;
   // The last reference to this actor may go on another thread: nothing of the reactor's is left
   // then.
   entry_->wake = nullptr;
+  entry_->become_alone = nullptr;
+  entry_->pass = nullptr;
+  entry_->serving = {};
   entry_->slot->on_breaker(nullptr);
   entry_ = nullptr;
 }

@@ -25,12 +25,15 @@
 // Generations are taken from the store in blocks, ahead of need, so that a restart writes nothing
 // and yet no generation repeats after a crash of the broker.
 //
+// An instance is started on storage that is in one piece; an upgrade of it that fails is taken back
+// (mount_storage.cpp, broker/storage_upgrade.hpp).
+//
 // Which release an instance runs is for broker/catalog/release_start.hpp to say. An instance is
 // prepared (trust, bytes) under its own start limit, and what is refused there is a failed start.
 //
 // Where what is: mount_supervisor.cpp the core's actions and the requests, mount_instances.cpp the
 // news of instances and their reports, mount_reload.cpp reload and life, mount_release.cpp the
-// release that the mount keeps to.
+// release that the mount keeps to, mount_storage.cpp its storage.
 
 #include <functional>
 #include <memory>
@@ -99,6 +102,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void on_task_failed(kj::Exception&& error) override;
 
   // -- the core's actions
+  void attend_to_entry();
   void know_child();
   void start_up();
   void restart(const std::string& reason);
@@ -112,7 +116,6 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void finish();
   void start_reserved(std::uint64_t generation);
   run_of start_instance(std::uint64_t generation, bool beside);
-  std::function<kj::Promise<process_spec>()> keeping_to(const release_choice& choice);
   kj::Promise<void> keep_to(const std::shared_ptr<const release>& of);
   void stop_instance(const run_of& which, bool at_once);
   void reserve_generations(std::uint64_t generation, bool launch_after);
@@ -124,6 +127,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   // -- news of instances
   void ready(const instance_ready& news);
   void show_face(const run_of& whose);
+  void limited(const instance_limited& news);
+  void passed(const mount_passed& news);
   std::string ended(const instance_ended& news);
   std::string live_ended(const instance_ended& news);
   std::string green_ended(const instance_ended& news);
@@ -132,6 +137,16 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void give_up_mounting(const std::string& why);
   void instance_down(const caf::down_msg& news);
   crash_report make_report(const instance_ended& news, const run_of& whose) const;
+
+  // -- storage
+  bool storage_is_settled() const;
+  void launch_settled(std::uint64_t generation);
+  void settle_then_launch(std::uint64_t generation);
+  kj::Promise<void> become_alone();
+  void tell_alone();
+  void close_storage(const run_of& whose);
+  bool falls_back() const;
+  std::vector<action::report> fall_back(const std::string& why);
 
   // -- reload and life
   caf::result<reload_result> reload(const mount_reload& order);
@@ -155,6 +170,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool must_be_alone() const;
   void look_after_life();
   void judge_life_of_live();
+  void replace_live(const std::string& reason);
+  void note_serving();
   void look_again(kj::Duration delay);
 
   // -- requests
@@ -180,18 +197,21 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::optional<reload_run> reload_;
   std::vector<run_of> old_;
   std::vector<start_waiter> waiters_;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> alone_waiters_;  // until old_ is empty
   kj::Promise<void> look_ = nullptr;  // the next look at the life of `live_`, or of a sleeper
   bool starting_ = false;
-  bool start_failed_ = false;  // the last start did
-  bool halted_ = false;        // stopped by an operator: no call wakes it
-  bool stopped_idle_ = false;  // stopped because it was idle: a call wakes it
-  bool leaving_ = false;       // being removed: the slot is not ours to switch any more
-  bool forget_ = false;        // ... for good
-  bool finishing_ = false;     // the core has finished; old instances may still live
+  bool start_failed_ = false;    // the last start did
+  bool reloaded_alone_ = false;  // the start under way is that of a reload that stopped the old one
+  bool halted_ = false;          // stopped by an operator: no call wakes it
+  bool stopped_idle_ = false;    // stopped because it was idle: a call wakes it
+  bool leaving_ = false;         // being removed: the slot is not ours to switch any more
+  bool forget_ = false;          // ... for good
+  bool finishing_ = false;       // the core has finished; old instances may still live
   std::string stop_reason_;
   std::vector<snapshot_promise> stop_waiters_;
   action::report shown_;  // what the slot was last told of
   bool reserving_ = false;
+  std::string end_remedy_;          // what its text says to try; may be empty
   bool permanent_failure_ = false;  // the last end: starting again cannot help
 };
 

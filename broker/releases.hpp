@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "broker/confinement_words.hpp"
+
 namespace bulkhead {
 
 struct release_spec {
@@ -18,6 +20,7 @@ struct release_spec {
   std::string sha256{};   // that the file must have; empty: whatever it has
   std::vector<std::string> arguments{};
   std::vector<std::string> environment{};  // "NAME=value", beside what every plugin gets
+  confinement_rules confinement{};         // of every mount that runs it, on top of the broker's
 
   bool operator==(const release_spec&) const = default;
 };
@@ -44,6 +47,7 @@ struct release_info {
   std::vector<std::string> used_by;  // mounts that run it, or would with their next start
   std::string refusal;               // when not empty: why it would not start now
   std::uint32_t storage_version = 0;
+  confinement_rules confinement{};  // of environment variables only the name
 };
 
 struct trusted_key_info {

@@ -12,6 +12,7 @@
 #include "actors/protocols.hpp"
 #include "actors/random.hpp"
 #include "actors/reactor.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/event_log.hpp"
 #include "broker/limits.hpp"
 #include "broker/mount_entry.hpp"
@@ -23,6 +24,7 @@ class asker;
 class config_desk;
 class release_catalog;
 class trust_desk;
+class usage_desk;
 
 struct broker_services {
   broker_config config;
@@ -42,10 +44,15 @@ struct broker_services {
       change_record;
 
   image_actor images{};
+  sampler_actor sampler{};
+  std::shared_ptr<load_gate> load = std::make_shared<load_gate>();
+  missing_walls missing{};   // starts without a waived wall
+  std::uint64_t served = 0;  // instances that ever served: the newest one's serving_instance::id
   trust_desk* trust = nullptr;
   release_catalog* catalog = nullptr;
   asker* ask = nullptr;
   config_desk* declared = nullptr;
+  usage_desk* usage = nullptr;  // null: nothing is sampled
 };
 
 }  // namespace bulkhead

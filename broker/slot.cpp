@@ -443,8 +443,17 @@ void slot::tell_breaker() {
 
 // -- calls ----------------------------------------------------------------------------------------
 
+slot::call_result slot::shed() {
+  ++gate_->shed;
+  return fail(error(schema::ErrorKind::OVERLOADED, "the broker is short of memory",
+                    fmt::format("it uses {} MiB, above {} MiB (memory_soft_bytes_max)",
+                                gate_->memory_bytes >> 20U, gate_->memory_bytes_max >> 20U),
+                    "wait and repeat"));
+}
+
 slot::call_result slot::call(const method& what, context_ptr context) {
   ++total_;
+  if (gate_ != nullptr && gate_->closed && mode_ != mode::refusing) return shed();
   switch (mode_) {
     case mode::serving:
       return forward(what, kj::mv(context), false);

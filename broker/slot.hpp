@@ -57,6 +57,14 @@ struct slot_limits {
   breaker_policy breaker;
 };
 
+/// Whether the broker as a whole takes new calls; one for all slots.
+struct load_gate {
+  bool closed = false;
+  std::uint64_t memory_bytes = 0;      // of the broker's process, when it was last looked at
+  std::uint64_t memory_bytes_max = 0;  // for the text of the refusal
+  std::uint64_t shed = 0;              // calls that were refused for it
+};
+
 struct slot_counters {
   std::uint32_t in_flight = 0;
   std::uint32_t waiting = 0;
@@ -143,6 +151,8 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   std::chrono::nanoseconds breaker_left() const { return breaker_.open_left(now()); }
   /// `changed` hears of every change of the breaker.
   void on_breaker(std::function<void(breaker_state)> changed);
+  /// While it is closed, new calls fail as overloaded. Null: there is none.
+  void heed(std::shared_ptr<load_gate> gate) { gate_ = std::move(gate); }
 
   /// The time of the slot's timer, as breaker and life know it.
   instant now() const;
@@ -171,6 +181,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   call_result call(const method& what, context_ptr context);
   call_result forward(const method& what, context_ptr context, bool waited);
   call_result wait(const method& what, context_ptr context);
+  call_result shed();
   call_result fail(kj::Exception reason);
   kj::Exception link_failed(kj::Exception::Type type) const;
   void call_failed(call_record& record, kj::Exception problem);
@@ -209,6 +220,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
       0;  // counts instances that served: the breaker hears of the newest's calls
   breaker_state told_breaker_ = breaker_state::closed;
   std::function<void(breaker_state)> breaker_changed_;
+  std::shared_ptr<load_gate> gate_;
   std::uint64_t call_alarm_at_ = 0;  // 0: none
   std::function<void()> call_alarm_;
   std::list<call_record*> in_flight_;         // oldest first: all calls have the same deadline

@@ -107,7 +107,7 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # -- The mount table.
 
   tune @26 (request :TuneRequest) -> (status :MountStatus);
-  # Changes a mount's rules. What concerns calls, supervision and life applies at once; options and version with the next reload, or
+  # Changes a mount's rules. What concerns calls, supervision, life, limits and thresholds applies at once; all else with the next reload, or
   # at once with `reload`. All or nothing: what is against a rule changes nothing, nor does a `reload` whose new instance does not come
   # up (`startFailed`).
   move @27 (from :Text, to :Text) -> (status :MountStatus);
@@ -116,7 +116,8 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # "kv/" can become "kv/old/".
   rollback @28 (path :Text) -> (status :MountStatus);
   # Takes back the last upgrade that migrated the mount's storage: the view as the snapshot before it has it, and the version before.
-  # What was written since is lost. `failedPrecondition` when there is no snapshot.
+  # What was written since is lost, and so is the snapshot. `failedPrecondition`, and nothing has happened, when there is no snapshot,
+  # its storage is being migrated, or the release before is not registered any more.
 
   # -- State.
 
@@ -133,6 +134,89 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # Makes releases, pins and mounts what the file says, touching only what the file brought. Each change has its own outcome.
   # A mount that the file lists no more is unmounted, and its data deleted, only with `prune`. A second one waits for the first.
   # Both: `failedPrecondition` without a configuration file, `invalidArgument` for one that makes no sense: then nothing changes.
+
+  # -- What plugins use, and what stands between them and the machine.
+
+  usage @33 (path :Text, limit :UInt32) -> (samples :List(Usage));
+  # The newest `limit` samples of the mount (0: all that are kept, `samples_kept`), oldest first. Samples are taken every `sample_ms`.
+  doctor @34 () -> (findings :List(Finding));
+  # How far the machine and the broker's own process are hardened: what was found, what is wanted, why, and how to get there. Looks
+  # at the machine now.
+}
+
+struct NamedNumber {
+  name @0 :Text;
+  value @1 :UInt64;
+}
+
+struct Confinement {
+  # What stands between a plugin and the machine, as an operator says it: of a mount, of a release, or of all mounts of the broker.
+  # What is said of the mount goes before what is said of its release, and that before the broker's; waivers and grants add up. The
+  # release's manifest can narrow the outcome and never widen it.
+  profile @0 :Text;            # "strict", "strict-unprivileged", "no-userns", "interpreter"; empty: not said here.
+  waive @1 :List(Text);        # Walls that may be missing, as in "cg.cpu". A start without one is logged and counted.
+  limits @2 :List(NamedNumber); # "memory", "swap", "stack", "file-size" in bytes; "tasks", "fds", "signals"; "cpu-percent" of one core,
+                               # "cpu-weight" (1 to 10000). 0: none of that kind is set; of swap and file-size: nothing may be used.
+  grants @3 :List(Text);       # One thing each: "read-dir:/etc/ssl", "write-dir:/srv/data:/data" (its name inside), "device:/dev/null",
+                               # "file:/etc/motd" (as a descriptor), "env:TZ=UTC".
+}
+
+struct ConfinementStatus {
+  profile @0 :Text;            # Of the next start, as all below but `walls`.
+  waived @1 :List(Text);
+  limits @2 :List(NamedNumber); # Every limit.
+  grants @3 :List(Text);       # Of environment variables only the name.
+  own @4 :Confinement;         # What the mount itself says; grants as above.
+  walls @5 :List(Wall);        # The report of the instance that runs; of the last start, when that was refused for a missing wall.
+  unconfined @6 :Bool;         # Development: nothing stands between the plugins of this broker and the machine.
+  pending @7 :Bool;            # The instance that runs has another profile, waivers or grants: these wait for the next one.
+  problem @8 :Text;            # When not empty: why the next start would be refused.
+}
+
+struct Wall {
+  # One mechanism of the kernel.
+  name @0 :Text;               # "user-ns", "seccomp", "cg.memory", ...
+  state @1 :Text;              # "enforced"; "unavailable": the kernel, or this user, does not have it; "failed"; "off": not asked for.
+  error @2 :Text;              # As in "EACCES"; empty: none.
+  value @3 :Int64;             # Landlock's version, instructions of the filter, the uid, ...; 0: none.
+  observed @4 :Bool;           # Seen from outside after the start.
+  required @5 :Bool;           # By the profile.
+  waived @6 :Bool;
+}
+
+struct Usage {
+  # What an instance used, at one moment. A figure that could not be read is 0, and named in `unread`.
+  unixMs @0 :Int64;
+  generation @1 :UInt64;
+  rssBytes @2 :UInt64;
+  pssBytes @3 :UInt64;         # Its share of pages that others map too, counted by part; the slowest figure, so taken every tenth time.
+  cpuMs @4 :UInt64;            # Of its whole life.
+  cpuPercent @5 :Float32;      # Of one core, since the sample before.
+  threads @6 :UInt32;
+  fds @7 :UInt32;
+  minorFaults @8 :UInt64;
+  majorFaults @9 :UInt64;
+  throttledMs @10 :UInt64;     # That its quota kept it off the processor.
+  oomKills @11 :UInt64;        # Processes of it that were killed because its memory was used up.
+  bytesIn @12 :UInt64;         # On the link, from the plugin; its whole life, as the next two.
+  bytesOut @13 :UInt64;
+  calls @14 :UInt64;           # Of the mount, since the broker started.
+  unread @15 :List(Text);      # As in "pss: EACCES".
+}
+
+struct Finding {
+  name @0 :Text;               # As in "kernel.io_uring_disabled".
+  verdict @1 :Verdict;
+  found @2 :Text;
+  wanted @3 :Text;
+  why @4 :Text;
+  how @5 :Text;                # What to do; empty with `good`.
+  enum Verdict {
+    good @0;
+    weak @1;                   # Worth mending: one wall less.
+    bad @2;                    # Plugins or secrets are exposed.
+    unknown @3;                # Could not be read.
+  }
 }
 
 struct ReleaseSpec {
@@ -143,6 +227,7 @@ struct ReleaseSpec {
   sha256 @4 :Text;             # 64 hex digits that the file must have; empty: whatever it has.
   arguments @5 :List(Text);    # At most 64.
   environment @6 :List(Text);  # "NAME=value", beside what every plugin gets. At most 64. Never for secrets: options and storage are.
+  confinement @7 :Confinement;
 }
 
 struct Release {
@@ -168,6 +253,7 @@ struct Release {
   options @19 :List(Plugin.FieldSpec); # What it takes as mount options.
   pinDeclared @21 :Bool;       # `pinned`, and the configuration file asked for it.
   optionsKnown @20 :Bool;      # False: it does not say; options are not checked before the start.
+  confinement @22 :Confinement; # Of environment variables only the name.
 }
 
 struct TrustedKey {
@@ -212,7 +298,8 @@ struct TuneRequest {
   # What is not set stays.
   path @0 :Text;
   spec @1 :MountSpec;          # Holds the new values of the fields that `fields` names.
-  fields @2 :List(Text);       # Of "options", "version", "description", "restart", "supervision", "life", "calls".
+  fields @2 :List(Text);       # Of "options", "version", "description", "restart", "supervision", "life", "calls", "profile", "waive",
+                               # "limits", "grants", "thresholds". Each of the last five replaces what the mount said.
   unset @3 :List(Text);        # Names of options to take away. `options` in `spec` are set one by one; the others stay.
   reload @4 :Bool;
 }
@@ -265,6 +352,10 @@ struct MountSpec {
   calls @8 :CallRules;             # Null: the broker's defaults.
   version @9 :Text;                # Of the release to run; empty: the pinned one, else the highest.
   kind @10 :Text;                  # "secrets", "auth", "database", "generic"; empty: the only kind that has this plugin.
+  confinement @11 :Confinement;    # Null: as the release and the broker say.
+  thresholds @12 :List(NamedNumber); # "rss-warn", "rss-restart", "rss-quarantine" in bytes, and the same of "cpu" (percent of one core),
+                                   # "threads" and "fds": a sample above it is an event, replaces the instance as `reload` does, or
+                                   # ends it and quarantines the mount. Acts on `threshold_samples` samples in a row.
 }
 
 struct Life {
@@ -375,6 +466,9 @@ struct MountStatus {
   declared @42 :Bool;             # The configuration file brought it.
   optionsPending @43 :Bool;       # The instance that runs has other options, `optionsRunning`: `options` wait for the next one.
   optionsRunning @44 :List(Plugin.Option);
+  confinement @45 :ConfinementStatus;
+  usage @46 :Usage;               # The newest sample; null before the first.
+  thresholds @47 :List(NamedNumber);
 }
 
 enum BreakerState {
@@ -429,4 +523,10 @@ struct BrokerStatus {
   socketPath @6 :Text;
   stateDirectory @7 :Text;
   pluginDirectory @8 :Text;
+  unconfined @9 :Bool;            # Development: plugins run with nothing between them and the machine.
+  confinement @10 :Confinement;   # What counts where neither mount nor release says otherwise.
+  wallsMissing @11 :List(NamedNumber); # Starts since the broker began whose waived wall was missing, by wall.
+  memoryBytes @12 :UInt64;        # Of the broker's process.
+  shedding @13 :Bool;             # It is above `memory_soft_bytes_max`: new calls are answered `overloaded`.
+  callsShed @14 :UInt64;
 }

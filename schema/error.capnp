@@ -59,6 +59,7 @@ struct CrashReport {
     stopKilled @10 :Void;    # The broker asked it to, and had to kill it.
     unknown @16 :Void;       # The status could not be had in time.
     unresponsive @18 :Text;  # It did not answer in time (which question, how long); the broker ended it.
+    overLimit @23 :Text;     # It used more than a threshold of its mount allows; the broker ended it.
   }
   coreDumped @11 :Bool;
   uptimeMs @12 :UInt64;      # From start of the process to its end.
@@ -68,6 +69,8 @@ struct CrashReport {
   atUnixMs @17 :Int64;
   pluginVersion @19 :Text;   # As it introduced itself; empty when it never did.
   calls @20 :List(LostCall); # The oldest of the calls that ended with it, at most `crash_calls_max`.
+  outOfMemory @21 :Bool;     # The kernel killed it because its memory was used up.
+  remedy @22 :Text;          # What to try; empty when there is nothing to say.
 }
 
 struct LostCall {

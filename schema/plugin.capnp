@@ -60,7 +60,9 @@ interface Plugin @0xe1029d9d4f02e60c {
   migrate @6 (mount :MountInfo, host :Host, from :UInt32) -> ();
   # Brings the mount's storage from version `from` to PluginInfo.storageVersion. Called after `hello` and before `mount`, when the
   # storage is older; no other instance of the mount lives, and the broker has a snapshot. When it fails, or the process dies, the
-  # storage is put back and the start has failed. Must answer within `migrate_ms_max`.
+  # storage is put back and the start has failed: what was half done does not matter, and the next try begins with the old layout.
+  # `host` is good until the answer: what is written later is not stored. Must answer within `migrate_ms_max`. An instance whose
+  # answer the broker could not write down is ended, and the storage put back: migrations may be done more than once.
 }
 
 struct BrokerInfo {
@@ -96,7 +98,8 @@ struct PluginInfo {
   paths @7 :List(PathSpec); # The paths that the backend serves; empty when there is no backend.
   storageVersion @8 :UInt32;
   # The layout of what the plugin stores, counted up by its author. The broker remembers it per mount: an older storage is migrated
-  # first, a newer one is not handed to this plugin. 0 for a plugin that does not count.
+  # first (`migrate`), a newer one is not handed to this plugin: its start fails until the mount is rolled back. A mount that has
+  # nothing stored is not migrated. 0 for a plugin that does not count.
   options @9 :List(FieldSpec);
   # The mount options that it takes. When the list is there (empty: none), the broker refuses unknown, missing and ill-typed options
   # by name before `mount`, and, for a registered plugin, before it is started. A null list: the plugin checks for itself.

@@ -3,7 +3,8 @@ include(BulkheadPlugin)
 set(bad_plugin_modes
   never-hello exit-0 exit-7 crash-in-hello hangs-in-hello wrong-protocol lies-about-protocol bad-name slow-start
   garbage evil-frame truncated-frame huge-frame closes-fd3
-  abort-in-mount fails-mount hangs-in-mount slow-mount no-backend ignores-sigterm ignores-eof forks-orphan forks-daemon forks-twice
+  abort-in-mount fails-mount hangs-in-mount slow-mount no-backend fails-migrate crashes-in-migrate hangs-in-migrate
+  ignores-sigterm ignores-eof forks-orphan forks-daemon forks-twice
   floods-stdout floods-stderr
   echo segv-on-call exit-on-call exit-7-on-call abort-on-call hang-on-call never-answers slow-call stops-self garbage-on-call
   evil-frame-on-call closes-fd3-on-call closes-fd3-then-exits-7 prints-on-call error-on-call big-reply calls-host-forever)

@@ -5,7 +5,8 @@
 //
 // The mode comes from the program's own name, because a mount names a file and gives no arguments:
 // bad_plugin-exit-7 is a hard link. Under the name `bad_plugin` it behaves, and echoes. A release
-// of the catalog has arguments: mode=M, and name=N and version=V for what it says at hello. From
+// of the catalog has arguments: mode=M, and name=N, version=V and storage=S (the layout of what it
+// stores) for what it says at hello. From
 // the first call on, the mode can also be given by the mount option `mode`, and by the field `mode`
 // of a request. Options and fields: mode, ms (a delay), bytes (a size). tests/README.md says what
 // each mode does.
@@ -46,6 +47,7 @@ struct settings {
   std::string mode;
   std::string name = "bad";
   std::string version = "0.0.1";
+  std::uint32_t storage = 0;  // the layout of what it stores; 0: it stores nothing
   unsigned ms = slow_ms_default;
   std::size_t bytes = big_reply_bytes;
 
@@ -258,6 +260,7 @@ class bad_plugin final : public schema::Plugin::Server {
     info.setProtocol(how_.is("lies-about-protocol") ? 900 : 1);
     info.setName(how_.is("bad-name") ? "../\x1b[31mEvil Name" : how_.name.c_str());
     info.setVersion(how_.version.c_str());
+    info.setStorageVersion(how_.storage);
     declare_options(info);
     auto paths = info.initPaths(1);
     paths[0].setPattern("{path*}");
@@ -287,7 +290,18 @@ class bad_plugin final : public schema::Plugin::Server {
           kj::heap<bad_backend>(how_, context.getParams().getHost(), timer_));
     }
     if (how_.is("slow-mount")) return timer_.afterDelay(how_.ms * kj::MILLISECONDS);
+    if (how_.storage > 0) return store(context.getParams().getHost(), "mounted");
     return kj::READY_NOW;
+  }
+
+  kj::Promise<void> migrate(MigrateContext context) override {
+    return store(context.getParams().getHost(), "half").then([this]() -> kj::Promise<void> {
+      if (how_.is("fails-migrate"))
+        fail(schema::ErrorKind::FAILED_PRECONDITION, "this plugin does not like the storage");
+      if (how_.is("crashes-in-migrate")) crash();
+      if (how_.is("hangs-in-migrate")) return kj::NEVER_DONE;
+      return kj::READY_NOW;
+    });
   }
 
   kj::Promise<void> unmount(UnmountContext) override { return kj::READY_NOW; }
@@ -299,6 +313,15 @@ class bad_plugin final : public schema::Plugin::Server {
   }
 
  private:
+  /// One key, with its layout and `what` in it.
+  kj::Promise<void> store(schema::Host::Client host, const std::string& what) const {
+    auto put = host.viewRequest().send().getView().putRequest();
+    const auto value = fmt::format("{} {}", how_.storage, what);
+    put.setKey("state");
+    put.setValue(kj::StringPtr(value.c_str()).asBytes());
+    return put.send().ignoreResult();
+  }
+
   static void declare_options(schema::PluginInfo::Builder info) {
     auto options = info.initOptions(3);
     options[0].setName("mode");
@@ -336,7 +359,7 @@ std::string mode_of(std::string_view program) {
                                                                 : "echo");
 }
 
-/// Those of a release: name=, version=, mode=.
+/// Those of a release: name=, version=, mode=, storage=.
 void read_arguments(settings& how, char** arguments) {
   for (; *arguments != nullptr; ++arguments) {
     const std::string_view word = *arguments;
@@ -346,6 +369,8 @@ void read_arguments(settings& how, char** arguments) {
     if (word.substr(0, equals) == "name") how.name = value;
     if (word.substr(0, equals) == "version") how.version = value;
     if (word.substr(0, equals) == "mode") how.mode = value;
+    if (word.substr(0, equals) == "storage")
+      how.storage = static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
   }
 }
 

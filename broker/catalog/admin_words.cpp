@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/catalog/admin_words.hpp"
 
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
 
 namespace bulkhead {
@@ -22,7 +23,8 @@ release_spec read_release_spec(schema::ReleaseSpec::Reader from) {
           text(from.getCommand()),
           text(from.getSha256()),
           read_texts(from.getArguments()),
-          read_texts(from.getEnvironment())};
+          read_texts(from.getEnvironment()),
+          read_confinement(from.getConfinement())};
 }
 
 void write_release_spec(const release_spec& from, schema::ReleaseSpec::Builder to) {
@@ -33,6 +35,8 @@ void write_release_spec(const release_spec& from, schema::ReleaseSpec::Builder t
   to.setSha256(from.sha256.c_str());
   write_texts(from.arguments, to.initArguments(static_cast<unsigned>(from.arguments.size())));
   write_texts(from.environment, to.initEnvironment(static_cast<unsigned>(from.environment.size())));
+  if (!(from.confinement == confinement_rules{}))
+    write_confinement(from.confinement, to.initConfinement());
 }
 
 void write_release(const release_info& from, const release_catalog& catalog,
@@ -57,6 +61,8 @@ void write_release(const release_info& from, const release_catalog& catalog,
   write_texts(from.used_by, to.initUsedBy(static_cast<unsigned>(from.used_by.size())));
   to.setRefusal(from.refusal.c_str());
   to.setStorageVersion(from.storage_version);
+  if (!(from.confinement == confinement_rules{}))
+    write_confinement(from.confinement, to.initConfinement());
   const auto what = catalog.at(from);
   if (what == nullptr || !what->options_known) return;
   to.setOptionsKnown(true);

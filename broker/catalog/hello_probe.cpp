@@ -59,6 +59,7 @@ class hello_probe final : public hosted<instance_parent::base> {
           this->send(instance_,
                      instance_stop{{}, std::chrono::milliseconds{0}, std::chrono::milliseconds{0}});
         },
+        [](const instance_limited&) {},
         [this](const instance_ended& news) {
           ended(news.end);
           return std::string("it was only asked who it is");
@@ -94,6 +95,9 @@ class hello_probe final : public hosted<instance_parent::base> {
   }
 
   kj::Exception failure(const instance_end& end) const {
+    if (!end.remedy.empty())
+      return exception(error_kind::start_failed, fmt::format("the plugin {}", cause_sentence(end)),
+                       {}, end.remedy);
     const auto lines = redact_last(log_->last_lines(only_generation, 1 + pem_lines_max), 1);
     return exception(
         error_kind::start_failed, fmt::format("the plugin {}", cause_sentence(end)),

@@ -109,7 +109,9 @@ void registrar::judge(const work& job) const {
 }
 
 kj::Promise<void> registrar::ask_who_it_is(std::shared_ptr<work> job) {
-  return probe_hello(services_, process_of(services_, job->what, *job->program))
+  auto process = process_of(services_, job->what, *job->program);
+  process.confined = confinement_of(services_, &job->what, nullptr);
+  return probe_hello(services_, std::move(process))
       .then([job](std::shared_ptr<plugin_face>&& face) { job->face = std::move(face); });
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "broker/confinement_rules.hpp"
 #include "broker/refusal.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -375,6 +376,7 @@ release_info release_catalog::show_now(const std::shared_ptr<const release>& sho
   info.size_bytes = what.size_bytes;
   info.arguments = what.spec.arguments;
   for (const auto& each : what.spec.environment) info.environment.push_back(name_of(each));
+  info.confinement = rules_shown(what.spec.confinement);
   info.link = what.link;
   const auto& verdict = trust_.judge(shown);
   info.signed_by = verdict.signers;

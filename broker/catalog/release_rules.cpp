@@ -7,6 +7,7 @@
 #include <set>
 
 #include "actors/spawner.hpp"
+#include "broker/confinement_rules.hpp"
 #include "broker/images/image.hpp"
 #include "broker/mount_bring_up.hpp"
 #include "broker/refusal.hpp"
@@ -93,6 +94,7 @@ void check_release_spec(release_spec& spec) {
   check_words(spec.arguments, "arguments");
   check_words(spec.environment, "variables");
   check_environment(spec.environment);
+  check_confinement(spec.confinement);
 }
 
 }  // namespace bulkhead

@@ -8,6 +8,7 @@
 #include "broker/images/image_actor.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
+#include "broker/storage_upgrade.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -40,6 +41,13 @@ bool is_file(const broker_services& services, const mount_spec& spec, const reso
          spec.kind.empty() && spec.version.empty();
 }
 
+/// What the release's manifest does not allow is refused before anything is started.
+void check_confined(const broker_services& services, const release& of, const mount_spec& spec) {
+  mount_record record;
+  record.spec = spec;
+  confinement_of(services, &of, &record);
+}
+
 /// The same release as the catalog holds it now, where it may have been vouched for anew. Null when
 /// it is gone, whatever has taken its place.
 std::shared_ptr<const release> as_registered(const broker_services& services, const release& what) {
@@ -65,10 +73,15 @@ release_choice refused(const resolution& why) {
 }
 
 release_choice chosen(broker_services& services, std::shared_ptr<const release> of,
-                      const mount_spec& spec) {
-  auto steps = [&services, of, options = spec.options] {
+                      const mount_entry& entry) {
+  const auto& spec = entry.spec;
+  auto steps = [&services, of, options = spec.options, record = mount_record(entry)] {
     if (of->options_known) check_options(of->options(), options);
-    return prepare(services, of);
+    auto confined = confinement_of(services, of.get(), &record);
+    return prepare(services, of).then([confined = std::move(confined)](process_spec&& process) {
+      process.confined = confined;
+      return std::move(process);
+    });
   };
   return {std::move(of), std::move(steps)};
 }
@@ -135,12 +148,12 @@ release_choice choose_release(broker_services& services, const mount_entry& entr
   if (!anew && entry.ran_unregistered && services.config.allow_unregistered) return {};
   if (!anew && !entry.version_running.empty()) {
     const auto kept = services.catalog->kept({spec.kind, spec.plugin, entry.version_running});
-    if (kept.found()) return chosen(services, kept.chosen, spec);
+    if (kept.found()) return chosen(services, kept.chosen, entry);
     // It is there; what else the name means may be an older one.
     if (kept.how == resolution::outcome::damaged) return refused(kept);
   }
   const auto meant = services.catalog->resolve(wish_of(spec));
-  if (meant.found()) return chosen(services, meant.chosen, spec);
+  if (meant.found()) return chosen(services, meant.chosen, entry);
   if (is_file(services, spec, meant)) return {};
   return refused(meant);
 }
@@ -182,6 +195,7 @@ void check_plugin(broker_services& services, mount_spec& spec) {
     return check_plugin_file(services.config.plugin_directory, spec.plugin);
   if (!meant.found()) kj::throwFatalException(resolution_exception(meant));
   spec.kind = meant.chosen->spec.kind;
+  check_confined(services, *meant.chosen, spec);
   if (meant.chosen->options_known) check_options(meant.chosen->options(), spec.options);
   // What it asks for has to be there even while a pin says otherwise.
   if (!spec.version.empty() &&
@@ -195,8 +209,9 @@ void check_plugin(broker_services& services, mount_spec& spec) {
 void check_tuned(broker_services& services, mount_spec& spec, bool other_version) {
   if (other_version && !spec.version.empty()) return check_plugin(services, spec);
   const auto meant = services.catalog->resolve(wish_of(spec));
-  if (meant.found() && meant.chosen->options_known)
-    check_options(meant.chosen->options(), spec.options);
+  if (!meant.found()) return;
+  check_confined(services, *meant.chosen, spec);
+  if (meant.chosen->options_known) check_options(meant.chosen->options(), spec.options);
 }
 
 std::string reload_problem(const broker_services& services, const mount_entry& entry,
@@ -214,6 +229,7 @@ std::string reload_problem(const broker_services& services, const mount_entry& e
 void show_release(const broker_services& services, const mount_entry& entry, bool runs,
                   const std::shared_ptr<const release>& of, mount_status& status) {
   const auto meant = services.catalog->resolve(wish_of(entry.spec));
+  show_storage(entry, status);
   status.kind = entry.spec.kind;
   status.version = entry.spec.version;
   if (meant.found()) {

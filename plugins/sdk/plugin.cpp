@@ -41,6 +41,16 @@ plugin& plugin::stop_first() {
   return *this;
 }
 
+plugin& plugin::storage_version(std::uint32_t number) {
+  definition_->storage_version = number;
+  return *this;
+}
+
+plugin& plugin::migrate(std::function<kj::Promise<void>(mount_context, std::uint32_t)> how) {
+  definition_->migrate = std::move(how);
+  return *this;
+}
+
 plugin& plugin::option(field what) {
   definition_->options.push_back(std::move(what));
   return *this;

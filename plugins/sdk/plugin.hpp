@@ -71,6 +71,8 @@ struct plugin_definition {
   std::string version;
   plugin_kind kind = plugin_kind::GENERIC;
   bool stop_first = false;
+  std::uint32_t storage_version = 0;
+  std::function<kj::Promise<void>(mount_context, std::uint32_t from)> migrate;
   std::vector<field> options;
   std::shared_ptr<const path_table> paths;
   std::function<mounted_object(mount_context)> make;
@@ -116,6 +118,16 @@ class plugin {
   /// one fails the mount. The declaration travels with `hello`: the broker refuses what is not in
   /// it, or is of another type, before the plugin is asked; bounds and choices are checked here.
   plugin& option(field what);
+
+  /// The layout of what the plugin stores, counted up by its author. The broker remembers it for
+  /// each mount: older storage is migrated before it is mounted, newer storage is not handed to
+  /// this plugin.
+  plugin& storage_version(std::uint32_t number);
+  /// Brings the view of a mount from layout `from` to storage_version(). Called as
+  /// f(mount_context, std::uint32_t from) -> kj::Promise<void>, before the mount, with no other
+  /// instance alive. It may fail, or die, at any point: the broker has a copy and puts it back. The
+  /// context's view is good until the promise resolves.
+  plugin& migrate(std::function<kj::Promise<void>(mount_context, std::uint32_t from)> how);
 
   /// The request style: one T per mount, made as T(mount_context). Where T has them, these are
   /// called too:

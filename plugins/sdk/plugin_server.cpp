@@ -76,6 +76,7 @@ kj::Promise<void> plugin_server::hello(HelloContext context) {
   info.setName(definition_->name.c_str());
   info.setVersion(definition_->version.c_str());
   info.setKind(definition_->kind);
+  info.setStorageVersion(definition_->storage_version);
   // The list is there, also when it is empty: the broker knows then that there are none.
   write_specs(definition_->options,
               info.initOptions(static_cast<unsigned>(definition_->options.size())));
@@ -83,6 +84,29 @@ kj::Promise<void> plugin_server::hello(HelloContext context) {
   write_schema(*definition_, info);
   if (definition_->paths) definition_->paths->write_specs(info);
   return kj::READY_NOW;
+}
+
+mount_context plugin_server::context_of(schema::MountInfo::Reader info,
+                                        schema::Host::Client host) const {
+  return mount_context(std::make_shared<mount_context::shared>(mount_context::shared{
+      to_string(info.getPath()), to_string(info.getUuid()), info.getGeneration(),
+      read_options(*definition_, info.getOptions()), kj::mv(host), work_, nullptr, 0, 0}));
+}
+
+kj::Promise<void> plugin_server::migrate(MigrateContext context) {
+  const auto params = context.getParams();
+  const auto from = params.getFrom();
+  if (!greeted_) {
+    throw error(error_kind::FAILED_PRECONDITION, "`migrate` was called before `hello`");
+  }
+  if (!definition_->migrate) {
+    throw error(
+        error_kind::UNSUPPORTED,
+        fmt::format("plugin {} cannot migrate storage of version {}", definition_->name, from),
+        fmt::format("it knows version {} only", definition_->storage_version));
+  }
+  auto handle = context_of(params.getMount(), params.getHost());
+  return definition_->migrate(handle, from).attach(handle.busy());
 }
 
 kj::Promise<void> plugin_server::mount(MountContext context) {
@@ -95,9 +119,7 @@ kj::Promise<void> plugin_server::mount(MountContext context) {
   if (mounts_.count(uuid) > 0) {
     throw error(error_kind::ALREADY_EXISTS, "the mount " + uuid + " is there already");
   }
-  mount_context handle(std::make_shared<mount_context::shared>(mount_context::shared{
-      to_string(info.getPath()), uuid, info.getGeneration(),
-      read_options(*definition_, info.getOptions()), params.getHost(), work_, nullptr, 0, 0}));
+  auto handle = context_of(info, params.getHost());
   auto live = std::make_shared<live_mount>(live_mount{handle, {}, false});
   kj::Promise<void> started = kj::READY_NOW;
   if (definition_->make) {

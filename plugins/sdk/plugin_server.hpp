@@ -36,12 +36,14 @@ class plugin_server final : public schema::Plugin::Server {
  protected:
   kj::Promise<void> hello(HelloContext context) override;
   kj::Promise<void> mount(MountContext context) override;
+  kj::Promise<void> migrate(MigrateContext context) override;
   kj::Promise<void> unmount(UnmountContext context) override;
   kj::Promise<void> invalidate(InvalidateContext context) override;
   kj::Promise<void> ping(PingContext context) override;
   kj::Promise<void> shutdown(ShutdownContext context) override;
 
  private:
+  mount_context context_of(schema::MountInfo::Reader info, schema::Host::Client host) const;
   std::shared_ptr<live_mount> find(capnp::Text::Reader uuid);
 
   std::shared_ptr<const plugin_definition> definition_;

@@ -52,8 +52,10 @@ bool mount_and_crash(const bulkhead::broker_config& config) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const bulkhead::broker_config config{
-      .state_directory = argv[2], .plugin_directory = argv[1], .allow_unregistered = true};
+  const bulkhead::broker_config config{.state_directory = argv[2],
+                                       .plugin_directory = argv[1],
+                                       .allow_unregistered = true,
+                                       .confinement = {.launcher = BULKHEAD_LAUNCHER}};
   try {
     if (!mount_and_crash(config)) return 1;
     bulkhead::broker again(config);

@@ -67,7 +67,8 @@ class Configuration(unittest.TestCase):
     def test_the_file_says_where_the_broker_lives_and_what_it_allows(self):
         self.file.write_text(f'socket = "{self.broker.socket}"\nstate = "{self.broker.state}"\n'
                              f'plugins = "{self.broker.plugins}"\n' + config_text)
-        self.broker.command = [settings.bulkheadd, "--unregistered", "--config", str(self.file)]
+        self.broker.command = [settings.bulkheadd, "--unregistered", "--unconfined", "--config",
+                               str(self.file)]
         self.broker.start()
         limits = {each["name"]: each["value"] for each in self.broker.ok("limits").json["limits"]}
         self.assertEqual(limits["clients_max"], 77)

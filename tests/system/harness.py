@@ -236,6 +236,8 @@ class Broker:
         self.address = f"unix:{self.socket}"
         self.process = None
         self.development = ["--unregistered"]  # any file may be mounted
+        # What misbehaves on purpose would not get far; what confinement does is for its own tests.
+        self.confinement = ["--unconfined"]
         self.flags = []
         self.command = None
         if not self.plugins.exists():
@@ -253,7 +255,7 @@ class Broker:
         if self.command:
             return self.command
         words = {"socket": self.socket, "state": self.state, "plugins": self.plugins, **changes}
-        command = [settings.bulkheadd, *self.development, *self.flags]
+        command = [settings.bulkheadd, *self.development, *self.confinement, *self.flags]
         for name, value in words.items():
             command += [f"--{name}", str(value)]
         return command

@@ -36,7 +36,7 @@ prompt = re.compile(r"bulkhead (?:no broker|[0-9][^>\n]*)> $")
 normal_forms = [
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UUID"),
     (r"\b([a-z0-9]+)_[0-9a-f]{8}\b", r"\1_ID"),
-    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}Z?", "TIME"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3}Z?|Z)", "TIME"),
     (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r"\bpid \d+", "pid PID"),
     (r"(\b(?:starting|ready|draining) +)\d+( )", r"\1PID\2"),
@@ -45,6 +45,9 @@ normal_forms = [
     (r'"((?:pid|unix_ms|at_unix_ms|uptime_ms|bytes_in|bytes_out|oldest_call_ms|backoff_ms))":-?\d+',
      r'"\1":N'),
     (r"(?<=\S)  +", "  "),
+    # What a process uses is there once a sample has been taken.
+    (r"(?m)^  uses  .*\n", ""),
+    (r'"usage":\{[^{}]*\},?', ""),
 ]
 
 
@@ -102,7 +105,7 @@ class broker:
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
              "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered",
-             *self.config_flags(directory, config)],
+             "--unconfined", *self.config_flags(directory, config)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
 

@@ -7,6 +7,12 @@ if(TARGET bulkheadd AND TARGET bulkhead AND TARGET kv AND TARGET calc)
                      "${CMAKE_CURRENT_LIST_DIR}/${transcript}.txt")
     set_tests_properties(transcript-${transcript} PROPERTIES LABELS system TIMEOUT 180)
   endforeach()
+  if(TARGET bad_plugin)
+    add_test(NAME transcript-upgrade
+             COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/run.py" --bin "${PROJECT_BINARY_DIR}/bin"
+                     --plugins "${PROJECT_BINARY_DIR}/bad-plugins" "${CMAKE_CURRENT_LIST_DIR}/upgrade.txt")
+    set_tests_properties(transcript-upgrade PROPERTIES LABELS system TIMEOUT 180)
+  endif()
   add_test(NAME transcript-terminal
            COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/terminal_test.py" ${transcript_places})
   set_tests_properties(transcript-terminal PROPERTIES LABELS system TIMEOUT 300)

@@ -56,6 +56,17 @@ TEST_CASE("move shows the mount at its new path") {
   CHECK(f.run("move kv/") == exit_code::usage);
 }
 
+TEST_CASE("rollback shows the mount, its storage and what it can return to") {
+  fixture f;
+  const auto text = f.text("rollback kv/");
+  CHECK(text.find("kv/  ready") == 0);
+  CHECK(text.find("version 1\n") != std::string::npos);
+  CHECK(text.find("to 1.2.0, 2026-11-20T10:00:00Z\n") != std::string::npos);
+  CHECK(f.text("status kv/").find("rollback") == std::string::npos);  // there is nothing
+  CHECK(f.run("rollback other/") == exit_code::no_target);
+  CHECK(f.run("rollback") == exit_code::usage);
+}
+
 TEST_CASE("mounts are a table, and one record in JSON") {
   fixture f;
   f.broker.state.mounts["kv/"] = MountState::BACKOFF;

@@ -261,6 +261,15 @@ class fake_admin final : public schema::Admin::Server {
     fill(context.getResults().initStatus(), to);
     return kj::READY_NOW;
   }
+  kj::Promise<void> rollback(RollbackContext context) override {
+    const std::string path = context.getParams().getPath().cStr();
+    if (state_.mounts.count(path) == 0) return missing(path);
+    auto status = context.getResults().initStatus();
+    fill(status, path);
+    status.setStorageVersion(1);
+    status.setSnapshot("1.2.0, 2026-11-20T10:00:00Z");
+    return kj::READY_NOW;
+  }
   kj::Promise<void> mounts(MountsContext context) override {
     if (state_.denies_mounts) {
       return error_of(schema::ErrorKind::PERMISSION_DENIED, "you may not see the mounts");

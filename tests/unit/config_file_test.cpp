@@ -108,10 +108,9 @@ TEST_CASE("A17 an unknown key is refused by its line, with the name that was mea
         "b.toml:2: key of a group 'stratgy' is not known | did you mean 'strategy'?");
   CHECK(said("[group.a]\nstrategy = \"one_for_al\"") ==
         "b.toml:2: the strategy 'one_for_al' is not known | did you mean 'one_for_all'?");
-  CHECK(
-      said("xyzzy = 1")
-          .find("one of: group, limits, mount, pin, plugins, release, socket, state, state_key") !=
-      std::string::npos);
+  CHECK(said("xyzzy = 1")
+            .find("one of: confinement, group, limits, mount, pin, plugins, release, socket, "
+                  "state, state_key") != std::string::npos);
 }
 
 TEST_CASE("a value of the wrong type or size is refused by its line") {
@@ -370,4 +369,52 @@ TEST_CASE("what is no file, or cannot be read, is not taken for an empty configu
   std::ofstream(good) << std::string(config_bytes_max + 1, '#');
   CHECK(unreadable(good).kind() == error_kind::invalid_argument);
   std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("confinement is said of the broker, a release and a mount, by the words of the flags") {
+  const auto config = parse_config(R"(
+[confinement]
+profile = "strict"
+waive = ["cg.cpu"]
+limits = { memory = "128M", tasks = 32 }
+grants = ["read-dir:/etc/ssl"]
+launcher = "/opt/launcher"
+
+[[release]]
+kind = "generic"
+name = "py"
+version = "1.0.0"
+profile = "interpreter"
+limits = { fds = 128 }
+
+[mount."py/"]
+plugin = "py"
+waive = ["cg.memory"]
+limits = { memory = "1G" }
+thresholds = { rss-restart = "900M", cpu-warn = 80 }
+)",
+                                   "b.toml");
+  const auto& broker = config.confinement;
+  CHECK(broker.launcher == "/opt/launcher");
+  CHECK_FALSE(broker.unconfined);
+  CHECK(broker.rules ==
+        confinement_rules{
+            "strict", {"cg.cpu"}, {{"memory", 128U << 20U}, {"tasks", 32}}, {"read-dir:/etc/ssl"}});
+  REQUIRE(config.declared.releases.size() == 1);
+  CHECK(config.declared.releases[0].confinement ==
+        confinement_rules{"interpreter", {}, {{"fds", 128}}, {}});
+  REQUIRE(config.declared.mounts.size() == 1);
+  const auto& mount = config.declared.mounts[0];
+  CHECK(mount.confinement == confinement_rules{{}, {"cg.memory"}, {{"memory", 1U << 30U}}, {}});
+  CHECK(mount.thresholds ==
+        std::vector<named_number>{{"cpu-warn", 80}, {"rss-restart", 900U << 20U}});
+}
+
+TEST_CASE("confinement that makes no sense is refused with its line, and cannot be switched off") {
+  CHECK(said("[confinement]\nprofile = \"open\"").find("b.toml:1: 'open' is no profile") == 0);
+  CHECK(said("[confinement]\nlimits = { memory = \"much\" }") ==
+        "b.toml:2: limits.memory is no amount | as in 64, \"256M\", \"1G\"");
+  CHECK(said("[confinement]\nwaive = [\"all\"]").find("b.toml:1: 'all' is no wall") == 0);
+  CHECK(said("[confinement]\nunconfined = true")
+            .find("b.toml:2: key of confinement 'unconfined' is not known") == 0);
 }

@@ -22,6 +22,11 @@ broker_config config_in(const temporary_directory& where) {
   REQUIRE(plugins != nullptr);
   broker_config config{where / "state", plugins, ""};
   config.allow_unregistered = true;
+  const char* launcher = std::getenv("BULKHEAD_TEST_LAUNCHER");
+  if (launcher != nullptr)
+    config.confinement.launcher = launcher;
+  else
+    config.confinement.unconfined = true;  // a build with sanitizers
   return config;
 }
 

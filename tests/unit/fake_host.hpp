@@ -212,6 +212,15 @@ class plugin_fixture {
     if (mounted.hasTyped()) typed = mounted.getTyped();
   }
 
+  /// Migrates the storage of a mount.
+  void migrate(std::uint32_t from, const std::string& uuid = "u-1") {
+    auto call = client_->migrateRequest();
+    call.initMount().setUuid(uuid);
+    call.setHost(kj::heap<fake_host>(storage, log, now_ms));
+    call.setFrom(from);
+    call.send().wait(io.waitScope);
+  }
+
   /// Ends this instance and starts another on the same storage: a crash and a restart.
   void restart(const std::vector<std::pair<std::string, std::string>>& options = {}) {
     backend = nullptr;

@@ -137,3 +137,13 @@ TEST_CASE("a ring keeps the newest entries and numbers them for ever") {
   CHECK(numbers(ring.next(2, 0)) == list{3, 4});  // 1 and 2 are gone: the reader sees the gap
   CHECK(ring.newest(1).front().value == 50);
 }
+
+TEST_CASE("what has no width, and what gives text another direction, is shown as what it is") {
+  CHECK(printable("a\u200bb", 100) == "a\\u200bb");
+  CHECK(printable("\u200e\u200f\u061c", 100) == "\\u200e\\u200f\\u061c");
+  CHECK(printable("\u2060\ufeff\u00ad\u180e", 100) == "\\u2060\\ufeff\\u00ad\\u180e");
+  CHECK(printable("user\u202egnp.exe", 100) == "user\\u202egnp.exe");
+  CHECK(printable("\U000e0041", 100).find('\\') == 0);
+  CHECK(printable("gr\u00fc\u00dfe \u65e5\u672c \U0001f6a2", 100) ==
+        "gr\u00fc\u00dfe \u65e5\u672c \U0001f6a2");
+}

@@ -144,6 +144,30 @@ TEST_CASE("mount wants hello before it and takes each mount once") {
   host.mount({}, "u-2");
 }
 
+TEST_CASE("a plugin that counts its layouts migrates the view of a mount before it is mounted") {
+  auto counts = make_plugin();
+  counts.storage_version(3).migrate([](sdk::mount_context mount, std::uint32_t from) {
+    if (from == 1) throw sdk::error(error_kind::FAILED_PRECONDITION, "that is too old");
+    CHECK(mount.uuid() == "u-1");
+    return mount.view().put("layout", sdk::to_bytes("3")).ignoreResult();
+  });
+  test::plugin_fixture host(counts);
+  CHECK(error_of([&] { host.migrate(2); }).kind == error_kind::FAILED_PRECONDITION);  // no hello
+  CHECK(host.hello().getPlugin().getStorageVersion() == 3);
+  host.migrate(2);
+  CHECK(sdk::to_text(host.storage.values["layout"].content) == "3");
+  CHECK(error_of([&] { host.migrate(1); }).what == "that is too old");
+  host.mount();
+}
+
+TEST_CASE("a plugin without a way from an old layout says so") {
+  test::plugin_fixture host(make_plugin());
+  CHECK(host.hello().getPlugin().getStorageVersion() == 0);
+  const auto problem = error_of([&] { host.migrate(2); });
+  CHECK(problem.kind == error_kind::UNSUPPORTED);
+  CHECK(problem.what == "plugin notes cannot migrate storage of version 2");
+}
+
 TEST_CASE("mount options are checked like fields") {
   test::plugin_fixture host(make_plugin());
   host.hello();

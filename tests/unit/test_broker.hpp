@@ -280,6 +280,13 @@ class test_broker {
 
   std::int64_t unix_ms = 1'800'000'000'000;  // the wall clock of trust
 
+  /// From now on starts are confined, as far as the machine, `absent_walls`, lets them.
+  void confine() { services().config.confinement.unconfined = false; }
+  std::map<wall, int> absent_walls{};  // with errno
+  std::shared_ptr<const confinement> last_confined{};
+  std::vector<limits_request> limited{};
+  int limits_errno = 0;
+
   /// Moves the clocks of supervision on and runs what is due.
   void advance(std::chrono::milliseconds step) {
     clock_.advance(step);
@@ -340,7 +347,11 @@ class test_broker {
         : hosted(config, loop), owner_(owner) {}
     ~test_spawner() noexcept override = default;
     spawner_actor::behavior_type make_behavior() override {
-      return {[this](const spawn_request& order) { return owner_.spawn(order); }};
+      return {[this](const spawn_request& order) { return owner_.spawn(order); },
+              [this](const limits_request& order) {
+                owner_.limited.push_back(order);
+                return limits_answer{owner_.limits_errno};
+              }};
     }
 
    private:
@@ -378,6 +389,8 @@ class test_broker {
     }
     broker_services& know(test_broker& owner) {
       services.config.allow_unregistered = true;
+      services.config.confinement.unconfined = true;
+      services.config.confinement.rules.profile = "strict";
       services.images = loop.system().spawn<test_images>(loop, owner.vault_);
       services.trust = &trust;
       services.catalog = &catalog;
@@ -395,9 +408,35 @@ class test_broker {
     kj::Maybe<schema::Session::Client> session;
   };
 
+  /// What a machine would answer that has not all the walls.
+  std::shared_ptr<const confinement_report> report_on(const confinement& asked) const {
+    auto report = std::make_shared<confinement_report>();
+    report->of = asked.of;
+    report->waived = asked.waived;
+    for (std::size_t i = 0; i < wall_count; ++i) {
+      const auto absent = absent_walls.find(static_cast<wall>(i));
+      report->walls.at(i) = absent == absent_walls.end()
+                                ? wall_report{wall_state::enforced, true, 0, 0}
+                                : wall_report{wall_state::unavailable, false, absent->second, 0};
+    }
+    return report;
+  }
+
   spawn_answer spawn(const spawn_request& order) {
     const auto file = std::filesystem::path(order.process.executable).filename().string();
     spawn_answer answer;
+    last_confined = order.process.confined;
+    std::shared_ptr<const confinement_report> report;
+    if (last_confined != nullptr) {
+      report = report_on(*last_confined);
+      if (const auto which = missing_wall(*last_confined, *report)) {
+        answer.failure = fmt::format("the wall {} does not stand", to_string(*which));
+        answer.permanent = true;
+        answer.report = report;
+        answer.missing = which;
+        return answer;
+      }
+    }
     auto found = programs_.find(file);
     if (found == programs_.end()) {
       answer.failure = "no such program in this test";
@@ -434,6 +473,8 @@ class test_broker {
     answer.process->link = unique_fd(link[0]);
     answer.process->standard_output = unique_fd(out[0]);
     answer.process->standard_error = unique_fd(err[0]);
+    answer.process->report = report;
+    answer.process->ticket = static_cast<std::uint64_t>(last_pid_);
     return answer;
   }
 

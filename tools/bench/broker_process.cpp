@@ -57,7 +57,7 @@ broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon
 void broker_process::start() {
   const auto socket = directory_ / "socket";
   daemon_ = child({daemon_file_, "--socket", socket, "--state", directory_ / "state", "--plugins",
-                   directory_ / "plugins", "--unregistered"},
+                   directory_ / "plugins", "--unregistered", "--unconfined"},
                   {}, directory_ / "log");
   connect(socket);
 }

@@ -122,6 +122,17 @@ std::vector<command_spec> order_commands() {
        "calls. When the new one fails, the old one serves on. One line for each mount; exits\n"
        "with 1 when any failed. --timeout does not count the time of a canary.\n",
        {"reload kv/", "reload --plugin kv --version 1.1.0", "reload kv/ --canary 10"}},
+      {command_id::rollback,
+       "rollback",
+       "Mounts",
+       {path},
+       {},
+       "Take back the last upgrade that migrated a mount's storage",
+       "The data is put back as it was before, and the version with it; what was written since is\n"
+       "lost, and the snapshot is gone then. `status` shows what it returns to; without a "
+       "snapshot\n"
+       "nothing happens. Pins and the configuration file stay: the next reload goes by them.\n",
+       {"rollback kv/"}},
   };
 }
 
@@ -212,6 +223,40 @@ std::vector<command_spec> data_commands() {
   };
 }
 
+/// What plugins use, and how the machine is hardened.
+std::vector<command_spec> health_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::mount};
+  return {
+      {command_id::top,
+       "top",
+       "Watching",
+       {},
+       {{"follow", 'f', "", "Go on until interrupted"},
+        {"rounds", 'n', "N", "So many tables, one every two seconds"}},
+       "Show what the processes of all mounts use, the busiest first",
+       "Figures are those of the newest sample; the broker takes one every `sample_ms`. A dash is\n"
+       "one that is not known yet, or that this broker may not read.\n",
+       {"top", "top -f", "top -o json"}},
+      {command_id::usage,
+       "usage",
+       "Watching",
+       {path},
+       {{"samples", 'n', "N", "The newest N samples; all that are kept when left out"}},
+       "Show what a mount's process used over time",
+       "",
+       {"usage kv/ -n 30"}},
+      {command_id::doctor,
+       "doctor",
+       "Watching",
+       {},
+       {{"all", 'a', "", "Show what is as it should be too"}},
+       "Show where the broker's machine could be hardened",
+       "Each finding says what was found, what is wanted, why, and what to do. Exits with 1 when\n"
+       "plugins or secrets are exposed.\n",
+       {"doctor", "doctor --all -o json"}},
+  };
+}
+
 std::vector<command_spec> watching_commands() {
   const argument_spec path{"PATH", false, false, word_kind::mount};
   return {
@@ -279,6 +324,7 @@ const std::vector<command_spec>& command_table() {
     for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : config_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));
+    for (auto& spec : health_commands()) all.push_back(std::move(spec));
     for (auto& spec : watching_commands()) all.push_back(std::move(spec));
     for (auto& spec : plugin_commands()) all.push_back(std::move(spec));
     for (auto& spec : trust_commands()) all.push_back(std::move(spec));

@@ -21,6 +21,7 @@ exit_code run_tree(environment& in, const invocation& command);
 exit_code run_kill(environment& in, const invocation& command);
 exit_code run_restart(environment& in, const invocation& command);
 exit_code run_reset(environment& in, const invocation& command);
+exit_code run_rollback(environment& in, const invocation& command);
 exit_code run_stop(environment& in, const invocation& command);
 exit_code run_start(environment& in, const invocation& command);
 exit_code run_reload(environment& in, const invocation& command);
@@ -49,6 +50,11 @@ exit_code run_logs(environment& in, const invocation& command);
 exit_code run_events(environment& in, const invocation& command);
 exit_code run_limits(environment& in, const invocation& command);
 exit_code run_version(environment& in, const invocation& command);
+
+// commands_health.cpp
+exit_code run_top(environment& in, const invocation& command);
+exit_code run_usage(environment& in, const invocation& command);
+exit_code run_doctor(environment& in, const invocation& command);
 
 // commands_why.cpp
 exit_code run_why(environment& in, const invocation& command);

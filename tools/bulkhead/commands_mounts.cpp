@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tools/bulkhead/commands.hpp"
+#include "tools/bulkhead/confinement_text.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/mount_flags.hpp"
 #include "tools/bulkhead/status_text.hpp"
@@ -97,6 +98,10 @@ exit_code run_status(environment& in, const invocation& command) {
     request.setPath(command.arguments[0].c_str());
     const auto answer = in.wait(request.send().dropPipeline());
     show_mount(in, answer.getStatus());
+    if (!in.out.json()) {
+      const auto walls = walls_text(answer.getStatus().getConfinement());
+      if (!walls.empty()) in.out.text("\n" + walls);
+    }
     return state_code(answer.getStatus().getState());
   }
   auto broker_promise = admin.brokerStatusRequest().send();

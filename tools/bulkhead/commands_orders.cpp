@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
 #include "tools/bulkhead/status_text.hpp"
@@ -76,6 +77,17 @@ exit_code run_restart(environment& in, const invocation& command) {
 
 exit_code run_reset(environment& in, const invocation& command) {
   return state_code(order(in, command, in.broker.admin().resetRequest()));
+}
+
+exit_code run_rollback(environment& in, const invocation& command) {
+  auto question = in.broker.admin().statusRequest();
+  question.setPath(command.arguments[0].c_str());
+  const auto before = in.wait(question.send().dropPipeline());
+  const auto state = order(in, command, in.broker.admin().rollbackRequest());
+  if (before.getStatus().getSnapshot().size() > 0)
+    in.out.note(fmt::format("it is back at {}; what was stored since is lost",
+                            wire::escape_line(before.getStatus().getSnapshot().cStr())));
+  return state_code(state);
 }
 
 exit_code run_stop(environment& in, const invocation& command) {

@@ -5,6 +5,7 @@
 
 #include "tools/bulkhead/commands.hpp"
 #include "tools/bulkhead/datum_capnp.hpp"
+#include "tools/bulkhead/mount_flags.hpp"
 #include "tools/bulkhead/release_name.hpp"
 #include "tools/bulkhead/release_text.hpp"
 
@@ -64,6 +65,7 @@ exit_code run_plugin_register(environment& in, const invocation& command) {
   fill_texts(spec.initArguments(static_cast<capnp::uint>(arguments.size())), arguments);
   const auto environment = command.values("env");
   fill_texts(spec.initEnvironment(static_cast<capnp::uint>(environment.size())), environment);
+  fill_confinement(spec.initConfinement(), command);
   const auto answer = in.wait(request.send().dropPipeline());
   show_release(in, answer.getRelease());
   return exit_code::done;

@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <limits>
 
+#include "schema/wire/amount.hpp"
+#include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/failure.hpp"
 #include "tools/bulkhead/release_name.hpp"
 
@@ -108,6 +110,104 @@ void change_calls(schema::CallRules::Builder calls, const rule_flags& flags) {
   calls.setBreakerOpenMaxMs(flags.ms("breaker-open-max", calls.getBreakerOpenMaxMs()));
 }
 
+// -- confinement ---------------------------------------------------------------------------------
+
+using number_list = capnp::List<schema::NamedNumber>;
+
+struct amount {
+  std::string name;
+  std::uint64_t value = 0;
+};
+
+/// "memory=256M" and the like. With an empty amount: `unset`, where that is allowed.
+std::vector<amount> amounts_of(const invocation& command, const char* flag,
+                               std::vector<std::string>* unset) {
+  std::vector<amount> amounts;
+  for (const auto& each : command.values(flag)) {
+    const auto equals = std::min(each.find('='), each.size());
+    const auto name = each.substr(0, equals);
+    const auto text = each.substr(std::min(equals + 1, each.size()));
+    const auto value = wire::parse_amount(text);
+    if (unset != nullptr && equals < each.size() && text.empty())
+      unset->push_back(name);
+    else if (value && !name.empty())
+      amounts.push_back({name, *value});
+    else
+      throw usage(fmt::format("'{}' is no NAME=AMOUNT", wire::escape_line(each)),
+                  fmt::format("as in --{}", std::string_view(flag) == "limit"
+                                                ? "limit memory=256M"
+                                                : "threshold rss-restart=200M"));
+  }
+  return amounts;
+}
+
+/// What is there, with those changed that are given.
+std::vector<amount> merged(number_list::Reader now, const invocation& command, const char* flag) {
+  std::vector<std::string> unset;
+  const auto changes = amounts_of(command, flag, &unset);
+  std::vector<amount> all;
+  for (auto each : now) all.push_back({each.getName().cStr(), each.getValue()});
+  for (const auto& name : unset)
+    if (std::erase_if(all, [&name](const amount& each) { return each.name == name; }) == 0)
+      throw usage(fmt::format("--{} {} is not set", flag, wire::escape_line(name)));
+  for (const auto& change : changes) {
+    const auto there = std::find_if(
+        all.begin(), all.end(), [&change](const amount& each) { return each.name == change.name; });
+    if (there == all.end())
+      all.push_back(change);
+    else
+      there->value = change.value;
+  }
+  return all;
+}
+
+void write_amounts(const std::vector<amount>& from, number_list::Builder to) {
+  for (capnp::uint i = 0; i < to.size(); ++i) {
+    to[i].setName(from[i].name.c_str());
+    to[i].setValue(from[i].value);
+  }
+}
+
+template <class Init>
+void write_words(std::vector<std::string> words, Init init) {
+  // A single empty word empties the list.
+  if (words.size() == 1 && words[0].empty()) words.clear();
+  auto list = init(static_cast<capnp::uint>(words.size()));
+  for (capnp::uint i = 0; i < list.size(); ++i) list.set(i, words[i].c_str());
+}
+
+void set_words(schema::Confinement::Builder to, const invocation& command) {
+  to.setProfile(command.value("profile").c_str());
+  write_words(command.values("waive"), [&](auto size) { return to.initWaive(size); });
+  write_words(command.values("grant"), [&](auto size) { return to.initGrants(size); });
+}
+
+bool concerns_confinement(const rule_flags& flags) {
+  return flags.any({"profile", "waive", "limit", "grant"});
+}
+
+capnp::uint size_of(const std::vector<amount>& list) {
+  return static_cast<capnp::uint>(list.size());
+}
+
+void change_confinement(schema::MountSpec::Builder spec, const invocation& command,
+                        schema::MountStatus::Reader now, std::vector<const char*>& fields) {
+  const rule_flags flags(command);
+  if (concerns_confinement(flags)) set_words(spec.initConfinement(), command);
+  if (command.has("limit")) {
+    const auto all = merged(now.getConfinement().getOwn().getLimits(), command, "limit");
+    write_amounts(all, spec.getConfinement().initLimits(size_of(all)));
+  }
+  if (command.has("threshold")) {
+    const auto all = merged(now.getThresholds(), command, "threshold");
+    write_amounts(all, spec.initThresholds(size_of(all)));
+  }
+  for (const auto& [flag, field] :
+       {std::pair{"profile", "profile"}, std::pair{"waive", "waive"}, std::pair{"limit", "limits"},
+        std::pair{"grant", "grants"}, std::pair{"threshold", "thresholds"}})
+    if (command.has(flag)) fields.push_back(field);
+}
+
 void set_options(schema::MountSpec::Builder spec, const std::vector<std::string>& options) {
   auto list = spec.initOptions(static_cast<capnp::uint>(options.size()));
   for (capnp::uint i = 0; i < list.size(); ++i) {
@@ -171,12 +271,34 @@ std::vector<flag_spec> call_flags() {
   };
 }
 
+std::vector<flag_spec> threshold_flags() {
+  return {{"threshold", '\0', "NAME=N",
+           "Act on what it uses: {rss,cpu,threads,fds}-{warn,restart,quarantine}", true}};
+}
+
 }  // namespace
+
+std::vector<flag_spec> confinement_flags() {
+  return {
+      {"profile", '\0', "NAME", "What it is confined by: strict, interpreter, ..."},
+      {"waive", '\0', "WALL", "Start it although this wall is missing, as in cg.cpu", true},
+      {"limit", '\0', "NAME=N", "What it may use, as in memory=256M, tasks=16, fds=64", true},
+      {"grant", '\0', "WHAT", "What it may reach: read-dir:PATH, env:NAME=VALUE, ...", true},
+  };
+}
+
+void fill_confinement(schema::Confinement::Builder to, const invocation& command) {
+  set_words(to, command);
+  const auto limits = amounts_of(command, "limit", nullptr);
+  write_amounts(limits, to.initLimits(size_of(limits)));
+}
 
 std::vector<flag_spec> mount_flags() {
   std::vector<flag_spec> all = spec_flags();
   for (auto& flag : life_flags()) all.push_back(std::move(flag));
   for (auto& flag : call_flags()) all.push_back(std::move(flag));
+  for (auto& flag : confinement_flags()) all.push_back(std::move(flag));
+  for (auto& flag : threshold_flags()) all.push_back(std::move(flag));
   return all;
 }
 
@@ -210,6 +332,11 @@ void fill_mount_spec(schema::MountSpec::Builder spec, const invocation& command)
   if (concerns_supervision(flags)) change_supervision(spec.initSupervision(), flags);
   if (concerns_life(flags)) change_life(spec.initLife(), command, flags);
   if (concerns_calls(flags)) change_calls(spec.initCalls(), flags);
+  if (concerns_confinement(flags)) fill_confinement(spec.initConfinement(), command);
+  if (command.has("threshold")) {
+    const auto thresholds = amounts_of(command, "threshold", nullptr);
+    write_amounts(thresholds, spec.initThresholds(size_of(thresholds)));
+  }
 }
 
 void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
@@ -250,6 +377,7 @@ void fill_tune(schema::TuneRequest::Builder request, const invocation& command,
     change_calls(spec.getCalls(), flags);
     fields.push_back("calls");
   }
+  change_confinement(spec, command, now, fields);
   auto names = request.initFields(static_cast<capnp::uint>(fields.size()));
   for (capnp::uint i = 0; i < names.size(); ++i) names.set(i, fields[i]);
   const auto unset = command.values("unset-option");

@@ -15,6 +15,10 @@ namespace bulkhead::cli {
 
 std::vector<flag_spec> mount_flags();
 
+/// Those of a release too.
+std::vector<flag_spec> confinement_flags();
+void fill_confinement(schema::Confinement::Builder to, const invocation& command);
+
 /// Those of a mount but for its group, and how to take back what has no other word.
 std::vector<flag_spec> tune_flags();
 

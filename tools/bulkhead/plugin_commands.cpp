@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bulkhead/plugin_commands.hpp"
 
+#include "tools/bulkhead/mount_flags.hpp"
+
 namespace bulkhead::cli {
+
+namespace {
+
+std::vector<flag_spec> register_flags() {
+  std::vector<flag_spec> flags{
+      {"command", '\0', "FILE", "The file, beneath the broker's plugin directory (NAME)"},
+      {"version", '\0', "V", "What it must be; what it says when left out"},
+      {"sha256", '\0', "DIGEST", "What the file must have"},
+      {"arg", '\0', "TEXT", "An argument for the program", true},
+      {"env", '\0', "K=V", "A variable for the program. Never a secret", true}};
+  for (auto& each : confinement_flags()) flags.push_back(std::move(each));
+  return flags;
+}
+
+}  // namespace
 
 std::vector<command_spec> plugin_commands() {
   const argument_spec release{"[KIND/]NAME@V", false, false, word_kind::release};
@@ -10,11 +27,7 @@ std::vector<command_spec> plugin_commands() {
        "plugin register",
        "Plugins",
        {{"[KIND/]NAME"}},
-       {{"command", '\0', "FILE", "The file, beneath the broker's plugin directory (NAME)"},
-        {"version", '\0', "V", "What it must be; what it says when left out"},
-        {"sha256", '\0', "DIGEST", "What the file must have"},
-        {"arg", '\0', "TEXT", "An argument for the program", true},
-        {"env", '\0', "K=V", "A variable for the program. Never a secret", true}},
+       register_flags(),
        "Enter a release into the catalog",
        "Hashes the file, checks FILE.manifest and its signature when they are beside it, and\n"
        "starts it once to be asked who it is. From then on those bytes are the release, whatever\n"

@@ -2,6 +2,7 @@
 #include "tools/bulkhead/release_text.hpp"
 
 #include <fmt/format.h>
+#include "tools/bulkhead/confinement_text.hpp"
 
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/status_text.hpp"
@@ -110,6 +111,7 @@ std::string release_text(schema::Release::Reader release) {
   text += detail_line("sha256", plain(release.getSha256()));
   text += detail_line("arguments", joined(release.getArguments()));
   text += detail_line("environment", joined(release.getEnvironment()));
+  text += detail_line("confinement", rules_text(release.getConfinement()));
   text += detail_line("signed by", signed_text(release));
   if (release.getSecurityVersion() > 0)
     text += detail_line("security", fmt::format("version {}", release.getSecurityVersion()));

@@ -33,7 +33,7 @@ exit_code run_help(environment& in, const invocation& command) {
   return exit_code::done;
 }
 
-exit_code dispatch_catalog(environment& in, const invocation& command) {
+exit_code dispatch_more(environment& in, const invocation& command) {
   switch (command.command->id) {
     case command_id::plugin_register:
       return run_plugin_register(in, command);
@@ -63,6 +63,14 @@ exit_code dispatch_catalog(environment& in, const invocation& command) {
       return run_config_apply(in, command);
     case command_id::config_show:
       return run_config_show(in, command);
+    case command_id::rollback:
+      return run_rollback(in, command);
+    case command_id::top:
+      return run_top(in, command);
+    case command_id::usage:
+      return run_usage(in, command);
+    case command_id::doctor:
+      return run_doctor(in, command);
     default:
       return exit_code::usage;
   }
@@ -133,7 +141,7 @@ exit_code dispatch(environment& in, const invocation& command) {
     case command_id::plugin_manifest:
       return run_plugin_manifest(in, command);
     default:
-      return dispatch_catalog(in, command);
+      return dispatch_more(in, command);
   }
   return exit_code::usage;
 }

@@ -8,6 +8,7 @@
 #include "schema/wire/enum_word.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkhead/command_line.hpp"
+#include "tools/bulkhead/confinement_text.hpp"
 #include "tools/bulkhead/release_text.hpp"
 #include "tools/bulkhead/rules_text.hpp"
 
@@ -147,6 +148,10 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
   }
   text += "\n" + detail_line("plugin", plugin_text(mount));
   text += release_lines(mount);
+  if (mount.getStorageVersion() > 0)
+    text += detail_line("storage", fmt::format("version {}", mount.getStorageVersion()));
+  if (mount.getSnapshot().size() > 0)
+    text += detail_line("rollback", fmt::format("to {}", plain(mount.getSnapshot())));
   text += detail_line("description", plain(mount.getDescription()));
   text += detail_line("options", options_text(mount.getOptions()));
   if (mount.getOptionsPending()) {
@@ -159,6 +164,7 @@ std::string mount_text(schema::MountStatus::Reader mount, bool colour) {
     text += detail_line("bytes", fmt::format("{} in, {} out", short_bytes(mount.getBytesIn()),
                                              short_bytes(mount.getBytesOut())));
   }
+  text += confinement_lines(mount);
   text += detail_line("calls", calls_text(mount));
   text += detail_line("call rules", call_rules_text(mount.getCalls()));
   text += detail_line("breaker", breaker_text(mount));
@@ -189,7 +195,7 @@ std::string broker_text(schema::BrokerStatus::Reader status) {
          detail_line("clients", std::to_string(status.getClients())) +
          detail_line("socket", plain(status.getSocketPath())) +
          detail_line("state", plain(status.getStateDirectory())) +
-         detail_line("plugins", plain(status.getPluginDirectory()));
+         detail_line("plugins", plain(status.getPluginDirectory())) + protection_lines(status);
 }
 
 std::string tree_text(schema::TreeNode::Reader root) {
@@ -205,6 +211,7 @@ std::string tree_text(schema::TreeNode::Reader root) {
 
 std::string cause_text(schema::CrashReport::Reader crash) {
   const auto cause = crash.getCause();
+  if (crash.getOutOfMemory()) return "was killed because its memory was used up";
   switch (cause.which()) {
     case schema::CrashReport::Cause::EXITED:
       return fmt::format("exited with status {}", cause.getExited());
@@ -223,6 +230,8 @@ std::string cause_text(schema::CrashReport::Reader crash) {
       return "was told to stop, did not, and was killed";
     case schema::CrashReport::Cause::UNRESPONSIVE:
       return "hung and was killed: it " + plain(cause.getUnresponsive());
+    case schema::CrashReport::Cause::OVER_LIMIT:
+      return "was ended: it " + plain(cause.getOverLimit());
     case schema::CrashReport::Cause::UNKNOWN:
       break;
   }
@@ -250,6 +259,7 @@ std::string crash_text(schema::CrashReport::Reader crash) {
   if (calls.size() > 0 && calls.size() < crash.getCallsInFlight())
     text += fmt::format("    and {} more\n", crash.getCallsInFlight() - calls.size());
   text += detail_line("then", plain(crash.getNext()));
+  text += detail_line("try", plain(crash.getRemedy()));
   if (crash.getLastLines().size() > 0) text += "  its last lines\n";
   for (auto last : crash.getLastLines()) text += "    " + plain(last) + "\n";
   return text;

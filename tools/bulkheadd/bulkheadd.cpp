@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -21,6 +22,7 @@
 
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
+#include "broker/process_protection.hpp"
 #include "broker/state_restore.hpp"
 #include "schema/wire/error_text.hpp"
 #include "tools/bulkheadd/line_writer.hpp"
@@ -39,6 +41,9 @@ struct options {
   std::string check_state;    // a state or backup to judge
   std::string new_state_key;  // a key file to add a key to
   bool force = false;
+  std::string profile;
+  std::vector<std::string> waive;
+  std::string launcher;
 };
 
 std::string run_directory() {
@@ -125,8 +130,19 @@ int serve(const options& chosen) {
   ::pthread_sigmask(SIG_BLOCK, &taken, nullptr);
   make_parent(chosen.config.socket_path);
   make_parent(chosen.config.state_directory);
+  const bool unconfined = chosen.config.confinement.unconfined;
+  // What is made for debuggers and sanitizers must be open to them.
+  // Far above where it sheds, and no less than threads and caches need.
+  constexpr std::uint64_t data_bytes_least = 4ULL << 30U;
+  const auto data_bytes_max =
+      std::max(data_bytes_least, 4 * chosen.config.limits.memory_soft_bytes_max);
+  bulkhead::protect_this_process({!unconfined, unconfined ? 0 : data_bytes_max});
   bulkhead::line_writer log(STDERR_FILENO);
   bulkhead::broker broker(chosen.config);
+  if (unconfined)
+    log.say(
+        "UNCONFINED: plugins run with nothing between them and the machine but their user; not for "
+        "production");
   if (chosen.config.allow_unregistered)
     log.say(
         fmt::format("UNREGISTERED PLUGINS MAY RUN: every file of {} can be mounted, unsigned and "
@@ -170,6 +186,9 @@ void take(const std::string& name, const bulkhead::config_file& file, const CLI:
   adopt("--state-key", file.state_key, config.state_key_file);
   config.limits = file.limits;
   config.groups = file.groups;
+  const bool unconfined = config.confinement.unconfined;
+  config.confinement = file.confinement;
+  config.confinement.unconfined = unconfined;
   config.declared = [name, started = bulkhead::fixed_settings(file)] {
     return bulkhead::declared_by(bulkhead::read_config(name), started);
   };
@@ -219,6 +238,10 @@ int run(const CLI::App& app, options& chosen) {
     }
     take(chosen.config_file, file, app, chosen.config);
   }
+  auto& confinement = chosen.config.confinement;
+  if (app.count("--profile") != 0) confinement.rules.profile = chosen.profile;
+  if (app.count("--waive") != 0) confinement.rules.waive = chosen.waive;
+  if (app.count("--launcher") != 0) confinement.launcher = chosen.launcher;
   if (run_on_state(chosen)) return 0;
   if (!chosen.dev) return serve(chosen);
   chosen.config.allow_unregistered = true;
@@ -262,6 +285,19 @@ int main(int argc, char** argv) {
                                  "Make this backup the state of the directory, and end");
   app.add_flag("--force", chosen.force, "With --restore: put the state that is there aside")
       ->needs(restore);
+  app.add_option("--profile", chosen.profile,
+                 "Confine plugins by this profile where nothing else is said: strict (for root), "
+                 "strict-unprivileged (for others), no-userns, interpreter");
+  app.add_option("--waive", chosen.waive,
+                 "Start plugins although this wall is missing, as in cg.cpu; may be repeated")
+      ->type_name("WALL")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--launcher", chosen.launcher,
+                 "The program that starts plugins; else the one that belongs to this daemon");
+  app.add_flag("--unconfined", chosen.config.confinement.unconfined,
+               "Development, for sanitizers and debuggers: plugins run with nothing between them "
+               "and the machine");
   app.add_flag("--unregistered", chosen.config.allow_unregistered,
                "Development: files of the plugin directory may be mounted unregistered, unchecked");
   app.add_flag("--dev", chosen.dev,

@@ -11,6 +11,7 @@ set(bulkhead_public_headers
   broker/broker.hpp
   broker/error.hpp
   broker/limits.hpp
+  broker/confinement_words.hpp
   broker/releases.hpp
   broker/typed.hpp
   broker/value.hpp

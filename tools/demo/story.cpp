@@ -48,6 +48,8 @@ std::string cause_of(schema::CrashReport::Reader report) {
       return fmt::format("broke the protocol: {}", cause.getViolation().cStr());
     case schema::CrashReport::Cause::UNRESPONSIVE:
       return fmt::format("hung: {}", cause.getUnresponsive().cStr());
+    case schema::CrashReport::Cause::OVER_LIMIT:
+      return "used too much and was ended";
     case schema::CrashReport::Cause::LINK_CLOSED:
       return "closed its link";
     case schema::CrashReport::Cause::STOPPED:

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/confinement_desk.hpp"
+
+#include <cstring>
+
+#include "broker/catalog/admin_words.hpp"
+#include "broker/catalog/release_catalog.hpp"
+#include "broker/confinement_rules.hpp"
+#include "broker/convert.hpp"
+#include "broker/mount_messages.hpp"
+#include "broker/mount_record.hpp"
+#include "broker/services.hpp"
+#include "broker/trust/manifest.hpp"
+
+namespace bulkhead {
+namespace {
+
+manifest_bounds bounds_of(const release* of) {
+  if (of == nullptr || of->manifest.empty()) return {};
+  try {
+    auto manifest = trust::parse_manifest(of->manifest);
+    return {std::move(manifest.profile), std::move(manifest.limits)};
+  } catch (const trust::refusal&) {
+    return {};  // trust says more of that, and refuses it
+  }
+}
+
+unsigned size_of(std::size_t count) {
+  return static_cast<unsigned>(count);
+}
+
+std::vector<std::string> waived_words(const wall_set& waived) {
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < wall_count; ++at)
+    if (waived.test(at)) words.emplace_back(to_string(static_cast<wall>(at)));
+  return words;
+}
+
+bool waits_for_the_next(const confinement& wanted, const confinement& runs) {
+  return !(wanted == runs);
+}
+
+void write_wanted(const confinement& wanted, schema::ConfinementStatus::Builder to) {
+  const auto walls = waived_words(wanted.waived);
+  const auto limits = limits_shown(wanted.limits);
+  std::vector<std::string> grants;
+  grants.reserve(wanted.grants.size());
+  for (const auto& each : wanted.grants) grants.push_back(grant_shown(to_string(each)));
+  to.setProfile(std::string(to_string(wanted.of)).c_str());
+  write_texts(walls, to.initWaived(size_of(walls.size())));
+  write_numbers(limits, to.initLimits(size_of(limits.size())));
+  write_texts(grants, to.initGrants(size_of(grants.size())));
+}
+
+}  // namespace
+
+std::shared_ptr<const confinement> confinement_of(const broker_services& services,
+                                                  const release* of, const mount_record* mount) {
+  const auto& config = services.config.confinement;
+  if (config.unconfined) return nullptr;
+  static const confinement_rules nothing;
+  return std::make_shared<confinement>(
+      effective_confinement(config.rules, of == nullptr ? nothing : of->spec.confinement,
+                            mount == nullptr ? nothing : mount->spec.confinement, bounds_of(of)));
+}
+
+std::shared_ptr<const confinement> next_confinement(const broker_services& services,
+                                                    const mount_record& mount) {
+  const auto& spec = mount.spec;
+  if (!mount.version_running.empty()) {
+    const auto kept = services.catalog->kept({spec.kind, spec.plugin, mount.version_running});
+    if (kept.found()) return confinement_of(services, kept.chosen.get(), &mount);
+  }
+  const auto meant = services.catalog->resolve({spec.kind, spec.plugin, spec.version});
+  return confinement_of(services, meant.found() ? meant.chosen.get() : nullptr, &mount);
+}
+
+std::vector<named_number> read_numbers(capnp::List<schema::NamedNumber>::Reader from) {
+  std::vector<named_number> numbers;
+  numbers.reserve(from.size());
+  for (const auto each : from) numbers.push_back({text(each.getName()), each.getValue()});
+  return numbers;
+}
+
+void write_numbers(const std::vector<named_number>& from,
+                   capnp::List<schema::NamedNumber>::Builder to) {
+  for (unsigned i = 0; i < to.size(); ++i) {
+    to[i].setName(from[i].name.c_str());
+    to[i].setValue(from[i].value);
+  }
+}
+
+confinement_rules read_confinement(schema::Confinement::Reader from) {
+  return {text(from.getProfile()), read_texts(from.getWaive()), read_numbers(from.getLimits()),
+          read_texts(from.getGrants())};
+}
+
+void write_confinement(const confinement_rules& from, schema::Confinement::Builder to) {
+  to.setProfile(from.profile.c_str());
+  write_texts(from.waive, to.initWaive(size_of(from.waive.size())));
+  write_numbers(from.limits, to.initLimits(size_of(from.limits.size())));
+  write_texts(from.grants, to.initGrants(size_of(from.grants.size())));
+}
+
+void write_walls(const confinement_report& from, capnp::List<schema::Wall>::Builder to) {
+  const auto required = required_walls(from.of);
+  for (unsigned i = 0; i < to.size(); ++i) {
+    const auto which = static_cast<wall>(i);
+    const auto& at = from[which];
+    auto item = to[i];
+    item.setName(std::string(to_string(which)).c_str());
+    item.setState(std::string(to_string(at.state)).c_str());
+    const char* name = at.error_number == 0 ? nullptr : ::strerrorname_np(at.error_number);
+    if (at.error_number != 0)
+      item.setError(name == nullptr ? std::to_string(at.error_number).c_str() : name);
+    item.setValue(at.value);
+    item.setObserved(at.observed);
+    item.setRequired(required.test(i));
+    item.setWaived(from.waived.test(i));
+  }
+}
+
+void write_confinement_status(const broker_services& services, const mount_record& mount,
+                              const mount_snapshot& now, schema::ConfinementStatus::Builder to) {
+  write_confinement(rules_shown(mount.spec.confinement), to.initOwn());
+  to.setUnconfined(services.config.confinement.unconfined);
+  if (now.report != nullptr) write_walls(*now.report, to.initWalls(wall_count));
+  if (services.config.confinement.unconfined) return;
+  const auto problem = kj::runCatchingExceptions([&] {
+    const auto wanted = next_confinement(services, mount);
+    write_wanted(*wanted, to);
+    to.setPending(now.confined != nullptr && waits_for_the_next(*wanted, *now.confined));
+  });
+  KJ_IF_MAYBE (refused, problem) {
+    const auto said = to_error(*refused);
+    to.setProblem((said.what() + (said.why().empty() ? "" : ": " + said.why())).c_str());
+  }
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// How far the machine is hardened against what confined plugins might still try, and the broker's
+// own process against everybody: `bulkhead doctor`.
+//
+// The judgement is pure: a table of settings, each with what is wanted, why, and how to get there,
+// held against a reader of files, which tests replace. Nothing is changed.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bulkhead {
+
+struct host_finding {
+  enum class verdict : std::uint8_t { good, weak, bad, unknown };
+  std::string name;
+  verdict says = verdict::unknown;
+  std::string found;
+  std::string wanted;
+  std::string why;
+  std::string how;  // empty with `good`
+};
+
+/// The content of a file, without the newline at its end; nothing when it cannot be read.
+using file_reader = std::function<std::optional<std::string>(const std::string& file)>;
+
+/// In the order of a report.
+std::vector<host_finding> judge_host(const file_reader& read);
+
+/// The same for this machine and this process.
+std::vector<host_finding> look_at_host();
+
+}  // namespace bulkhead

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Confinement in the product, with the real launcher: what an operator is told of the walls, what
+is refused and how, what changes while a plugin runs, what it uses, and what the broker does for
+its own sake. What the walls are worth is for the tests of hostile programs to say.
+
+The profile is strict-unprivileged, which every machine has that these tests run on. Run as root
+they also start brokers as nobody."""
+
+import os
+import pathlib
+import resource
+import socket
+import subprocess
+import unittest
+
+import harness
+from harness import SystemTest, settings, until
+
+nobody = 65534
+
+
+def walls_of(mount):
+    return {wall["name"]: wall for wall in mount["confinement"]["walls"]}
+
+
+def limit_of(pid, name):
+    for line in pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines():
+        if line.startswith(name):
+            return line[len(name):].split()[0]
+    raise AssertionError(f"no limit {name}")
+
+
+class Confined(SystemTest):
+    def start_broker(self):
+        self.broker.confinement = ["--profile", "strict-unprivileged"]
+        super().start_broker()
+
+    def test_every_wall_of_the_report_is_there_item_by_item(self):
+        self.broker.ok("mount", "kv/", "kv")
+        self.broker.ok("write", "kv/a", "b=c")
+        mount = self.broker.status("kv/")
+        walls = walls_of(mount)
+        for name in ("user-ns", "pid-ns", "mount-ns", "net-ns", "seccomp", "landlock",
+                     "capabilities", "no-new-privs", "rlimits", "descriptors", "lifeline"):
+            self.assertEqual(walls[name]["state"], "enforced", name)
+            self.assertTrue(walls[name]["required"], name)
+        self.assertTrue(walls["seccomp"]["observed"])
+        self.assertEqual(mount["confinement"]["profile"], "strict-unprivileged")
+        text = self.broker.ok("status", "kv/", output="table").out
+        self.assertRegex(text, r"seccomp +enforced")
+
+    def test_what_the_report_says_is_true_of_the_process(self):
+        self.broker.ok("mount", "kv/", "kv")
+        pid = self.broker.status("kv/")["pid"]
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("CapEff:\t0000000000000000", status)
+        for kind in ("user", "pid", "mnt", "net", "ipc", "uts"):
+            self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/{kind}"),
+                                os.readlink(f"/proc/self/ns/{kind}"), kind)
+
+    def test_limits_of_the_mount_are_those_of_the_process(self):
+        self.broker.ok("mount", "kv/", "kv", "--limit", "memory=64M", "--limit", "fds=40")
+        pid = self.broker.status("kv/")["pid"]
+        self.assertEqual(limit_of(pid, "Max data size"), str(64 << 20))
+        self.assertEqual(limit_of(pid, "Max open files"), "40")
+        self.broker.ok("tune", "kv/", "--limit", "memory=96M", "--limit", "fds=")
+        self.broker.ok("reload", "kv/")
+        pid = self.broker.status("kv/")["pid"]
+        self.assertEqual(limit_of(pid, "Max data size"), str(96 << 20))
+        self.assertEqual(limit_of(pid, "Max open files"), "64")
+
+    def test_a_restarted_broker_confines_as_before(self):
+        self.broker.ok("mount", "kv/", "kv", "--limit", "tasks=9", "--waive", "cg.cpu", "--grant",
+                       "env:TOKEN=geheim", "--threshold", "rss-warn=1G")
+        self.broker.stop()
+        self.broker.start()
+        mount = self.broker.wait_state("kv/", "ready")
+        own = mount["confinement"]["own"]
+        self.assertEqual(own["limits"], [{"name": "tasks", "value": 9}])
+        self.assertEqual(own["waive"], ["cg.cpu"])
+        self.assertEqual(own["grants"], ["env:TOKEN"])
+        self.assertEqual(mount["thresholds"], [{"name": "rss-warn", "value": 1 << 30}])
+        self.assertNotIn("geheim", self.broker.cli("status", "kv/").out)
+
+    def test_use_is_sampled_and_shown(self):
+        self.broker.ok("mount", "kv/", "kv")
+        usage = until("a sample is there", lambda: self.broker.status("kv/").get("usage"), 15)
+        self.assertGreater(usage["rss_bytes"], 1 << 20)
+        self.assertGreater(usage["threads"], 0)
+        self.assertIn("kv/", self.broker.ok("top", output="table").out)
+        self.assertGreater(len(self.broker.ok("usage", "kv/").json["samples"]), 0)
+
+    def test_a_threshold_quarantines_with_the_reason(self):
+        self.broker.ok("mount", "kv/", "kv", "--threshold", "rss-quarantine=1M")
+        mount = self.broker.wait_state("kv/", "quarantined")
+        self.assertIn("above 1 MiB (rss-quarantine)", mount["reason"])
+        report = self.broker.ok("why", "kv/").json["crash"]
+        self.assertIn("above 1 MiB", report["cause"]["over_limit"])
+
+    def test_the_broker_is_not_to_be_read_or_dumped(self):
+        pid = self.broker.pid
+        self.assertEqual(limit_of(pid, "Max core file size"), "0")
+        findings = {each["name"]: each for each in self.broker.cli("doctor").json["findings"]}
+        self.assertEqual(findings["broker: dumpable"]["verdict"], "good")
+        self.assertEqual(findings["broker: core files"]["verdict"], "good")
+        self.assertIn("kernel.io_uring_disabled", findings)
+
+    def test_without_a_descriptor_a_client_is_turned_away_and_not_left_waiting(self):
+        hard = resource.prlimit(self.broker.pid, resource.RLIMIT_NOFILE)
+        def used():
+            return {int(each) for each in os.listdir(f"/proc/{self.broker.pid}/fd")}
+
+        most = max(used()) + 1
+        resource.prlimit(self.broker.pid, resource.RLIMIT_NOFILE, (most, hard[1]))
+        for _ in range(most - len(used())):
+            held = socket.socket(socket.AF_UNIX)
+            self.addCleanup(held.close)
+            held.connect(str(self.broker.socket))
+        until("no descriptor is left", lambda: len(used()) == most)
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(harness.seconds(5))
+                client.connect(str(self.broker.socket))
+                self.assertEqual(client.recv(1), b"", "turned away by closing")
+        resource.prlimit(self.broker.pid, resource.RLIMIT_NOFILE, hard)
+        until("it takes clients again", lambda: self.broker.cli("version").code == 0)
+
+    def test_what_makes_no_sense_is_refused_before_anything_starts(self):
+        for flag, value, said in (("--profile", "open", "'open' is no profile"),
+                                  ("--waive", "all", "'all' is no wall"),
+                                  ("--limit", "memory=1", "memory is out of range"),
+                                  ("--grant", "read-dir:here", "is no grant"),
+                                  ("--threshold", "rss-explode=1", "a threshold is not usable")):
+            answer = self.broker.cli("mount", "kv/", "kv", flag, value, output="table")
+            self.assertEqual(answer.code, 1, answer)
+            self.assertIn(said, answer.err)
+        self.assertNotIn("starting", self.broker.log)
+
+
+class Refused(SystemTest):
+    def start_broker(self):
+        pass
+
+    def test_without_its_launcher_a_broker_starts_no_plugin(self):
+        self.broker.confinement = ["--launcher", "/nonexistent/launcher"]
+        self.broker.start()
+        answer = self.broker.cli("mount", "kv/", "kv", output="table")
+        self.assertEqual(answer.code, 1)
+        self.assertIn("launcher", answer.err)
+
+    def test_an_unconfined_broker_says_so_everywhere(self):
+        self.broker.start()
+        self.broker.ok("mount", "kv/", "kv")
+        self.assertIn("UNCONFINED", self.broker.log)
+        self.assertTrue(self.broker.status("kv/")["confinement"]["unconfined"])
+        self.assertTrue(self.broker.ok("status").json["broker"]["unconfined"])
+        names = [each["name"] for each in self.broker.ok("events").json["events"]]
+        self.assertIn("unconfined", names)
+
+    def test_above_its_memory_the_broker_refuses_new_calls(self):
+        file = self.broker.directory / "config.toml"
+        file.write_text("[limits]\nmemory_soft_bytes_max = 1000000\nsample_ms = 100\n")
+        self.broker.flags = ["--config", str(file)]
+        self.broker.start()
+        self.broker.ok("mount", "kv/", "kv")
+        until("it sheds", lambda: self.broker.ok("status").json["broker"]["shedding"])
+        answer = self.broker.cli("read", "kv/a", output="table")
+        self.assertIn("short of memory", answer.err)
+        self.assertGreater(self.broker.ok("status").json["broker"]["calls_shed"], 0)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "takes root, to become nobody")
+class AsNobody(SystemTest):
+    def start_broker(self):
+        os.chown(self.broker.directory, nobody, nobody)
+
+    def start_as_nobody(self, *flags):
+        self.broker.confinement = list(flags)
+        with open(self.broker.directory / "log", "ab") as log:
+            self.broker.process = subprocess.Popen(
+                self.broker.popen(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                user=nobody, group=nobody, extra_groups=[])
+        until("the daemon listens", lambda: self.broker.socket.exists(), 20)
+
+    def as_nobody(self, *words, **more):
+        return self.broker.cli(*words, user=nobody, group=nobody, **more)
+
+    def test_without_root_the_default_is_what_can_be_had(self):
+        self.start_as_nobody()
+        answer = self.as_nobody("mount", "kv/", "kv")
+        self.assertEqual(answer.code, 0, f"{answer}\n{self.broker.log}")
+        mount = answer.json["mount"]
+        self.assertEqual(mount["confinement"]["profile"], "strict-unprivileged")
+        self.assertEqual(walls_of(mount)["seccomp"]["state"], "enforced")
+        self.assertEqual(walls_of(mount)["net-ns"]["state"], "enforced")
+
+    def test_strict_takes_root_and_its_refusal_names_the_wall_and_the_waiver(self):
+        self.start_as_nobody("--profile", "strict")
+        answer = self.as_nobody("mount", "kv/", "kv", output="table")
+        self.assertEqual(answer.code, 1)
+        self.assertRegex(answer.err, r"the wall \S+ of profile strict does not stand")
+        self.assertRegex(answer.err, r"--waive \S+")
+        self.assertEqual(self.as_nobody("mounts").json["mounts"], [])
+
+    def test_what_it_uses_is_known_without_root_too(self):
+        """Whose user namespace it is may read what is in it."""
+        self.start_as_nobody()
+        self.as_nobody("mount", "kv/", "kv")
+        usage = until("a sample is there",
+                      lambda: self.as_nobody("status", "kv/").json["mount"].get("usage"), 15)
+        self.assertGreater(usage["rss_bytes"], 0)
+        self.assertGreater(usage["pss_bytes"], 0)
+        self.assertGreater(usage["fds"], 0)
+        self.assertEqual(usage["unread"], [])
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The judgement on a machine, by files that are made up.
+#include "broker/host_posture.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+
+using namespace bulkhead;
+
+namespace {
+
+using verdict = host_finding::verdict;
+using files = std::map<std::string, std::string>;
+
+const files hardened{
+    {"/proc/sys/kernel/io_uring_disabled", "2"},
+    {"/proc/sys/kernel/unprivileged_bpf_disabled", "2"},
+    {"/proc/sys/kernel/perf_event_paranoid", "3"},
+    {"/proc/sys/vm/unprivileged_userfaultfd", "0"},
+    {"/proc/sys/kernel/dmesg_restrict", "1"},
+    {"/proc/sys/kernel/kptr_restrict", "2"},
+    {"/proc/sys/kernel/yama/ptrace_scope", "1"},
+    {"/proc/sys/user/max_user_namespaces", "15000"},
+    {"/proc/sys/kernel/core_pattern", "core"},
+    {"/proc/swaps", "Filename\tType\tSize\tUsed\tPriority"},
+    {"/sys/kernel/security/lsm", "capability,landlock,yama"},
+    {"/proc/cmdline", "ro quiet"},
+};
+
+std::vector<host_finding> judged(const files& machine) {
+  return judge_host([&machine](const std::string& file) -> std::optional<std::string> {
+    const auto found = machine.find(file);
+    return found == machine.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
+host_finding finding(const std::string& name, const files& changes,
+                     const std::string& absent = {}) {
+  auto machine = hardened;
+  for (const auto& [file, content] : changes) machine[file] = content;
+  machine.erase(absent);
+  const auto all = judged(machine);
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&name](const host_finding& each) { return each.name == name; });
+  REQUIRE(found != all.end());
+  return *found;
+}
+
+}  // namespace
+
+TEST_CASE("on a hardened machine every finding is good, and has nothing to do") {
+  for (const auto& each : judged(hardened)) {
+    INFO(each.name);
+    CHECK(each.says == verdict::good);
+    CHECK(each.how.empty());
+    CHECK_FALSE(each.why.empty());
+    CHECK_FALSE(each.wanted.empty());
+  }
+}
+
+TEST_CASE("each setting that is not as it should be is found, and says how to mend it") {
+  const std::map<std::string, std::string> worse{
+      {"kernel.io_uring_disabled", "0"},   {"kernel.unprivileged_bpf_disabled", "0"},
+      {"kernel.perf_event_paranoid", "2"}, {"vm.unprivileged_userfaultfd", "1"},
+      {"kernel.dmesg_restrict", "0"},      {"kernel.kptr_restrict", "0"},
+      {"kernel.yama.ptrace_scope", "0"},   {"user.max_user_namespaces", "0"},
+  };
+  for (const auto& [name, value] : worse) {
+    auto file = "/proc/sys/" + name;
+    std::replace(file.begin() + 10, file.end(), '.', '/');
+    const auto found = finding(name, {{file, value}});
+    INFO(name);
+    CHECK(found.says == (name == "user.max_user_namespaces" ? verdict::bad : verdict::weak));
+    CHECK(found.found == value);
+    CHECK(found.how.find("sysctl -w " + name + "=") == 0);
+  }
+}
+
+TEST_CASE("what the kernel is built without needs no switch, but Yama does") {
+  CHECK(finding("kernel.io_uring_disabled", {}, "/proc/sys/kernel/io_uring_disabled").says ==
+        verdict::good);
+  CHECK(finding("kernel.yama.ptrace_scope", {}, "/proc/sys/kernel/yama/ptrace_scope").says ==
+        verdict::weak);
+}
+
+TEST_CASE("a setting that makes no sense is not called good") {
+  CHECK(finding("kernel.dmesg_restrict", {{"/proc/sys/kernel/dmesg_restrict", "one"}}).says ==
+        verdict::unknown);
+}
+
+TEST_CASE("swap is as good as where it lies") {
+  const auto with = [](const std::string& device) {
+    return finding("swap", {{"/proc/swaps", "Filename\tType\n" + device + " partition 1 0 -2"}});
+  };
+  CHECK(with("/dev/sda2").says == verdict::weak);
+  CHECK(with("/dev/sda2").found == "/dev/sda2");
+  CHECK(with("/dev/zram0").says == verdict::good);
+  CHECK(with("/dev/dm-1").says == verdict::unknown);
+  CHECK(finding("swap", {}, "/proc/swaps").says == verdict::unknown);
+}
+
+TEST_CASE("a kernel without Landlock, and one that dumps for everybody, are bad") {
+  CHECK(finding("landlock", {{"/sys/kernel/security/lsm", "capability,yama"}}).says ==
+        verdict::bad);
+  CHECK(finding("landlock", {}, "/sys/kernel/security/lsm").says == verdict::unknown);
+  CHECK(finding("kernel.core_pattern", {{"/proc/sys/fs/suid_dumpable", "1"}}).says == verdict::bad);
+}
+
+TEST_CASE("programs of 32 bits are a second door unless the kernel was told") {
+  CHECK(finding("ia32 emulation", {{"/proc/sys/abi/vsyscall32", "1"}}).says == verdict::weak);
+  CHECK(finding("ia32 emulation",
+                {{"/proc/sys/abi/vsyscall32", "1"}, {"/proc/cmdline", "ro ia32_emulation=0"}})
+            .says == verdict::good);
+}
+
+TEST_CASE("this machine and this process can be looked at") {
+  const auto all = look_at_host();
+  CHECK(all.size() == judged(hardened).size() + 2);
+}
