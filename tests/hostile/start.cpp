@@ -225,12 +225,26 @@ observation start_confined(const world& where, bulkhead::spawner& by,
   return seen;
 }
 
+namespace {
+
+/// What an attack does may be noticed from outside before the start is over, and refuses it.
+std::optional<judgement> judge_refusal(const attack& which, std::string_view refusal) {
+  const std::string_view name = which.name;
+  const bool dumpable = refusal.find("wall not-dumpable") != std::string_view::npos;
+  const bool other_user = refusal.find("wall uid") != std::string_view::npos;
+  if (name == "dumpable" && dumpable) return judgement{result::refused, "seen from outside"};
+  // It has run another program, or become another user: that it does not stay is not enough.
+  if ((name.starts_with("exec_") && dumpable) || (name == "suid_exec" && other_user)) {
+    return judgement{result::succeeded, "seen from outside"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 judgement judge(const attack& which, const observation& seen, bool confined) {
   const std::string_view name = which.name;
-  // Who makes itself dumpable before it was looked at is seen, and its start refused.
-  if (name == "dumpable" && seen.refusal.find("not-dumpable") != std::string::npos) {
-    return {result::refused, "seen from outside"};
-  }
+  if (const auto noticed = judge_refusal(which, seen.refusal)) return *noticed;
   judgement said = from_words(seen);
   if (said.what == result::broken) return said;
   if (seen.link_held) return {result::succeeded, "a process stayed behind"};
