@@ -67,8 +67,8 @@ class comparison {
 
   std::optional<wall> compare() {
     if (!view_.status.empty()) compare_status();
-    // Root's files are root's either way.
-    if (view_.files_owner && uid_ && *uid_ != 0)
+    // Root's files are root's either way, and those of one that has ended say nothing.
+    if (view_.files_owner && uid_ && *uid_ != 0 && words_of(view_.status, "VmSize"))
       note(wall::not_dumpable, *view_.files_owner != *uid_);
     if (view_.oom_score) note(wall::oom_first, *view_.oom_score == expected_oom_score);
     if (!view_.groups.empty()) compare_groups();
@@ -174,13 +174,14 @@ class comparison {
 outside_view look_at(pid_t process) {
   const auto path = fmt::format("/proc/{}/", process);
   outside_view view;
+  // The owner first: who has ended by then has no memory in the status either.
+  struct stat file {};
+  if (::stat((path + "status").c_str(), &file) == 0) view.files_owner = file.st_uid;
   view.status = read_all(path + "status");
   view.limits = read_all(path + "limits");
   view.groups = read_all(path + "cgroup");
   const auto score = read_all(path + "oom_score_adj");
   if (!score.empty()) view.oom_score = std::atoi(score.c_str());
-  struct stat file {};
-  if (::stat((path + "status").c_str(), &file) == 0) view.files_owner = file.st_uid;
   return view;
 }
 

@@ -115,7 +115,6 @@ void allow_descriptors(allow_list& list) {
               SCMP_SYS(close),
               SCMP_SYS(lseek),
               SCMP_SYS(fstat),
-              SCMP_SYS(pipe2),
               SCMP_SYS(eventfd2),
               SCMP_SYS(epoll_create1),
               SCMP_SYS(epoll_ctl),
@@ -131,6 +130,9 @@ void allow_descriptors(allow_list& list) {
               SCMP_SYS(shutdown),
               SCMP_SYS(getsockname),
               SCMP_SYS(getpeername)});
+  // Not the pipes that keep messages apart, and not those that the kernel sends notices through.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(pipe2),
+           {none_of(1, 0xffffffffU & ~std::uint64_t{O_CLOEXEC | O_NONBLOCK})});
   for (const unsigned request : {FIONBIO, FIOCLEX, FIONREAD})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), {equals(1, request)});
   // Is the stream a terminal, and how wide?
@@ -212,7 +214,9 @@ void allow_memory(allow_list& list, code_pages code) {
   constexpr std::uint64_t odd_protection = PROT_GROWSDOWN | PROT_GROWSUP;
   const std::uint64_t mapped = code == code_pages::never ? PROT_EXEC : 0;
   const std::uint64_t changed = code == code_pages::of_anything ? 0 : PROT_EXEC;
-  list.add(SCMP_ACT_ALLOW, SCMP_SYS(mmap), {none_of(2, mapped), none_of(3, odd_mappings)});
+  // Shared memory is not counted by the limit of data, and with whom would it be shared.
+  const std::uint64_t shared = code == code_pages::of_anything ? 0 : MAP_SHARED;
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(mmap), {none_of(2, mapped), none_of(3, odd_mappings | shared)});
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(mprotect), {none_of(2, changed | odd_protection)});
   for (const int advice : {MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(madvise), {equals(2, static_cast<std::uint64_t>(advice))});

@@ -14,6 +14,7 @@ const std::string good_status =
     "Groups:\t \n"
     "NSpid:\t4711\t2\n"
     "NSsid:\t4711\t2\n"
+    "VmSize:\t    4096 kB\n"
     "CapInh:\t0000000000000000\n"
     "CapPrm:\t0000000000000000\n"
     "CapEff:\t0000000000000000\n"
@@ -103,6 +104,15 @@ TEST_CASE("a wall that is reported and not seen is named") {
   view = good_view();
   view.oom_score = 0;
   CHECK(hold_against(view, {}, report) == wall::oom_first);
+}
+
+TEST_CASE("who has ended meanwhile is not taken for one that may be dumped") {
+  auto view = good_view();
+  view.files_owner = 1'900'000'001;
+  view.status = with(view.status, "VmSize:\t    4096 kB\n", "");
+  auto report = all_enforced();
+  CHECK_FALSE(hold_against(view, {}, report));
+  CHECK_FALSE(report[wall::not_dumpable].observed);
 }
 
 TEST_CASE("a group that is not an instance's own is no wall") {
