@@ -10,6 +10,7 @@
 using namespace bulkhead::wire;
 using bulkhead::fuzz::require;
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const kj::Exception said(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                            kj::heapString(reinterpret_cast<const char*>(data), size));

@@ -31,6 +31,7 @@ void read_all(kj::ArrayPtr<const kj::byte> bytes) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = kj::arrayPtr(data, size);
   const stream_limits limits;

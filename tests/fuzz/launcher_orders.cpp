@@ -12,6 +12,7 @@
 using namespace bulkhead::launcher;
 using bulkhead::fuzz::require;
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::size_t descriptors = data[0];

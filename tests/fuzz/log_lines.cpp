@@ -29,6 +29,7 @@ std::vector<std::string> lines_of(std::string_view text, std::size_t at_once, st
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::size_t most = log_line_bytes_min + (data[0] & 0x0fU) * 8;

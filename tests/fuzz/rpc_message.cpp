@@ -54,6 +54,7 @@ bool pass(link_budget& budget, rpc::Message::Reader message, bool from_peer) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it by this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   link_budget budget(small);
   auto rest = kj::arrayPtr(data, size);

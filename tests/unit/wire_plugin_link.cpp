@@ -303,6 +303,33 @@ TEST_CASE("a promise of a plugin that resolves to an error is cleaned, other mes
   CHECK(with_clean_error(answer) == nullptr);
 }
 
+// A client, the broker between, the plugin: what the client calls was handed out by the plugin, and
+// only libcapnp forwards it.
+TEST_CASE("over a broker, a capability of a plugin is cleaned and bounded like the plugin itself") {
+  called_plugin link;
+  socket_pair sockets(link.on);
+  connection server(kj::mv(sockets.left), connection::side::SERVER, link.broker->bootstrap());
+  connection client(kj::mv(sockets.right), connection::side::CLIENT, nullptr);
+  auto backend = client.bootstrap().castAs<schema::Plugin>().mountRequest().send().getBackend();
+
+  const auto shouted = parse_error(failure_of(echo(backend, "shout", 1U << 20U), link.on).c_str(),
+                                   kj::Exception::Type::FAILED);
+  CHECK(shouted.from_plugin());
+  CHECK(shouted.kind == schema::ErrorKind::PLUGIN_ERROR);
+  CHECK(shouted.what.size() <= error_text_bytes_max);
+  CHECK(shouted.what.find("\\x1b[2J") == 0);
+
+  std::vector<capnp::RemotePromise<schema::Backend::HandleResults>> hanging;
+  hanging.reserve(3);
+  for (int i = 0; i < 3; ++i) hanging.push_back(echo(backend, "hang"));
+  const auto refused =
+      parse_error(failure_of(echo(backend, "x"), link.on).c_str(), kj::Exception::Type::OVERLOADED);
+  CHECK(refused.kind == schema::ErrorKind::OVERLOADED);
+  CHECK_FALSE(refused.from_plugin());
+  CHECK(link.broker->close_reason() == nullptr);
+  CHECK(server.close_reason() == nullptr);
+}
+
 // -- claims ---------------------------------------------------------------------------------------
 
 TEST_CASE("memory for a frame is taken as it comes, not as it is claimed") {
