@@ -199,6 +199,15 @@ void flood(attacker& by) {
   for (unsigned i = 0; i < 400'000; ++i) by.raw(words.asBytes());
 }
 
+/// Calls as they should be, but for their number: each is finished once it can have been answered.
+void callbacks(attacker& by) {
+  constexpr unsigned behind = 500;
+  for (unsigned i = 0; i < 200'000; ++i) {
+    by.send(call(first_question + i).of_host(method_now).message);
+    if (i >= behind) send_finish(by, first_question + i - behind, true);
+  }
+}
+
 /// Calls on the answer of the call before, from one that is not answered yet.
 void chain(attacker& by) {
   by.send(call(first_question).of_host(method_view).message);
@@ -289,6 +298,8 @@ void attack_link(std::string_view name) {
     views(by);
   } else if (name == "link-flood") {
     flood(by);
+  } else if (name == "link-callbacks") {
+    callbacks(by);
   } else if (name == "link-chain") {
     chain(by);
   } else if (name == "link-deep-path") {

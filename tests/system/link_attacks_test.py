@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Attacks on the link by a plugin that was let in. Of each: what it sent, what the broker grew by
-meanwhile, and what became of it. No attack may cost the broker more than a hundred times its bytes,
-nor more than the budget that it strains; each ends as the table says, with the limit named in the
-crash report; and a neighbour's calls go on. Each has a broker of its own, so that none grows into
-memory that another one left. The last lines of the test's output are the table."""
+meanwhile, how long a neighbour waited at most for an answer, and what became of it. No attack may
+cost the broker more than a hundred times its bytes, nor more than the budget that it strains; each
+ends as the table says, with the limit named in the crash report; and a neighbour's calls go on.
+Each has a broker of its own, so that none grows into memory that another one left. The last lines
+of the test's output are the table."""
 
 import re
 import threading
@@ -17,6 +18,7 @@ mib = 1 << 20
 # Below this a growth says nothing: the allocator's own pieces, and the neighbour's.
 noise_bytes = 4 * mib
 amplification_max = 100
+neighbour_waits_s_max = 2
 
 # Mode: what the crash report names (None: the plugin lives on, and harms nobody), and the most that
 # the broker may grow by: the budget, and the noise.
@@ -32,6 +34,7 @@ attacks = {
     "link-unread-answers": ("stream_queue_bytes_max: 6", 112 * mib),
     "link-descriptors": (None, noise_bytes),
     "link-flood": (None, noise_bytes),
+    "link-callbacks": (None, 48 * mib),
 }
 # Those that a deadline ends: together, because they take long. They are not asked whether they
 # live: who reads nothing does not answer that either, and would be ended for it.
@@ -70,9 +73,9 @@ class LinkAttacks(harness.SystemTest):
 
     @classmethod
     def tearDownClass(cls):
-        print(f"\n{'attack':24} {'sent':>11} {'grown':>11} {'times':>7}  outcome")
+        print(f"\n{'attack':24} {'sent':>11} {'grown':>11} {'times':>6} {'waited':>7}  outcome")
         for row in cls.rows:
-            print("{:24} {:>11} {:>11} {:>7}  {}".format(*row))
+            print("{:24} {:>11} {:>11} {:>6} {:>7}  {}".format(*row))
 
     def mount(self, mode, *flags):
         self.broker.ok("mount", mode + "/", "bad_plugin", "--restart", "temporary", *flags)
@@ -108,15 +111,19 @@ class LinkAttacks(harness.SystemTest):
 
     def report(self, mode, path, grown, outcome, budget):
         sent = self.sent_bytes(path)
-        self.rows.append((mode, sent, grown, f"{grown / sent:.1f}", outcome))
+        self.rows.append((mode, sent, grown, f"{grown / sent:.1f}", self.waited(), outcome))
         if settings.sanitized:
             return  # memory is the sanitizer's
         self.assertLessEqual(grown, budget)
         self.assertLessEqual(grown, max(noise_bytes, amplification_max * sent))
 
+    def waited(self):
+        return f"{self.neighbour.slowest_s * 1000:.0f} ms"
+
     def neighbour_served(self, calls):
         harness.until("the neighbour answers", lambda: self.neighbour.calls > calls + 20)
         self.assertEqual(self.neighbour.failures, [])
+        self.assertLess(self.neighbour.slowest_s, harness.seconds(neighbour_waits_s_max))
         self.assertIsNone(self.broker.process.poll(), "the broker is alive")
 
     def check_attack(self, mode):
@@ -148,7 +155,8 @@ class LinkAttacks(harness.SystemTest):
             grown = watch.grown_bytes()
         budget = sum(most for _, most in slow_attacks.values())
         for mode, call in begun.items():
-            self.rows.append((mode, self.sent_bytes(paths[mode]), grown, "", outcomes[mode]))
+            sent = self.sent_bytes(paths[mode])
+            self.rows.append((mode, sent, grown, "", self.waited(), outcomes[mode]))
             self.broker.ok("unmount", paths[mode])
             call.wait(30)
         if not settings.sanitized:
