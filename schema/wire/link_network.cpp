@@ -55,12 +55,12 @@ class link_network::outgoing final : public capnp::OutgoingRpcMessage {
     const auto segments = message_.getSegmentsForOutput();
     const auto message = message_.getRoot<rpc::Message>().asReader();
     KJ_IF_MAYBE (problem, network_.obstacle(message, segments)) {
-      network_.note_call(message, false);
+      network_.note_question(message, false);
       kj::throwFatalException(kj::mv(*problem));
     }
     const bool with_fds = network_.limits_.fds_per_message > 0;
     network_.stream_.send(with_fds ? fds_.asPtr() : kj::ArrayPtr<const int>(nullptr), segments);
-    network_.note_call(message, true);
+    network_.note_question(message, true);
     network_.stream_.count_sent(message);
   }
 
@@ -175,14 +175,11 @@ bool link_network::builds_on_unsent(rpc::Message::Reader message) const {
 }
 
 // A number is used again once nobody can build on its call any more.
-void link_network::note_call(rpc::Message::Reader message, bool sent) {
-  if (!message.isCall()) return;
-  const auto question = message.getCall().getQuestionId();
-  if (!sent) {
-    unsent_.insert(question);
-  } else if (!unsent_.empty()) {
-    unsent_.erase(question);
-  }
+void link_network::note_question(rpc::Message::Reader message, bool sent) {
+  if (!sent && message.isCall()) unsent_.insert(message.getCall().getQuestionId());
+  if (!sent || unsent_.empty()) return;
+  if (message.isCall()) unsent_.erase(message.getCall().getQuestionId());
+  if (message.isBootstrap()) unsent_.erase(message.getBootstrap().getQuestionId());
 }
 
 kj::Promise<void> link_network::shutdown() {

@@ -66,7 +66,7 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
   kj::Own<rpc_connection> reference();
   kj::Maybe<kj::Exception> obstacle(capnp::rpc::Message::Reader message, frame_segments segments);
   bool builds_on_unsent(capnp::rpc::Message::Reader message) const;
-  void note_call(capnp::rpc::Message::Reader message, bool sent);
+  void note_question(capnp::rpc::Message::Reader message, bool sent);
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(capnp::uint first_segment_words) override;

@@ -260,7 +260,12 @@ TEST_CASE("a call that builds on one that was too large fails like it, and the l
   request.initMount().setPath(kj::str(kj::repeat('y', 8000)));
   auto unsent = request.send();
   CHECK_FALSE(failure_of(echo(unsent.getBackend(), "x"), on).empty());
+  {
+    auto over = kj::mv(unsent);  // and its number is free
+  }
   on.settle();
+  auto again = broker.bootstrap().castAs<schema::Plugin>().mountRequest().send();
+  CHECK(failure_of(echo(again.getBackend(), "x"), on).empty());
   CHECK(broker.close_reason() == nullptr);
   CHECK(plugin.close_reason() == nullptr);
 }
