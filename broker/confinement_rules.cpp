@@ -70,7 +70,7 @@ void set(resource_limits& to, const limit_rule& field, std::uint64_t value) {
   refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
 }
 
-std::string quoted(std::string_view word) {
+std::string in_quotes(std::string_view word) {
   return fmt::format("'{}'", wire::escape_line(std::string(word)));
 }
 
@@ -80,7 +80,7 @@ std::string profiles_text() {
 
 profile require_profile(const std::string& name) {
   const auto known = profile_named(name);
-  if (!known) invalid(fmt::format("{} is no profile", quoted(name)), "it is " + profiles_text());
+  if (!known) invalid(fmt::format("{} is no profile", in_quotes(name)), "it is " + profiles_text());
   return *known;
 }
 
@@ -89,14 +89,14 @@ wall require_wall(const std::string& name) {
   if (known) return *known;
   std::vector<std::string_view> all;
   for (std::size_t i = 0; i < wall_count; ++i) all.push_back(to_string(static_cast<wall>(i)));
-  invalid(fmt::format("{} is no wall that could be waived", quoted(name)),
+  invalid(fmt::format("{} is no wall that could be waived", in_quotes(name)),
           fmt::format("the walls are {}", fmt::join(all, ", ")));
 }
 
 void check_limit(const named_number& limit) {
   const auto* field = field_of(limit.name);
   if (field == nullptr)
-    invalid(fmt::format("{} is no limit of a plugin", quoted(limit.name)),
+    invalid(fmt::format("{} is no limit of a plugin", in_quotes(limit.name)),
             fmt::format("the limits are {}", fmt::join(confinement_limit_names(), ", ")));
   const bool fits = limit.value == 0 ? field->when_zero != zero::invalid
                                      : limit.value >= field->least && limit.value <= field->most;
@@ -150,7 +150,7 @@ void add_grants(std::vector<grant>& to, const confinement_rules& from) {
   for (const auto& each : from.grants) {
     std::string why;
     auto one = parse_grant(each, why);
-    if (!one) invalid(fmt::format("{} is no grant", quoted(grant_shown(each))), why);
+    if (!one) invalid(fmt::format("{} is no grant", in_quotes(grant_shown(each))), why);
     if (std::find(to.begin(), to.end(), *one) == to.end()) to.push_back(std::move(*one));
   }
 }
@@ -177,7 +177,7 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
   const auto makers = profile_named(bounds.profile);
   if (!makers)
     refuse(error_kind::failed_precondition, "its manifest names a profile that is not known",
-           fmt::format("{}; the profiles are {}", quoted(bounds.profile), profiles_text()),
+           fmt::format("{}; the profiles are {}", in_quotes(bounds.profile), profiles_text()),
            "sign a manifest with another profile, or with none");
   if (narrower_or_same(*makers, operators)) return *makers;
   refuse(
