@@ -17,7 +17,7 @@ namespace {
 using limit_member =
     std::variant<std::uint64_t resource_limits::*, std::uint32_t resource_limits::*>;
 
-constexpr std::uint64_t resource_count_max = 1U << 20U;
+constexpr std::uint64_t amount_max = 1U << 20U;
 constexpr std::uint64_t bytes_max = 1ULL << 50U;
 constexpr std::uint64_t cpu_percent_max = 100'000;
 constexpr std::uint64_t cpu_weight_max = 10'000;
@@ -25,7 +25,7 @@ constexpr std::uint64_t cpu_weight_max = 10'000;
 /// What a 0 means, where a limit is compared with another.
 enum class zero : std::uint8_t { unlimited, nothing, invalid };
 
-struct resource_field {
+struct limit_rule {
   std::string_view name;
   limit_member member;
   std::uint64_t least;  // of what is not 0
@@ -35,29 +35,29 @@ struct resource_field {
 };
 
 // Less memory, fewer threads and descriptors than the least are no program any more.
-constexpr std::array<resource_field, 9> resource_fields{{
+constexpr std::array<limit_rule, 9> limit_rules{{
     {"memory", &resource_limits::memory_bytes, 4ULL << 20U, bytes_max, zero::unlimited, true},
     {"swap", &resource_limits::swap_bytes, 0, bytes_max, zero::nothing, true},
     {"stack", &resource_limits::stack_bytes, 64ULL << 10U, bytes_max, zero::unlimited, true},
     {"file-size", &resource_limits::file_bytes, 0, bytes_max, zero::nothing, true},
-    {"tasks", &resource_limits::tasks, 1, resource_count_max, zero::unlimited, false},
-    {"fds", &resource_limits::descriptors, 16, resource_count_max, zero::unlimited, false},
-    {"signals", &resource_limits::pending_signals, 1, resource_count_max, zero::unlimited, false},
+    {"tasks", &resource_limits::tasks, 1, amount_max, zero::unlimited, false},
+    {"fds", &resource_limits::descriptors, 16, amount_max, zero::unlimited, false},
+    {"signals", &resource_limits::pending_signals, 1, amount_max, zero::unlimited, false},
     {"cpu-percent", &resource_limits::cpu_percent, 1, cpu_percent_max, zero::unlimited, false},
     {"cpu-weight", &resource_limits::cpu_weight, 1, cpu_weight_max, zero::invalid, false},
 }};
 
-const resource_field* field_of(std::string_view name) {
-  const auto found = std::find_if(resource_fields.begin(), resource_fields.end(),
-                                  [name](const resource_field& each) { return each.name == name; });
-  return found == resource_fields.end() ? nullptr : &*found;
+const limit_rule* field_of(std::string_view name) {
+  const auto found = std::find_if(limit_rules.begin(), limit_rules.end(),
+                                  [name](const limit_rule& each) { return each.name == name; });
+  return found == limit_rules.end() ? nullptr : &*found;
 }
 
-std::uint64_t get(const resource_limits& from, const resource_field& field) {
+std::uint64_t get(const resource_limits& from, const limit_rule& field) {
   return std::visit([&from](auto member) -> std::uint64_t { return from.*member; }, field.member);
 }
 
-void set(resource_limits& to, const resource_field& field, std::uint64_t value) {
+void set(resource_limits& to, const limit_rule& field, std::uint64_t value) {
   std::visit(
       [&to, value](auto member) {
         using number = std::remove_reference_t<decltype(to.*member)>;
@@ -191,8 +191,8 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
 const std::vector<std::string>& confinement_limit_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    all.reserve(resource_fields.size());
-    for (const auto& each : resource_fields) all.emplace_back(each.name);
+    all.reserve(limit_rules.size());
+    for (const auto& each : limit_rules) all.emplace_back(each.name);
     return all;
   }();
   return names;
@@ -244,9 +244,8 @@ confinement_rules rules_shown(confinement_rules rules) {
 
 std::vector<named_number> limits_shown(const resource_limits& limits) {
   std::vector<named_number> all;
-  all.reserve(resource_fields.size());
-  for (const auto& each : resource_fields)
-    all.push_back({std::string(each.name), get(limits, each)});
+  all.reserve(limit_rules.size());
+  for (const auto& each : limit_rules) all.push_back({std::string(each.name), get(limits, each)});
   return all;
 }
 
