@@ -56,6 +56,7 @@ constexpr std::array<word<grant_kind>, 5> grant_words{{
     {grant_kind::device, "device"},
     {grant_kind::descriptor, "file"},
     {grant_kind::environment, "env"},
+    {grant_kind::address, "net"},
 }};
 
 constexpr std::array<word<profile>, 4> profile_words{{
