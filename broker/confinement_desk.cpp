@@ -64,9 +64,9 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
                                                   const release* of, const mount_record* mount) {
   const auto& config = services.config.confinement;
   if (config.unconfined) return nullptr;
-  return std::make_shared<confinement>(effective_confinement(
-      config.rules, rules_of(of), mount == nullptr ? no_rules : mount->spec.confinement,
-      bounds_of(of)));
+  return std::make_shared<confinement>(
+      effective_confinement(config.rules, rules_of(of),
+                            mount == nullptr ? no_rules : mount->spec.confinement, bounds_of(of)));
 }
 
 std::vector<std::string> addresses_of(const broker_services& services, const release* of,

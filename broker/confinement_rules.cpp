@@ -246,8 +246,9 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
   const auto colon = text.find(':');
   const auto kind = grant_kind_named(text.substr(0, colon));
   if (colon == std::string_view::npos || !kind) {
-    why = "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH, env:NAME=VALUE or "
-          "net:HOST:PORT";
+    why =
+        "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH, env:NAME=VALUE or "
+        "net:HOST:PORT";
     return std::nullopt;
   }
   const auto what = text.substr(colon + 1);

@@ -56,7 +56,8 @@ std::vector<std::string> granted_addresses(const confinement_rules& broker,
                                            const confinement_rules& release,
                                            const confinement_rules& mount);
 
-/// "read-dir:/etc/ssl:/ssl", "net:db.example:5432". Nothing for what is none; `why` says what is wrong then.
+/// "read-dir:/etc/ssl:/ssl", "net:db.example:5432". Nothing for what is none; `why` says what is
+/// wrong then.
 std::optional<grant> parse_grant(std::string_view text, std::string& why);
 std::string to_string(const grant& one);
 /// The same for people who need not know the values: "env:TZ".

@@ -13,8 +13,7 @@ namespace {
 class host_server final : public schema::Host::Server {
  public:
   host_server(broker_services& services, std::shared_ptr<mount_entry> entry,
-              std::uint64_t generation, const release* of,
-              std::shared_ptr<revocable_store> storage)
+              std::uint64_t generation, const release* of, std::shared_ptr<revocable_store> storage)
       : entry_(std::move(entry)),
         generation_(generation),
         storage_(std::move(storage)),
@@ -47,10 +46,9 @@ class host_server final : public schema::Host::Server {
     context.releaseParams();
     // Else one that waits would keep this, and so the storage, beyond the link's end.
     context.allowCancellation();
-    return outbound_.connect(address)
-        .then([context](schema::Connection::Client&& made) mutable {
-          context.getResults().setConnection(kj::mv(made));
-        });
+    return outbound_.connect(address).then([context](schema::Connection::Client&& made) mutable {
+      context.getResults().setConnection(kj::mv(made));
+    });
   }
 
  private:

@@ -182,13 +182,12 @@ kj::Promise<schema::Connection::Client> outbound::connect(const std::string& add
   auto& reactor = shared_->services.reactor;
   auto answer = kj::newPromiseAndFulfiller<schema::Connection::Client>();
   auto told = std::make_shared<decltype(answer.fulfiller)>(kj::mv(answer.fulfiller));
-  reactor.detach(
-      connect_in_time(reactor, address, shared_->services.limits.connect_ms_max)
-          .then(
-              [told, held = kj::mv(held)](kj::Own<kj::AsyncIoStream>&& stream) mutable {
-                (*told)->fulfill(lend_connection(kj::mv(stream), kj::mv(held)));
-              },
-              [told](kj::Exception&& problem) { (*told)->reject(kj::mv(problem)); }));
+  reactor.detach(connect_in_time(reactor, address, shared_->services.limits.connect_ms_max)
+                     .then(
+                         [told, held = kj::mv(held)](kj::Own<kj::AsyncIoStream>&& stream) mutable {
+                           (*told)->fulfill(lend_connection(kj::mv(stream), kj::mv(held)));
+                         },
+                         [told](kj::Exception&& problem) { (*told)->reject(kj::mv(problem)); }));
   return kj::mv(answer.promise);
 }
 
@@ -200,8 +199,7 @@ std::string network_reason(std::string_view description) {
   return wire::escape_line(std::string(description));
 }
 
-schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream,
-                                           kj::Own<void> held) {
+schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream, kj::Own<void> held) {
   return kj::heap<connection_server>(kj::mv(stream), kj::mv(held));
 }
 
