@@ -23,6 +23,7 @@ endfunction()
 
 bulkhead_system_test(misuse_start 180)
 bulkhead_system_test(misuse_call 240)
+bulkhead_system_test(link_attacks 240)
 bulkhead_system_test(catalog 180)
 # What is built with a sanitizer cannot run confined.
 if(NOT BULKHEAD_SANITIZE)
@@ -41,5 +42,5 @@ bulkhead_system_test(storm 300)
 bulkhead_system_test(durability 600)
 bulkhead_system_test(churn 600)
 bulkhead_system_test(state 180)
-set_tests_properties(system-churn system-durability system-reload system-storm system-status
+set_tests_properties(system-churn system-durability system-link_attacks system-reload system-storm system-status
   PROPERTIES RUN_SERIAL ON)
