@@ -53,6 +53,6 @@ std::string network_reason(std::string_view description);
 
 /// A stream as the capability. `held` goes with it.
 schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream,
-                                           kj::Own<void> held = nullptr);
+                                           kj::Own<void> held = {});
 
 }  // namespace bulkhead

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <kj/async.h>
+#include <kj/async-io.h>
 
 #include <cstdint>
 #include <memory>

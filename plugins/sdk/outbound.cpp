@@ -2,6 +2,7 @@
 #include "plugins/sdk/outbound.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 namespace bulkhead::sdk {

@@ -171,7 +171,8 @@ TEST_CASE_METHOD(connecting, "an instance reaches what it was granted, and nothi
   auto written = there->write("hi", 2);
   auto answer = tb.wait(lent.readRequest().send());
   CHECK(std::string(answer.getBytes().asChars().begin(), answer.getBytes().size()) == "hi");
-  for (const auto& other : {path, "unix:/tmp", address + "x", address + "\n", std::string()}) {
+  for (const auto& other :
+       std::vector<std::string>{path, "unix:/tmp", address + "x", address + "\n", std::string()}) {
     const auto problem =
         failure_of(kj::evalNow([&] { return mine.connect(other); }), tb.wait_scope());
     CHECK(problem.kind() == error_kind::permission_denied);
