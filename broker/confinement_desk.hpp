@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/confinement/confinement.hpp"
 #include "schema/admin.capnp.h"
@@ -39,6 +40,10 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
 /// The same for a mount whose release is to be looked up: what its name means now.
 std::shared_ptr<const confinement> next_confinement(const broker_services& services,
                                                     const mount_record& mount);
+
+/// Where an instance of the mount may have the broker connect to, as long as it lives.
+std::vector<std::string> addresses_of(const broker_services& services, const release* of,
+                                      const mount_record& mount);
 
 confinement_rules read_confinement(schema::Confinement::Reader from);
 void write_confinement(const confinement_rules& from, schema::Confinement::Builder to);

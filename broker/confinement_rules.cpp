@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <variant>
 
@@ -142,6 +143,44 @@ std::optional<grant> parse_variable(std::string_view what, std::string& why) {
   return std::nullopt;
 }
 
+/// As [::1] or db-1.example: what may stand before the colon of a port.
+bool is_host(std::string_view text) {
+  constexpr std::size_t name_bytes_max = 253;  // RFC 1035
+  const bool literal = text.size() > 2 && text.front() == '[' && text.back() == ']';
+  if (literal) text = text.substr(1, text.size() - 2);
+  return !text.empty() && text.size() <= name_bytes_max &&
+         std::all_of(text.begin(), text.end(), [&](char byte) {
+           const bool digit = byte >= '0' && byte <= '9';
+           if (literal)
+             return digit || byte == ':' || byte == '.' || (byte >= 'a' && byte <= 'f') ||
+                    (byte >= 'A' && byte <= 'F');
+           return digit || byte == '.' || byte == '-' || (byte >= 'a' && byte <= 'z') ||
+                  (byte >= 'A' && byte <= 'Z');
+         });
+}
+
+bool is_port(std::string_view text) {
+  unsigned number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return problem == std::errc{} && end == text.data() + text.size() && text[0] != '0' &&
+         number <= 65535;
+}
+
+std::optional<grant> parse_address(std::string_view what, std::string& why) {
+  constexpr std::string_view local = "unix:";
+  constexpr std::size_t socket_path_bytes_max = 107;  // sun_path, with its NUL
+  if (what.starts_with(local)) {
+    const auto path = what.substr(local.size());
+    if (is_plain_path(path) && path.size() <= socket_path_bytes_max)
+      return grant{grant_kind::address, std::string(what), {}};
+  } else if (const auto colon = what.rfind(':'); colon != std::string_view::npos) {
+    if (is_host(what.substr(0, colon)) && is_port(what.substr(colon + 1)))
+      return grant{grant_kind::address, std::string(what), {}};
+  }
+  why = "an address is HOST:PORT, with an IPv6 address in brackets, or unix:PATH";
+  return std::nullopt;
+}
+
 void add_waivers(wall_set& to, const confinement_rules& from) {
   for (const auto& each : from.waive) to.set(index_of(require_wall(each)));
 }
@@ -207,7 +246,9 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
   const auto colon = text.find(':');
   const auto kind = grant_kind_named(text.substr(0, colon));
   if (colon == std::string_view::npos || !kind) {
-    why = "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH or env:NAME=VALUE";
+    why =
+        "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH, env:NAME=VALUE or "
+        "net:HOST:PORT";
     return std::nullopt;
   }
   const auto what = text.substr(colon + 1);
@@ -216,6 +257,7 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
     return std::nullopt;
   }
   if (*kind == grant_kind::environment) return parse_variable(what, why);
+  if (*kind == grant_kind::address) return parse_address(what, why);
   const auto second = std::min(what.find(':'), what.size());
   grant one{*kind, std::string(what.substr(0, second)),
             std::string(what.substr(std::min(second + 1, what.size())))};
@@ -226,6 +268,17 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
   else
     return one;
   return std::nullopt;
+}
+
+std::vector<std::string> granted_addresses(const confinement_rules& broker,
+                                           const confinement_rules& release,
+                                           const confinement_rules& mount) {
+  std::vector<grant> all;
+  for (const auto* each : {&broker, &release, &mount}) add_grants(all, *each);
+  std::vector<std::string> addresses;
+  for (auto& each : all)
+    if (each.kind == grant_kind::address) addresses.push_back(std::move(each.what));
+  return addresses;
 }
 
 std::string to_string(const grant& one) {

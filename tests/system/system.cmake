@@ -28,6 +28,7 @@ bulkhead_system_test(catalog 180)
 # What is built with a sanitizer cannot run confined.
 if(NOT BULKHEAD_SANITIZE)
   bulkhead_system_test(confinement 180)
+  bulkhead_system_test(outbound 120)
 endif()
 bulkhead_system_test(declared 120)
 bulkhead_system_test(daemon 180)
