@@ -178,7 +178,8 @@ TEST_CASE("an unknown method is answered with the right one and the list") {
   fixture f;
   CHECK(f.run("call host/ nwo") == exit_code::no_target);
   CHECK(f.notes ==
-        "error: 'Host' has no method 'nwo'\n  try: did you mean 'now'? methods: log, now, view\n");
+        "error: 'Host' has no method 'nwo'\n  try: did you mean 'now'? methods: connect, log, now, "
+        "view\n");
 }
 
 TEST_CASE("wrong arguments are refused before the call") {
@@ -306,7 +307,7 @@ TEST_CASE("completion asks the broker, and survives its absence") {
   broker_words words(f.in);
   CHECK(words.health() == "2 up");
   CHECK(words.mounts() == std::vector<std::string>{"host/", "kv/"});
-  CHECK(words.methods("host/") == std::vector<std::string>{"log", "now", "view"});
+  CHECK(words.methods("host/") == std::vector<std::string>{"connect", "log", "now", "view"});
   CHECK(words.parameters("host/", "log") == std::vector<std::string>{"(level = , text = "});
   CHECK(words.paths("kv/data/") ==
         std::vector<std::string>{"kv/data/app", "kv/data/team/", "kv/data/"});

@@ -110,10 +110,18 @@ TEST_CASE("an answer to mount that cannot be read is a failed start, also with a
         "(where a capability belongs it holds something else)");
 }
 
-TEST_CASE("an error is an answer to the first ping, and a lost link is none") {
+TEST_CASE("an error is an answer to the first ping whatever it says, and a lost link is none") {
   manners how;
   how.pings = [] { return kj::Promise<void>(KJ_EXCEPTION(FAILED, "no pings here")); };
   CHECK(start_failure(how).empty());
   how.pings = [] { return kj::Promise<void>(KJ_EXCEPTION(DISCONNECTED, "gone")); };
-  CHECK_FALSE(start_failure(how).empty());
+  CHECK(start_failure(how).empty());
+  test_broker tb;
+  how.pings = [&tb] {
+    tb.detach(kj::evalLater([&tb] { tb.process("raw")->end(exit_status::exited(0)); }));
+    return kj::Promise<void>(kj::NEVER_DONE);
+  };
+  tb.plugin("raw", raw(how));
+  const auto problem = kj::runCatchingExceptions([&] { tb.mount("m", "raw"); });
+  CHECK(to_error(KJ_REQUIRE_NONNULL(problem)).kind() == error_kind::start_failed);
 }
