@@ -254,6 +254,7 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   try {
     result = through->start(*order, fds);
   } catch (const std::system_error&) {
+    if (!through->broken()) throw;
     // It ended, before or while it was asked, and what it may have begun has ended with it.
     through = link();
     result = through->start(*order, fds);
