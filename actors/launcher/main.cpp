@@ -41,10 +41,13 @@ struct incoming {
     return *reinterpret_cast<const Order*>(bytes.data());
   }
   std::span<const int> descriptors() const { return {fds.data(), fd_count}; }
-  void close_descriptors() {
+  /// Closes its descriptors and wipes its text: the environment of one instance may hold a secret,
+  /// and what is in this memory is in that of every init that is born later.
+  void forget() {
     for (std::size_t n = 0; n < fd_count; ++n)
       if (fds[n] >= 0) ::close(fds[n]);
     fd_count = 0;
+    ::explicit_bzero(bytes.data(), size);
   }
 };
 
@@ -220,7 +223,7 @@ bool launcher::take_order() {
       refused.error_number = EBADMSG;
       good = good && say(refused);
   }
-  message_.close_descriptors();
+  message_.forget();
   return good;
 }
 
