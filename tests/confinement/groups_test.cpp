@@ -2,6 +2,8 @@
 // Control groups: what they hold, how they are changed, that they go. And walls that a launcher
 // with fewer rights cannot raise.
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,6 +47,14 @@ std::size_t groups_made_by(pid_t launcher) {
            "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
        each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
     if (each->path().filename().string().starts_with(mark)) ++count;
+  return count;
+}
+
+std::size_t children_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
+                     "/children"};
+  std::size_t count = 0;
+  for (pid_t child = 0; file >> child;) ++count;
   return count;
 }
 
@@ -195,6 +205,35 @@ TEST_CASE("limits change while the plugin runs") {
   child.process->signal(SIGKILL);
   end_of(child);
   CHECK(confined::spawner().set_limits(child.ticket + 1000, more) == ESRCH);
+}
+
+TEST_CASE("no limit of memory is none, also where there was one before") {
+  if (!as_root()) return;  // nobody has no groups to limit, as the tests above see
+  launched_spawner by{options()};
+  auto limited = whole();
+  limited.limits.memory_bytes = 64U << 20U;
+  auto first = start(by, inside({"wait"}, limited));
+  const auto limit_of = [](const spawned_process& child) {
+    const auto groups = groups_of(child.process->pid());
+    const bool old = groups.contains("memory") && is_ours(groups.at("memory"));
+    std::string text;
+    std::getline(
+        std::ifstream{old ? "/sys/fs/cgroup/memory" + groups.at("memory") + "/memory.limit_in_bytes"
+                          : "/sys/fs/cgroup" + groups.at("") + "/memory.max"},
+        text);
+    return text;
+  };
+  CHECK(limit_of(first) == std::to_string(limited.limits.memory_bytes));
+  // Those that are kept ready have the limits of the one before.
+  const auto launcher = launcher_of(first);
+  for (int n = 0; n < 1000 && children_of(launcher) < 3; ++n) ::poll(nullptr, 0, 5);
+  auto unlimited = whole();
+  unlimited.limits.memory_bytes = 0;
+  auto second = start(by, inside({"wait"}, unlimited));
+  const auto none = limit_of(second);
+  CHECK((none == "max" || none.size() >= 19));
+  CHECK(by.set_limits(first.ticket, unlimited.limits) == 0);
+  CHECK(limit_of(first) == none);
 }
 
 TEST_CASE("who has not the right to signal a plugin has it done by the launcher") {
