@@ -104,6 +104,25 @@ void lose_user_namespaces() {
   write_own("/proc/sys/user/max_user_namespaces", "0");
 }
 
+/// The first process of a process tree that cannot have another beneath it.
+void lose_process_trees() {
+  if (::unshare(CLONE_NEWUSER) != 0) ::_exit(126);
+  write_own("/proc/self/setgroups", "deny");
+  write_own("/proc/self/uid_map", "0 0 1");
+  write_own("/proc/self/gid_map", "0 0 1");
+  if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(126);
+  const pid_t first = ::fork();
+  if (first != 0) {
+    for (int fd = 0; fd < 64; ++fd) ::close(fd);  // its socket, of which the first has a copy
+    ::waitpid(first, nullptr, 0);
+    ::_exit(0);
+  }
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
+    ::_exit(126);
+  write_own("/proc/sys/user/max_pid_namespaces", "0");
+}
+
 /// The launcher where anybody can execute it.
 std::string public_launcher(const temporary_directory& folder) {
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
