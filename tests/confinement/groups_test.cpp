@@ -321,6 +321,20 @@ TEST_CASE("a wall that is required and missing refuses the start by its name") {
   CHECK_FALSE(missing_by_waiver(*child.report).empty());
 }
 
+TEST_CASE("without a process tree of its own, a start leaves the settings of the whole one alone") {
+  if (!as_root()) return;  // whom the kernel does not let
+  temporary_directory folder;
+  auto chosen = options();
+  chosen.starts = launcher_after(public_launcher(folder), lose_process_trees);
+  launched_spawner by{chosen};
+  auto how = as_asked(profile::strict);
+  how.waived = required_walls(profile::strict);
+  auto child = start(by, inside({"exit", "4"}, how));
+  const auto& report = *child.report;
+  CHECK(report[wall::pid_namespace].error_number == ENOSPC);
+  CHECK(line_of(wall::memfd_noexec, report) == "memfd-noexec: unavailable (EINVAL), waived");
+}
+
 TEST_CASE("where no user namespace is to be had, that is what a refusal names") {
   temporary_directory folder;
   auto chosen = options();
@@ -329,6 +343,13 @@ TEST_CASE("where no user namespace is to be had, that is what a refusal names") 
   const auto error = start_fails(by, inside({"wait"}, as_asked(profile::strict_unprivileged)));
   CHECK(error.missing == wall::user_namespace);
   CHECK(error.error_number == ENOSPC);
-  auto child = start(by, inside({"exit", "4"}, as_asked(profile::no_userns)));
+  auto how = as_asked(profile::no_userns);
+  // Root's own uid is not for a plugin, unless somebody says so; whose else it may share.
+  if (as_root()) {
+    CHECK(start_fails(by, inside({"wait"}, how)).missing == wall::own_uid);
+    how.waived.set(index_of(wall::own_uid));
+  }
+  auto child = start(by, inside({"exit", "4"}, how));
   CHECK(end_of(child) == exit_status::exited(4));
+  CHECK(missing_by_waiver(*child.report).size() == (as_root() ? 1 : 0));
 }
