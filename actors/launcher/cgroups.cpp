@@ -131,7 +131,8 @@ bool has_ended(pid_t process) {
          (all[bracket + 2] == 'Z' || all[bracket + 2] == 'X');
 }
 
-/// "bulkhead-PID-N" of a process that is no more.
+/// "bulkhead-PID-N" of a process that is no more; or had this one's number, as in a container that
+/// was started again, where everybody has the number of last time.
 bool is_left_behind(const char* name) {
   const std::string_view text{name};
   if (!text.starts_with(our_prefix)) return false;
@@ -139,7 +140,8 @@ bool is_left_behind(const char* name) {
   std::size_t at = our_prefix.size();
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
     owner = owner * 10 + (text[at] - '0');
-  return owner > 0 && at < text.size() && text[at] == '-' && has_ended(owner);
+  return owner > 0 && at < text.size() && text[at] == '-' &&
+         (owner == ::getpid() || has_ended(owner));
 }
 
 }  // namespace

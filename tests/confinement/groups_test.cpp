@@ -123,6 +123,24 @@ void lose_process_trees() {
   write_own("/proc/sys/user/max_pid_namespaces", "0");
 }
 
+/// Where this process may keep groups of the controller of memory, or of all of version 2.
+std::string place_of_groups() {
+  const auto groups = groups_of(::getpid());
+  for (const auto& place :
+       {groups.contains("memory") ? "/sys/fs/cgroup/memory" + groups.at("memory") : std::string{},
+        groups.contains("") ? "/sys/fs/cgroup" + groups.at("") : std::string{}})
+    if (!place.empty() && ::access((place + "/cgroup.procs").c_str(), F_OK) == 0) return place;
+  return {};
+}
+
+constexpr const char* number_left = "-4711";  // far from where a launcher begins to count
+
+/// As another launcher with the same number would have left it.
+void leave_a_group() {
+  const auto group = place_of_groups() + "/bulkhead-" + std::to_string(::getpid()) + number_left;
+  if (::mkdir(group.c_str(), 0755) != 0) ::_exit(126);
+}
+
 /// The launcher where anybody can execute it.
 std::string public_launcher(const temporary_directory& folder) {
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
@@ -291,6 +309,17 @@ TEST_CASE("groups go with their instance, and with a launcher that ends, and aft
   // The spawner notices, and its next launcher sweeps.
   auto next = start(*by, inside({"wait"}));
   CHECK(groups_made_by(launcher) == 0);
+}
+
+TEST_CASE("what a launcher of the same number left is none of this one's groups") {
+  if (!as_root()) return;  // nobody can make one
+  REQUIRE_FALSE(place_of_groups().empty());
+  auto chosen = options();
+  chosen.starts = launcher_after(launcher_path(), leave_a_group);
+  launched_spawner by{chosen};
+  REQUIRE(by.prepare());
+  for (const auto& each : std::filesystem::directory_iterator(place_of_groups()))
+    CHECK_FALSE(each.path().filename().string().ends_with(number_left));
 }
 
 TEST_CASE("a wall that is required and missing refuses the start by its name") {
