@@ -219,8 +219,8 @@ bool launcher::take_order() {
       if (message_.size < sizeof(header) || message_.as<header>().magic != magic) good = false;
       refused.head = message_.as<header>();
       refused.head.version = version;
-      refused.stopped_at = stage::order;
-      refused.error_number = EBADMSG;
+      refused.stopped_at = got.fds_lost ? stage::descriptors : stage::order;
+      refused.error_number = got.fds_lost ? EMFILE : EBADMSG;
       good = good && say(refused);
   }
   message_.forget();

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -320,6 +321,28 @@ TEST_CASE("what a launcher of the same number left is none of this one's groups"
   REQUIRE(by.prepare());
   for (const auto& each : std::filesystem::directory_iterator(place_of_groups()))
     CHECK_FALSE(each.path().filename().string().ends_with(number_left));
+}
+
+TEST_CASE("a launcher without room for an order's descriptors says so, and goes on") {
+  temporary_directory folder;
+  launcher_link link{launcher_after(launcher_path(),
+                                    [] {
+                                      const rlimit few{40, 40};
+                                      if (::setrlimit(RLIMIT_NOFILE, &few) != 0) ::_exit(126);
+                                    })(),
+                     std::chrono::seconds{10}};
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  launcher::start_order order;
+  order.arguments = 1;
+  order.placements = 60;
+  order.text_bytes = 61;
+  order.placed.fill(launcher::placement_kind::descriptor);
+  const std::vector<int> fds(launcher::start_fds + order.placements, null.get());
+  for (int n = 0; n < 2; ++n) {
+    const auto answer = link.start(order, fds).answer;
+    CHECK(answer.stopped_at == launcher::stage::descriptors);
+    CHECK(answer.error_number == EMFILE);
+  }
 }
 
 TEST_CASE("a wall that is required and missing refuses the start by its name") {
