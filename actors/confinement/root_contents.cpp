@@ -150,11 +150,13 @@ launcher::placement_kind kind_of(grant_kind kind) {
 }
 
 unique_fd open_granted(const grant& given) {
-  const int flags = given.kind == grant_kind::descriptor ? O_RDONLY | O_NOCTTY
-                    : given.kind == grant_kind::device   ? O_PATH
-                                                         : O_PATH | O_DIRECTORY;
+  // A pipe waits for its writer with whoever reads it, and not with whoever opens it here.
+  const bool to_read = given.kind == grant_kind::descriptor;
+  const int flags = to_read                            ? O_RDONLY | O_NOCTTY | O_NONBLOCK
+                    : given.kind == grant_kind::device ? O_PATH
+                                                       : O_PATH | O_DIRECTORY;
   unique_fd file{::open(given.what.c_str(), flags | O_CLOEXEC)};
-  if (file) return file;
+  if (file && (!to_read || ::fcntl(file.get(), F_SETFL, O_RDONLY) == 0)) return file;
   const char* const name = strerrorname_np(errno);
   throw missing_content{fmt::format("the grant {} {} cannot be opened ({})", to_string(given.kind),
                                     given.what, name != nullptr ? name : "?")};

@@ -310,6 +310,17 @@ TEST_CASE("a granted file comes as a descriptor, and a granted variable in the e
   CHECK(facts_of(all)["passwd"] == std::to_string(EACCES));
 }
 
+TEST_CASE("a granted pipe keeps nobody waiting for who writes to it") {
+  temporary_directory folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0644) == 0);
+  const auto how = with_grant(grant_kind::descriptor, folder / "pipe");
+  CHECK(said_by(inside({"read-descriptor", "4"}, how)).empty());  // nobody does
+  const auto opened = placements_of(how.grants);
+  REQUIRE(opened.size() == 1);
+  CHECK((::fcntl(opened[0].what.get(), F_GETFL) & O_NONBLOCK) == 0);
+}
+
 TEST_CASE("a grant that is not there refuses the start") {
   const auto how = with_grant(grant_kind::read_directory, "/nonexistent");
   const auto error = start_fails(confined::spawner(), inside({"wait"}, how));
