@@ -131,6 +131,24 @@ TEST_CASE("a process whose handle goes is killed") {
   CHECK(ends(init));
 }
 
+TEST_CASE(
+    "without a process tree of its own a plugin ends with its init, its launcher and its handle") {
+  const auto how = whole(bulkhead::profile::no_userns);
+  launched_spawner by{options()};
+  const auto ends_with = [&](const char* which, auto&& kill) {
+    CAPTURE(which);
+    auto child = start(by, inside({"wait"}, how));
+    const auto plugin = handle_on(child.process->pid());
+    kill(child);
+    CHECK(ends(plugin));
+  };
+  ends_with("handle", [](auto& child) { child.process.reset(); });
+  ends_with("group", [](auto& child) { child.process->signal_group(SIGKILL); });
+  ends_with("init", [](auto& child) { ::kill(parent_of(child.process->pid()), SIGKILL); });
+  ends_with("launcher",
+            [](auto& child) { ::kill(parent_of(parent_of(child.process->pid())), SIGKILL); });
+}
+
 TEST_CASE("a launcher that is killed takes its instances along, and the next start has another") {
   launched_spawner by{options()};
   auto child = start(by, inside({"wait"}));
