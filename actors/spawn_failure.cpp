@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "actors/posix_spawner.hpp"
+#include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
 namespace {
@@ -63,7 +64,8 @@ verdict explain_missing(const process_spec& spec) {
             "build it for this system, or link it statically"};
   }
   return {spawn_failure::no_interpreter, true,
-          fmt::format("the interpreter that it names, {}, does not exist", interpreter),
+          fmt::format("the interpreter that it names, {}, does not exist",
+                      wire::escape_line(interpreter)),
           "install the interpreter, or correct the first line of the file"};
 }
 

@@ -113,7 +113,7 @@ void write_confinement(const confinement_rules& from, schema::Confinement::Build
 }
 
 void write_walls(const confinement_report& from, capnp::List<schema::Wall>::Builder to) {
-  const auto required = required_walls(from.of);
+  const auto required = required_walls(from.of, from.as_root);
   for (unsigned i = 0; i < to.size(); ++i) {
     const auto which = static_cast<wall>(i);
     const auto& at = from[which];

@@ -135,23 +135,24 @@ wall_set wanted_walls(profile which) {
   return wanted;
 }
 
-wall_set required_walls(profile which) {
+wall_set required_walls(profile which, bool as_root) {
   wall_set required = wanted_walls(which);
   required.reset(index_of(wall::speculation));
   if (which == profile::strict_unprivileged || which == profile::no_userns)
     required &= ~privileged();
+  if (as_root) required.set(index_of(wall::own_uid));
   return required;
 }
 
 std::optional<wall> missing_wall(const confinement& asked, const confinement_report& found) {
-  const wall_set required = required_walls(asked.of) & ~asked.waived;
+  const wall_set required = required_walls(asked.of, found.as_root) & ~asked.waived;
   for (const auto& [which, text] : wall_words)
     if (required.test(index_of(which)) && found[which].state != wall_state::enforced) return which;
   return std::nullopt;
 }
 
 std::vector<wall> missing_by_waiver(const confinement_report& found) {
-  const wall_set excused = required_walls(found.of) & found.waived;
+  const wall_set excused = required_walls(found.of, found.as_root) & found.waived;
   std::vector<wall> missing;
   for (const auto& [which, text] : wall_words)
     if (excused.test(index_of(which)) && found[which].state != wall_state::enforced)

@@ -12,10 +12,13 @@
 //   strict-unprivileged  what a broker without root can have: the same, without own uids, dropped
 //                        groups, the executable-memfd switch, and control groups being required
 //   no-userns            for hosts whose policy forbids user namespaces: no namespaces at all;
-//                        Landlock, the system call filter, limits, and as root an own uid
+//                        Landlock, the system call filter, limits
 //   interpreter          strict, for a program that brings a loader or a language runtime: the root
 //                        holds a read-only private copy of what it needs, and memory may become
 //                        executable
+//
+// Where the launcher is root an own uid is required by all of them: what root owns is everything,
+// and a plugin without one would be root, with what is left of the walls around it.
 //
 // Grants open one thing each, and come from the operator alone. A release's manifest may narrow
 // what it gets, never widen it.
@@ -147,12 +150,14 @@ struct confinement {
   bool operator==(const confinement&) const = default;
 };
 
-/// The walls that are tried, and those that must stand when none is waived.
+/// The walls that are tried, and those that must stand when none is waived; of a launcher that is
+/// root those are more.
 wall_set wanted_walls(profile which);
-wall_set required_walls(profile which);
+wall_set required_walls(profile which, bool as_root = false);
 
 struct confinement_report {
   profile of = profile::strict;
+  bool as_root = false;  // the launcher was
   wall_set waived;
   std::array<wall_report, wall_count> walls{};
 

@@ -102,4 +102,11 @@ elf_needs needs_of(const unique_fd& file) {
   return elf_file{file}.needs();
 }
 
+bool is_shared_object(const unique_fd& file) {
+  Elf64_Ehdr head{};
+  return ::pread(file.get(), &head, sizeof head, 0) == static_cast<ssize_t>(sizeof head) &&
+         std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_ident[EI_CLASS] == ELFCLASS64 &&
+         head.e_type == ET_DYN;
+}
+
 }  // namespace bulkhead

@@ -19,4 +19,7 @@ struct elf_needs {
 
 elf_needs needs_of(const unique_fd& file);
 
+/// A library, or another program that can be loaded anywhere.
+bool is_shared_object(const unique_fd& file);
+
 }  // namespace bulkhead

@@ -63,12 +63,12 @@ void add_texts(launcher::start_order& order, const std::vector<std::string>& tex
 
 std::unique_ptr<launcher::start_order> order_for(const process_spec& spec,
                                                  const confined_program& program,
-                                                 const wall_set& without) {
+                                                 const wall_set& without, bool as_root) {
   auto order = std::make_unique<launcher::start_order>();
   const auto& asked = *spec.confined;
   const wall_set wanted = wanted_walls(asked.of) & ~without;
   order->wanted = bits_of(wanted);
-  order->required = bits_of(wanted & required_walls(asked.of) & ~asked.waived);
+  order->required = bits_of(wanted & required_walls(asked.of, as_root) & ~asked.waived);
   order->limits = asked.limits;
   order->form = program.form;
   auto environment = spec.environment;
@@ -91,9 +91,11 @@ std::unique_ptr<launcher::start_order> order_for(const process_spec& spec,
   return order;
 }
 
-confinement_report report_of(const launcher::start_answer& answer, const confinement& asked) {
+confinement_report report_of(const launcher::start_answer& answer, const confinement& asked,
+                             bool as_root) {
   confinement_report report;
   report.of = asked.of;
+  report.as_root = as_root;
   report.waived = asked.waived;
   for (std::size_t n = 0; n < wall_count; ++n) {
     const auto& from = answer.walls[n];
@@ -151,7 +153,7 @@ std::string_view words_for(stage at) {
   }
 }
 
-spawn_error explain(const process_spec& spec, const launcher::start_answer& answer) {
+spawn_error explain(const process_spec& spec, const launcher::start_answer& answer, bool as_root) {
   const int error = answer.error_number;
   switch (answer.stopped_at) {
     case stage::program:
@@ -168,7 +170,7 @@ spawn_error explain(const process_spec& spec, const launcher::start_answer& answ
       break;
   }
   if (answer.wall < wall_count)
-    return missing_wall_error(spec, report_of(answer, *spec.confined),
+    return missing_wall_error(spec, report_of(answer, *spec.confined, as_root),
                               static_cast<wall>(answer.wall), error, "does not stand");
   return error_of(spec, spawn_failure::other, error, false,
                   fmt::format("{} ({})", words_for(answer.stopped_at), errno_text(error)));
@@ -240,7 +242,9 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
         spec, spawn_failure::other, 0, true,
         fmt::format("a script cannot run under the profile {}", to_string(spec.confined->of)),
         "give it the profile interpreter");
-  const auto order = order_for(spec, program, options_.without);
+  auto through = link();
+  const bool as_root = through->user() == 0;
+  const auto order = order_for(spec, program, options_.without, as_root);
   spawned_process started;
   auto channel = make_link_channel();
   auto output = make_output_channel();
@@ -249,25 +253,25 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   std::vector<int> fds{program.file->get(), input.get(), output.theirs.get(), error.theirs.get(),
                        channel.theirs.get()};
   for (const auto& each : program.contents) fds.push_back(each.what.get());
-  auto through = link();
   launcher_link::start_result result;
   try {
     result = through->start(*order, fds);
   } catch (const std::system_error&) {
+    if (!through->broken()) throw;
     // It ended, before or while it was asked, and what it may have begun has ended with it.
     through = link();
     result = through->start(*order, fds);
   }
-  if (result.answer.stopped_at != stage::none) return explain(spec, result.answer);
+  if (result.answer.stopped_at != stage::none) return explain(spec, result.answer, as_root);
 
-  auto report = report_of(result.answer, *spec.confined);
+  auto report = report_of(result.answer, *spec.confined, as_root);
   const auto view = look_at(result.answer.plugin);
   const bool seen = !has_ended(result.plugin);  // else another may have its number
   started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
     const auto wrong = hold_against(view, spec.confined->limits, report);
-    if (wrong && required_walls(report.of).test(index_of(*wrong)) &&
+    if (wrong && required_walls(report.of, as_root).test(index_of(*wrong)) &&
         !report.waived.test(index_of(*wrong)))
       return missing_wall_error(spec, report, *wrong, 0,
                                 "was reported to stand and is not to be seen");

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include <cerrno>
 #include <csignal>
@@ -35,6 +37,14 @@ int check(int rc, const char* what) {
   return rc;
 }
 
+/// A launcher that reads nothing, until nothing more fits into the socket.
+void limit_sending(int socket, std::chrono::milliseconds patience) {
+  timeval most{};
+  most.tv_sec = patience.count() / 1000;
+  most.tv_usec = patience.count() % 1000 * 1000;
+  check(::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most), "setsockopt");
+}
+
 }  // namespace
 
 launcher_process start_launcher(const std::string& path) {
@@ -60,6 +70,7 @@ launcher_process start_launcher(const std::string& path) {
 
 launcher_link::launcher_link(launcher_process started, std::chrono::milliseconds patience)
     : process_{std::move(started)}, patience_{patience} {
+  limit_sending(process_.socket.get(), patience_);
   std::array<int, 2> ends{};
   check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
   const unique_fd theirs{ends[0]};
@@ -111,12 +122,25 @@ void launcher_link::await_answer() {
   }
 }
 
+void launcher_link::send(const void* order, std::size_t size, std::span<const int> descriptors) {
+  if (broken_) fail(EPIPE, "the launcher has ended");
+  if (launcher::send_message(process_.socket.get(), order, size, descriptors)) return;
+  switch (errno) {
+    case EAGAIN:
+      give_up(ETIMEDOUT, "the launcher takes no order");
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+      give_up(errno, "the launcher has ended");
+    default:  // for want of something on this side; the launcher knows nothing of it
+      fail(errno, "an order cannot be sent");
+  }
+}
+
 template <class Answer>
 Answer launcher_link::ask(const void* order, std::size_t size, std::span<const int> descriptors,
                           std::span<unique_fd*> returned) {
-  if (broken_) fail(EPIPE, "the launcher has ended");
-  if (!launcher::send_message(process_.socket.get(), order, size, descriptors))
-    give_up(errno, "the launcher takes no order");
+  send(order, size, descriptors);
   await_answer();
   Answer answer;
   std::array<int, 8> fds{};
@@ -127,13 +151,20 @@ Answer launcher_link::ask(const void* order, std::size_t size, std::span<const i
   if (got.size <= 0) give_up(got.size < 0 ? errno : EPIPE, "the launcher has ended");
   launcher::header asked;
   std::memcpy(&asked, order, sizeof asked);
-  const bool whole = got.size >= static_cast<ssize_t>(sizeof(launcher::header)) && !got.cut_off &&
-                     answer.head.magic == launcher::magic;
+  const bool no_room = got.fds_lost && got.fds < returned.size();
+  const bool whole = got.size >= static_cast<ssize_t>(sizeof(launcher::header)) &&
+                     (!got.cut_off || no_room) && answer.head.magic == launcher::magic;
   if (!whole || answer.head.version != launcher::version)
     give_up(EPROTO, "the launcher speaks another version");
   if (got.size != static_cast<ssize_t>(sizeof answer) || answer.head.kind != asked.kind ||
-      answer.head.number != asked.number || (got.fds != 0 && got.fds != returned.size()))
+      answer.head.number != asked.number ||
+      (got.fds != 0 && got.fds != returned.size() && !no_room))
     give_up(EPROTO, "the launcher answers something else");
+  if (no_room) {
+    // It runs, and cannot be held.
+    if (!signal(asked.number, SIGKILL, true)) give_up(EMFILE, "the launcher takes no order");
+    fail(EMFILE, "no room for the handles on a process");
+  }
   for (std::size_t n = 0; n < got.fds; ++n) *returned[n] = std::move(came[n]);
   return answer;
 }
@@ -171,7 +202,8 @@ bool launcher_link::signal(std::uint64_t instance, int number, bool all) {
   order.instance = instance;
   order.number = number;
   order.all = all ? 1 : 0;
-  return !broken_ && launcher::send_message(process_.socket.get(), &order, sizeof order);
+  return !broken_ &&
+         launcher::send_message(process_.socket.get(), &order, sizeof order, {}, MSG_DONTWAIT);
 }
 
 }  // namespace bulkhead

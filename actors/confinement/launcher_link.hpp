@@ -2,9 +2,11 @@
 // The broker's end of one launcher: its socket, its process, and the lifeline of all that it
 // starts.
 //
-// Orders that are answered go one at a time, and each has a deadline: a launcher that is silent for
-// longer is given up, killed, and its instances with it. Whoever holds the link keeps the launcher;
-// with the last holder it ends, and with it what it had started. Any thread may use it.
+// Orders that are answered go one at a time, and each has a deadline, once to be taken and once to
+// be answered: a launcher that is silent for longer is given up, killed, and its instances with it.
+// What this process lacks (descriptors, memory) fails the order and nothing else. Whoever holds the
+// link keeps the launcher; with the last holder it ends, and with it what it had started. Any
+// thread may use it.
 #pragma once
 
 #include <atomic>
@@ -46,14 +48,15 @@ class launcher_link {
     unique_fd init, plugin, status;  // set when it runs
   };
 
-  /// Sends a start whose head is filled in here. Throws std::system_error when the launcher is
-  /// gone, silent or confused; the link is broken then.
+  /// Sends a start whose head is filled in here. Throws std::system_error: when the launcher is
+  /// gone, silent or confused, and the link is broken then; or for want of something here, such as
+  /// descriptors (EMFILE), and then nothing runs.
   start_result start(launcher::start_order& order, std::span<const int> descriptors);
 
   /// Throws likewise.
   launcher::limits_answer change_limits(std::uint64_t instance, const resource_limits& limits);
 
-  /// Not answered; never waits. False when the link is broken.
+  /// Not answered; never waits. False when the link is broken, or full.
   bool signal(std::uint64_t instance, int number, bool all);
 
   bool broken() const { return broken_.load(); }
@@ -63,6 +66,7 @@ class launcher_link {
   pid_t pid() const { return process_.process ? process_.process->pid() : 0; }
 
  private:
+  void send(const void* order, std::size_t size, std::span<const int> descriptors);
   template <class Answer>
   Answer ask(const void* order, std::size_t size, std::span<const int> descriptors,
              std::span<unique_fd*> returned);

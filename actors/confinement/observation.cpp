@@ -60,6 +60,22 @@ bool limited_to(const std::string& limits, const std::string& name, std::uint64_
   return false;
 }
 
+bool is_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// ".../bulkhead-PID-N", as the launcher names the group of an instance; the broker's own may begin
+/// alike.
+bool is_group_of_instance(std::string_view group) {
+  constexpr std::string_view prefix = "bulkhead-";
+  const auto name = group.substr(group.rfind('/') + 1);
+  if (!name.starts_with(prefix)) return false;
+  const auto numbers = name.substr(prefix.size());
+  const auto dash = numbers.find('-');
+  return dash != std::string_view::npos && is_digits(numbers.substr(0, dash)) &&
+         is_digits(numbers.substr(dash + 1));
+}
+
 class comparison {
  public:
   comparison(const outside_view& view, const resource_limits& limits, confinement_report& report)
@@ -106,17 +122,15 @@ class comparison {
 
   void compare_groups() {
     const auto unified = group_of("");
-    const auto is_own = [](const std::string& group) {
-      return group.find("/bulkhead-") != std::string::npos;
-    };
-    note(wall::cgroup_kill, unified && is_own(*unified));
+    note(wall::cgroup_kill, unified && is_group_of_instance(*unified));
     for (const auto& [which, controller] :
          {std::pair{wall::cgroup_memory, "memory"}, std::pair{wall::cgroup_tasks, "pids"},
           std::pair{wall::cgroup_cpu, "cpu"}}) {
       // Version 1 has the controller, or version 2 has all. Of version 1, who is about to end is
       // shown at the top: that says nothing.
       const auto old = group_of(controller);
-      if (old != "/") note(which, old ? is_own(*old) : unified && is_own(*unified));
+      if (old != "/")
+        note(which, old ? is_group_of_instance(*old) : unified && is_group_of_instance(*unified));
     }
   }
 

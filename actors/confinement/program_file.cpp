@@ -28,10 +28,11 @@ int check(int rc, const char* call) {
 }
 
 unique_fd open_file(const std::string& path) {
-  unique_fd file{check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open")};
+  auto file = open_regular_file(path);
+  check(file.get(), "open");
   struct stat found {};
   check(::fstat(file.get(), &found), "fstat");
-  if (!S_ISREG(found.st_mode) || (found.st_mode & execute_only) == 0)
+  if ((found.st_mode & execute_only) == 0)
     throw std::system_error{EACCES, std::generic_category(), "open"};
   return file;
 }
@@ -86,7 +87,7 @@ confined_program program_of(const process_spec& spec) {
   program.arguments = {spec.executable};
   program.arguments.insert(program.arguments.end(), spec.arguments.begin(), spec.arguments.end());
   if (is_script(*program.file)) interpret(program);
-  auto libraries = libraries_of(*program.file);
+  auto libraries = libraries_of(*program.file, spec.confined->grants);
   if (!libraries.empty() && program.form == launcher::program_form::static_program)
     program.form = launcher::program_form::dynamic_program;
   append(program.contents, std::move(libraries));

@@ -3,13 +3,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <set>
 
 #include "actors/confinement/elf_file.hpp"
+#include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
 namespace {
@@ -24,42 +28,113 @@ constexpr std::array library_folders{"/lib/x86_64-linux-gnu",
                                      "/usr/lib64",
                                      "/lib",
                                      "/usr/lib"};
+// Where the links of the above lead: a library is taken from beneath these.
+constexpr std::array library_roots{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"};
 constexpr std::array program_folders{"/usr/local/bin", "/usr/bin", "/bin"};
 constexpr const char* place_of_libraries = "/lib/x86_64-linux-gnu/";
 constexpr std::size_t first_line_max = 256;
 
-unique_fd open_to_read(const fs::path& path) {
-  return unique_fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-}
-
-/// A library may be named by a path.
-unique_fd find_library(const std::string& name, const std::vector<std::string>& first) {
-  if (name.find('/') != std::string::npos) return open_to_read(name);
-  for (const auto& folder : first)
-    if (auto file = open_to_read(fs::path{folder} / name)) return file;
-  for (const auto* const folder : library_folders)
-    if (auto file = open_to_read(fs::path{folder} / name)) return file;
-  return {};
+/// A name out of a plugin's file, fit to be printed.
+std::string shown(std::string_view name) {
+  constexpr std::size_t shown_bytes_max = 200;
+  return wire::escape_line(name.substr(0, shown_bytes_max));
 }
 
 placement place(launcher::placement_kind kind, unique_fd what, std::string where) {
   return {kind, std::move(what), std::move(where)};
 }
 
-void add_libraries(const elf_needs& needs, std::set<std::string>& known,
-                   std::vector<placement>& found) {
-  for (const auto& name : needs.libraries) {
-    if (!known.insert(name).second) continue;
-    auto file = find_library(name, needs.folders);
-    if (!file)
-      throw missing_content{fmt::format("a library that it needs, {}, is not there", name)};
-    const auto its_needs = needs_of(file);
-    const bool by_path = name.find('/') != std::string::npos;
-    found.push_back(place(launcher::placement_kind::file, std::move(file),
-                          by_path ? name : place_of_libraries + name));
-    add_libraries(its_needs, known, found);
-  }
+/// Where an open file lies, links resolved.
+fs::path path_of(const unique_fd& file) {
+  std::error_code error;
+  return fs::read_symlink(fmt::format("/proc/self/fd/{}", file.get()), error);
 }
+
+bool is_beneath(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
+         folder.end();
+}
+
+/// May everybody on this machine read it?
+bool is_public(const unique_fd& file) {
+  struct stat found {};
+  return ::fstat(file.get(), &found) == 0 && (found.st_mode & S_IROTH) != 0;
+}
+
+/// Finds the libraries of one program, which names them and is not to be trusted: a name in its
+/// file must not read a key of the host's into its root.
+class library_finder {
+ public:
+  explicit library_finder(const std::vector<grant>& grants)
+      : roots_{library_roots.begin(), library_roots.end()} {
+    for (const auto& each : grants) {
+      if (each.kind != grant_kind::read_directory && each.kind != grant_kind::write_directory)
+        continue;
+      std::error_code error;
+      auto folder = fs::canonical(each.what, error);
+      if (!error) roots_.push_back(std::move(folder));
+    }
+  }
+
+  void add_loader(const std::string& name) {
+    auto loader = library_at(name);
+    if (!loader) refuse("its loader", name);
+    found_.push_back(place(launcher::placement_kind::file, std::move(loader), name));
+    // Libraries name the loader too, by its file's name; it is loaded already.
+    known_.insert(fs::path{name}.filename().string());
+  }
+
+  void add(const elf_needs& needs) {
+    for (const auto& name : needs.libraries) {
+      if (found_.size() > launcher::placements_max) return;  // and so no order takes them
+      if (!known_.insert(name).second) continue;
+      auto file = find(name, needs.folders);
+      if (!file) refuse("a library that it needs", name);
+      const auto its_needs = needs_of(file);
+      const bool by_path = name.find('/') != std::string::npos;
+      found_.push_back(place(launcher::placement_kind::file, std::move(file),
+                             by_path ? name : place_of_libraries + name));
+      add(its_needs);
+    }
+  }
+
+  std::vector<placement> take() { return std::move(found_); }
+
+ private:
+  /// A library may be named by a path.
+  unique_fd find(const std::string& name, const std::vector<std::string>& first) {
+    if (name.find('/') != std::string::npos) return library_at(name);
+    for (const auto& folder : first)
+      if (auto file = library_at(fs::path{folder} / name)) return file;
+    for (const auto* const folder : library_folders)
+      if (auto file = library_at(fs::path{folder} / name)) return file;
+    return {};
+  }
+
+  unique_fd library_at(const fs::path& path) {
+    auto file = open_regular_file(path.string());
+    if (!file) return file;
+    const auto real = path_of(file);
+    const bool at_home = std::any_of(roots_.begin(), roots_.end(),
+                                     [&](const auto& each) { return is_beneath(real, each); });
+    if (at_home && is_public(file) && is_shared_object(file)) return file;
+    refused_ = true;
+    return {};
+  }
+
+  [[noreturn]] void refuse(std::string_view what, const std::string& name) const {
+    throw missing_content{
+        fmt::format("{}, {}, {}", what, shown(name),
+                    refused_ ? "is no library that everybody may read in a folder of libraries, or "
+                               "in one that was granted"
+                             : "is not there")};
+  }
+
+  std::vector<fs::path> roots_;
+  std::set<std::string> known_;
+  std::vector<placement> found_;
+  bool refused_ = false;  // something of a name was there
+};
 
 launcher::placement_kind kind_of(grant_kind kind) {
   switch (kind) {
@@ -75,11 +150,13 @@ launcher::placement_kind kind_of(grant_kind kind) {
 }
 
 unique_fd open_granted(const grant& given) {
-  const int flags = given.kind == grant_kind::descriptor ? O_RDONLY | O_NOCTTY
-                    : given.kind == grant_kind::device   ? O_PATH
-                                                         : O_PATH | O_DIRECTORY;
+  // A pipe waits for its writer with whoever reads it, and not with whoever opens it here.
+  const bool to_read = given.kind == grant_kind::descriptor;
+  const int flags = to_read                            ? O_RDONLY | O_NOCTTY | O_NONBLOCK
+                    : given.kind == grant_kind::device ? O_PATH
+                                                       : O_PATH | O_DIRECTORY;
   unique_fd file{::open(given.what.c_str(), flags | O_CLOEXEC)};
-  if (file) return file;
+  if (file && (!to_read || ::fcntl(file.get(), F_SETFL, O_RDONLY) == 0)) return file;
   const char* const name = strerrorname_np(errno);
   throw missing_content{fmt::format("the grant {} {} cannot be opened ({})", to_string(given.kind),
                                     given.what, name != nullptr ? name : "?")};
@@ -87,17 +164,22 @@ unique_fd open_granted(const grant& given) {
 
 }  // namespace
 
-std::vector<placement> libraries_of(const unique_fd& program) {
-  std::vector<placement> found;
+unique_fd open_regular_file(const std::string& path) {
+  const unique_fd named{::open(path.c_str(), O_PATH | O_CLOEXEC)};
+  struct stat found {};
+  if (!named || ::fstat(named.get(), &found) != 0) return {};
+  if (!S_ISREG(found.st_mode)) return errno = EACCES, unique_fd{};
+  return unique_fd{
+      ::open(fmt::format("/proc/self/fd/{}", named.get()).c_str(), O_RDONLY | O_CLOEXEC)};
+}
+
+std::vector<placement> libraries_of(const unique_fd& program, const std::vector<grant>& grants) {
   const auto needs = needs_of(program);
-  if (needs.loader.empty()) return found;
-  auto loader = open_to_read(needs.loader);
-  if (!loader) throw missing_content{fmt::format("its loader, {}, is not there", needs.loader)};
-  found.push_back(place(launcher::placement_kind::file, std::move(loader), needs.loader));
-  // Libraries name the loader too, by its file's name; it is loaded already.
-  std::set<std::string> known{fs::path{needs.loader}.filename().string()};
-  add_libraries(needs, known, found);
-  return found;
+  if (needs.loader.empty()) return {};
+  library_finder finder{grants};
+  finder.add_loader(needs.loader);
+  finder.add(needs);
+  return finder.take();
 }
 
 std::vector<placement> trees_of(const std::string& interpreter) {
@@ -160,7 +242,8 @@ script_start interpreter_of(const unique_fd& script) {
   std::error_code error;
   const auto resolved = fs::canonical(path, error);
   if (path.empty() || error || path == "/usr/bin/env")
-    throw missing_content{fmt::format("the interpreter that it names, {}, is not there", named)};
+    throw missing_content{
+        fmt::format("the interpreter that it names, {}, is not there", shown(named))};
   return {resolved.string(), argument};
 }
 

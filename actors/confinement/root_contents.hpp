@@ -10,6 +10,11 @@
 // Libraries are looked for where the file says, and where Debian keeps them; they stand in
 // /lib/x86_64-linux-gnu inside, where its loader looks without a cache. What a program loads later,
 // by name (dlopen), is not found: grant its directory.
+//
+// It is the plugin that names its loader, its libraries and their folders, and the broker, often
+// root, that opens them. So nothing is opened for it but regular files, and nothing copied but
+// shared objects that everybody on the machine may read, wherever links lead, beneath a folder of
+// the machine's libraries or a granted directory.
 #pragma once
 
 #include <stdexcept>
@@ -34,8 +39,13 @@ class missing_content : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The loader and the libraries of a program. Throws missing_content.
-std::vector<placement> libraries_of(const unique_fd& program);
+/// A file to read, and no other thing that has a path: opening a FIFO may take for ever, and a
+/// device may take it as an order. Empty, with errno (EACCES for such a thing), when there is none.
+unique_fd open_regular_file(const std::string& path);
+
+/// The loader and the libraries of a program; of folders that are not the machine's own, those
+/// beneath the directories of `grants`. Throws missing_content.
+std::vector<placement> libraries_of(const unique_fd& program, const std::vector<grant>& grants);
 
 /// The folders that an interpreter of this path reads its own library from; those that are there.
 std::vector<placement> trees_of(const std::string& interpreter);

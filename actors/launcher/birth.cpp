@@ -256,13 +256,11 @@ void send_on_its_way(const newborn& child, const start_order& order, std::span<c
       errno != ECONNRESET)
     return stopped(report, stage::descriptors, errno);
   pid_t inner = 0;
-  std::array<int, 1> handle{-1};
   for (bool running = true; running;) {
     if (!await_input(child.reins, deadline)) return stopped(report, stage::silence, ETIMEDOUT);
-    const auto got = receive_message(child.reins, &inner, sizeof inner, handle);
+    const auto got = receive_message(child.reins, &inner, sizeof inner, {&plugin, 1});
     running = got.size > 0;
   }
-  plugin = handle[0];
   if (!report.program_reached || plugin < 0) return stopped(report, stage::plugin, ECHILD);
   plugin_id = process_of(plugin);
 }

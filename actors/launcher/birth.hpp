@@ -64,8 +64,9 @@ struct newborn {
 /// where; a newborn without `init` has no process.
 newborn give_birth(const surroundings& around, const birth_plan& plan);
 
-/// Hands over the order and its descriptors, and returns when the program runs (then with a handle
-/// on it in `plugin`, and its number in `plugin_id`) or will not, which the report says.
+/// Hands over the order and its descriptors, and returns when the program runs, with its number in
+/// `plugin_id`, or will not, which the report says. `plugin`, -1 before, is a handle on the process
+/// that was to become the program, in either case in which there was one.
 void send_on_its_way(const newborn& child, const start_order& order, std::span<const int> fds,
                      int& plugin, pid_t& plugin_id);
 

@@ -58,17 +58,22 @@ int open_in(int base, const group_name& group, std::string_view file, int flags)
 }
 
 int limit_memory(int base, bool unified, const group_name& group, const resource_limits& limits) {
-  if (limits.memory_bytes == 0) return 0;
+  constexpr std::string_view memory = "memory.limit_in_bytes";
+  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
+  const bool none = limits.memory_bytes == 0;  // but there may be one of before
   if (unified) {
-    const int error = write_number(base, group, "memory.max", limits.memory_bytes);
+    const int error = none ? write_in(base, group, "memory.max", "max")
+                           : write_number(base, group, "memory.max", limits.memory_bytes);
     const int swap = write_number(base, group, "memory.swap.max", limits.swap_bytes);
     return error != 0 || swap == ENOENT ? error : swap;
   }
   // The sum of both may never be below the memory alone, so a change in either direction takes two
   // attempts at one of them.
+  if (none) {
+    write_in(base, group, both, no_limit);  // which there may be none of
+    return write_in(base, group, memory, no_limit);
+  }
   const auto sum = limits.memory_bytes + limits.swap_bytes;
-  constexpr std::string_view memory = "memory.limit_in_bytes";
-  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
   int error = write_number(base, group, memory, limits.memory_bytes);
   int swap = write_number(base, group, both, sum);
   if (error != 0) error = write_number(base, group, memory, limits.memory_bytes);
@@ -126,7 +131,8 @@ bool has_ended(pid_t process) {
          (all[bracket + 2] == 'Z' || all[bracket + 2] == 'X');
 }
 
-/// "bulkhead-PID-N" of a process that is no more.
+/// "bulkhead-PID-N" of a process that is no more; or had this one's number, as in a container that
+/// was started again, where everybody has the number of last time.
 bool is_left_behind(const char* name) {
   const std::string_view text{name};
   if (!text.starts_with(our_prefix)) return false;
@@ -134,7 +140,8 @@ bool is_left_behind(const char* name) {
   std::size_t at = our_prefix.size();
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
     owner = owner * 10 + (text[at] - '0');
-  return owner > 0 && at < text.size() && text[at] == '-' && has_ended(owner);
+  return owner > 0 && at < text.size() && text[at] == '-' &&
+         (owner == ::getpid() || has_ended(owner));
 }
 
 }  // namespace

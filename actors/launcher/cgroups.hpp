@@ -39,7 +39,7 @@ struct group_entry {
 
 class cgroups {
  public:
-  /// Looks for what is there, and removes what dead launchers left.
+  /// Looks for what is there, and removes what dead launchers left. Before anything was made.
   void find();
 
   /// Makes the groups of a new instance, and notes those walls of `wanted` that have none.

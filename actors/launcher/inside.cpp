@@ -50,9 +50,10 @@ bool become(unsigned user) {
 }
 
 void take_identity(const instance_plan& plan) {
-  // Of the pid namespace, by a file that is the host's root's: before this is somebody else.
+  // Of the pid namespace, by a file that is the host's root's: before this is somebody else. In the
+  // host's own it would be a setting of the whole machine.
   if (has(plan.wanted, wall::memfd_noexec)) {
-    const int error = has(plan.wanted, wall::pid_namespace)
+    const int error = is_up(*plan.report, wall::pid_namespace)
                           ? write_file(AT_FDCWD, "/proc/sys/vm/memfd_noexec", "2")
                           : EINVAL;
     if (error == 0)

@@ -11,7 +11,8 @@
 // are required stand, and becomes the program. Its end of the reins closes with that, which tells
 // the launcher.
 //
-// Both are copies of the launcher, which holds no secret: neither reads anything of the broker's.
+// Both are copies of the launcher, which holds no secret but what the order at hand says: neither
+// reads anything of the broker's, or of another instance's.
 #pragma once
 
 #include "actors/launcher/cgroups.hpp"

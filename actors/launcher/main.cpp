@@ -41,10 +41,13 @@ struct incoming {
     return *reinterpret_cast<const Order*>(bytes.data());
   }
   std::span<const int> descriptors() const { return {fds.data(), fd_count}; }
-  void close_descriptors() {
+  /// Closes its descriptors and wipes its text: the environment of one instance may hold a secret,
+  /// and what is in this memory is in that of every init that is born later.
+  void forget() {
     for (std::size_t n = 0; n < fd_count; ++n)
       if (fds[n] >= 0) ::close(fds[n]);
     fd_count = 0;
+    ::explicit_bzero(bytes.data(), size);
   }
 };
 
@@ -216,11 +219,11 @@ bool launcher::take_order() {
       if (message_.size < sizeof(header) || message_.as<header>().magic != magic) good = false;
       refused.head = message_.as<header>();
       refused.head.version = version;
-      refused.stopped_at = stage::order;
-      refused.error_number = EBADMSG;
+      refused.stopped_at = got.fds_lost ? stage::descriptors : stage::order;
+      refused.error_number = got.fds_lost ? EMFILE : EBADMSG;
       good = good && say(refused);
   }
-  message_.close_descriptors();
+  message_.forget();
   return good;
 }
 

@@ -254,8 +254,12 @@ void allow_runtime(allow_list& list) {
               SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
               SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(capget),
               SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
-  // A pair of its own, as event loops wake themselves with; no other socket.
-  list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
+  // A pair of its own, as event loops wake themselves with; no other socket. Of streams: one that
+  // keeps messages apart could be told where to send them, to any socket of the host's with a name
+  // in a granted directory.
+  constexpr std::uint64_t type_bits = 0xf;  // without SOCK_CLOEXEC and SOCK_NONBLOCK
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
+           {equals(0, AF_UNIX), SCMP_CMP(1, SCMP_CMP_MASKED_EQ, type_bits, SOCK_STREAM)});
   list.refuse(EACCES, {SCMP_SYS(socket)});
 }
 

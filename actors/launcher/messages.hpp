@@ -14,9 +14,9 @@ namespace bulkhead::launcher {
 
 inline constexpr std::size_t message_fds_max = 253;  // of the kernel, SCM_MAX_FD
 
-/// False, with errno, when it could not be sent whole.
+/// False, with errno, when it could not be sent whole; nothing of it has been then.
 inline bool send_message(int socket, const void* bytes, std::size_t size,
-                         std::span<const int> descriptors = {}) {
+                         std::span<const int> descriptors = {}, int flags = 0) {
   alignas(cmsghdr) char control[CMSG_SPACE(message_fds_max * sizeof(int))];
   iovec part{const_cast<void*>(bytes), size};
   msghdr message{};
@@ -34,15 +34,16 @@ inline bool send_message(int socket, const void* bytes, std::size_t size,
   }
   ssize_t sent = 0;
   do {
-    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | flags);
   } while (sent < 0 && errno == EINTR);
   return sent == static_cast<ssize_t>(size);
 }
 
 struct received_message {
-  ssize_t size = 0;      // 0: end of file; below 0: errno says why
-  std::size_t fds = 0;   // how many of the caller's were filled
-  bool cut_off = false;  // it, or its descriptors, were longer than the room
+  ssize_t size = 0;       // 0: end of file; below 0: errno says why
+  std::size_t fds = 0;    // how many of the caller's were filled
+  bool cut_off = false;   // it, or its descriptors, were longer than the room
+  bool fds_lost = false;  // of these two the latter; or this process has no room for more
 };
 
 /// All descriptors that came are in `descriptors`, close-on-exec.
@@ -54,13 +55,15 @@ inline received_message receive_message(int socket, void* bytes, std::size_t siz
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+  // Not CMSG_SPACE, which rounds up: where there is room for one more the kernel puts one more.
+  message.msg_controllen = CMSG_LEN(descriptors.size_bytes());
   received_message got;
   do {
     got.size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
   } while (got.size < 0 && errno == EINTR);
   if (got.size < 0) return got;
   got.cut_off = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  got.fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr;
        head = CMSG_NXTHDR(&message, head)) {
     if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;

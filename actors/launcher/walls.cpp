@@ -38,6 +38,7 @@ constexpr int ports_since = 4;
 constexpr int scopes_since = 6;
 constexpr std::uint64_t all_ports = 3;
 constexpr std::uint64_t all_scopes = 3;
+constexpr std::uint64_t signal_scope = 2;
 constexpr std::uint64_t bits(std::initializer_list<unsigned> numbers) {
   std::uint64_t set = 0;
   for (const unsigned number : numbers) set |= std::uint64_t{1} << number;
@@ -71,11 +72,11 @@ struct __attribute__((packed)) landlock_beneath {
 };
 
 /// A descriptor, or -1.
-int make_rules(int abi, std::span<const opening> openings) {
+int make_rules(int abi, std::span<const opening> openings, std::uint64_t scopes) {
   landlock_rules rules;
   rules.files = file_rights[static_cast<std::size_t>(std::min(abi, landlock_known))];
   if (abi >= ports_since) rules.ports = all_ports;
-  if (abi >= scopes_since) rules.scopes = all_scopes;
+  if (abi >= scopes_since) rules.scopes = scopes;
   const std::size_t size = abi >= scopes_since  ? sizeof rules
                            : abi >= ports_since ? offsetof(landlock_rules, scopes)
                                                 : offsetof(landlock_rules, ports);
@@ -205,9 +206,10 @@ void raise_no_new_privileges(birth_report& report) {
   missing(report, wall::no_new_privileges, EINVAL);
 }
 
-int make_landlock_rules(birth_report& report, std::span<const opening> openings) {
+int make_landlock_rules(birth_report& report, std::span<const opening> openings, bool may_signal) {
   const auto abi = static_cast<int>(::syscall(landlock_create, nullptr, 0, 1));
-  const int rules = abi < 1 ? -1 : make_rules(abi, openings);
+  const auto scopes = may_signal ? all_scopes & ~signal_scope : all_scopes;
+  const int rules = abi < 1 ? -1 : make_rules(abi, openings, scopes);
   if (rules < 0)
     missing(report, wall::landlock, errno, abi > 0 ? abi : 0);
   else

@@ -36,9 +36,10 @@ struct opening {
   kind how = kind::read_directory;
 };
 
-/// Rules that deny all that this kernel's Landlock knows, but for the openings: a descriptor. -1,
-/// noted, when there can be none.
-int make_landlock_rules(birth_report& report, std::span<const opening> openings);
+/// Rules that deny all that this kernel's Landlock knows, but for the openings, and signals to
+/// others where `may_signal`: a descriptor. -1, noted, when there can be none.
+int make_landlock_rules(birth_report& report, std::span<const opening> openings,
+                        bool may_signal = false);
 
 /// From here on they hold.
 void raise_landlock(birth_report& report, int rules);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that need more than an empty root: libraries, an interpreter, grants.
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -63,6 +65,51 @@ std::string script_says(const temporary_directory& folder, const std::string& te
   return said_by(spec);
 }
 
+constexpr const char* real_loader = "/lib64/ld-linux-x86-64.so.2";
+
+/// As much of a program as says what it needs.
+std::string program_that_needs(const std::string& loader, const std::string& library,
+                               const std::string& folder = "") {
+  struct {
+    Elf64_Ehdr head{};
+    std::array<Elf64_Phdr, 3> segments{};
+    std::array<Elf64_Dyn, 4> dynamic{};
+  } file;
+  const std::string text = '\0' + loader + '\0' + library + '\0' + folder + '\0';
+  const auto size = sizeof file + text.size();
+  std::memcpy(file.head.e_ident, ELFMAG, SELFMAG);
+  file.head.e_ident[EI_CLASS] = ELFCLASS64;
+  file.head.e_type = ET_DYN;
+  file.head.e_phoff = sizeof file.head;
+  file.head.e_phentsize = sizeof(Elf64_Phdr);
+  file.head.e_phnum = file.segments.size();
+  file.segments[0] = {PT_LOAD, PF_R, 0, 0, 0, size, size, 1};
+  file.segments[1] = {PT_INTERP,         PF_R, sizeof file + 1, 0, 0, loader.size() + 1,
+                      loader.size() + 1, 1};
+  file.segments[2] = {
+      PT_DYNAMIC, PF_R, sizeof file.head + sizeof file.segments, 0, 0, sizeof file.dynamic, 0, 1};
+  const auto at = [](std::size_t value) { return static_cast<Elf64_Sxword>(value); };
+  file.dynamic[0] = {DT_STRTAB, {sizeof file}};
+  file.dynamic[1].d_tag = DT_NEEDED;
+  file.dynamic[1].d_un.d_val = loader.size() + 2;
+  if (!folder.empty()) file.dynamic[2].d_tag = at(DT_RUNPATH);
+  file.dynamic[2].d_un.d_val = loader.size() + library.size() + 3;
+  return std::string(reinterpret_cast<const char*>(&file), sizeof file) + text;
+}
+
+/// What stands in the way of such a program; or nothing.
+std::string refusal_of(const temporary_directory& folder, const std::string& program,
+                       const std::vector<grant>& grants = {}) {
+  write_file(folder / "program", program, 0755);
+  const unique_fd opened{::open((folder / "program").c_str(), O_RDONLY | O_CLOEXEC)};
+  try {
+    libraries_of(opened, grants);
+    return "";
+  } catch (const missing_content& refused) {
+    return refused.what();
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a dynamic program finds its libraries and nothing else") {
@@ -118,6 +165,69 @@ TEST_CASE("a library that is not there refuses the start by its name") {
   const auto error = start_fails(confined::spawner(), spec);
   CHECK(error.failure == spawn_failure::no_interpreter);
   CHECK(error.why == "a library that it needs, libq.so.6, is not there");
+}
+
+TEST_CASE("a program gets no file of the host's by naming it as a library or as its loader") {
+  temporary_directory folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  write_file(folder / "key", "secret\n", 0644);
+  std::filesystem::copy_file("/lib/x86_64-linux-gnu/libc.so.6", folder / "libown.so");
+  const std::string refused =
+      " is no library that everybody may read in a folder of libraries, or in one that was granted";
+  // A file, whoever may read it; and a library that is not where libraries are.
+  for (const auto& name : {"key", "libown.so"}) {
+    const auto path = folder / name;
+    CAPTURE(path);
+    CHECK(refusal_of(folder, program_that_needs(real_loader, path)) ==
+          "a library that it needs, " + path + "," + refused);
+    CHECK(refusal_of(folder, program_that_needs(real_loader, name, folder.path())) ==
+          std::string{"a library that it needs, "} + name + "," + refused);
+    CHECK(refusal_of(folder, program_that_needs(path, "libc.so.6")) ==
+          "its loader, " + path + "," + refused);
+  }
+  CHECK(refusal_of(folder, program_that_needs(real_loader, "/usr/lib/../../etc/passwd"))
+            .ends_with(refused));
+  CHECK(refusal_of(folder, program_that_needs(real_loader, "/usr/lib/os-release"))
+            .ends_with(refused));
+  CHECK(refusal_of(folder, program_that_needs(real_loader, "libc.so.6")).empty());
+  CHECK(refusal_of(folder, program_that_needs(real_loader, "/lib/x86_64-linux-gnu/libc.so.6"))
+            .empty());
+}
+
+TEST_CASE("libraries beneath a granted directory are taken, if everybody may read them") {
+  temporary_directory folder;
+  std::filesystem::copy_file("/lib/x86_64-linux-gnu/libc.so.6", folder / "libown.so");
+  REQUIRE(::chmod((folder / "libown.so").c_str(), 0644) == 0);
+  const std::vector<grant> granted{{grant_kind::read_directory, folder.path(), "/own"}};
+  const auto program = program_that_needs(real_loader, "libown.so", folder.path());
+  CHECK(refusal_of(folder, program, granted).empty());
+  const std::vector<grant> another{{grant_kind::read_directory, folder.path() + "x", ""},
+                                   {grant_kind::descriptor, folder / "libown.so", ""}};
+  CHECK_FALSE(refusal_of(folder, program, another).empty());
+  REQUIRE(::chmod((folder / "libown.so").c_str(), 0600) == 0);
+  CHECK_FALSE(refusal_of(folder, program, granted).empty());
+}
+
+TEST_CASE("what is no file is not opened for a program that names it") {
+  temporary_directory folder;
+  const auto fifo = folder / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0755) == 0);  // whose opening would wait for a writer
+  CHECK(refusal_of(folder, program_that_needs(real_loader, fifo)) ==
+        "a library that it needs, " + fifo + ", is not there");
+  CHECK(refusal_of(folder, program_that_needs(fifo, "libc.so.6")) ==
+        "its loader, " + fifo + ", is not there");
+  write_file(folder / "script", "#!" + fifo + "\n", 0755);
+  process_spec spec;
+  spec.executable = folder / "script";
+  spec.confined = std::make_shared<const confinement>(whole(profile::interpreter));
+  CHECK(start_fails(confined::spawner(), spec).failure == spawn_failure::not_executable);
+}
+
+TEST_CASE("names out of a program's file are fit to be printed") {
+  temporary_directory folder;
+  CHECK(refusal_of(folder, program_that_needs(real_loader, "lib\x1b[2J\nq.so")) ==
+        "a library that it needs, lib\\x1b[2J\\x0aq.so, is not there");
+  CHECK(refusal_of(folder, program_that_needs(real_loader, std::string(4000, 'x'))).size() < 300);
 }
 
 TEST_CASE("a Python script runs with its library, and reaches nothing") {
@@ -198,6 +308,17 @@ TEST_CASE("a granted file comes as a descriptor, and a granted variable in the e
   CHECK(all.find("env COLOUR=green\n") != std::string::npos);
   CHECK(facts_of(all)["descriptors"] == "5");
   CHECK(facts_of(all)["passwd"] == std::to_string(EACCES));
+}
+
+TEST_CASE("a granted pipe keeps nobody waiting for who writes to it") {
+  temporary_directory folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0644) == 0);
+  const auto how = with_grant(grant_kind::descriptor, folder / "pipe");
+  CHECK(said_by(inside({"read-descriptor", "4"}, how)).empty());  // nobody does
+  const auto opened = placements_of(how.grants);
+  REQUIRE(opened.size() == 1);
+  CHECK((::fcntl(opened[0].what.get(), F_GETFL) & O_NONBLOCK) == 0);
 }
 
 TEST_CASE("a grant that is not there refuses the start") {

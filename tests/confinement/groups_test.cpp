@@ -2,6 +2,9 @@
 // Control groups: what they hold, how they are changed, that they go. And walls that a launcher
 // with fewer rights cannot raise.
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,6 +48,14 @@ std::size_t groups_made_by(pid_t launcher) {
            "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
        each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
     if (each->path().filename().string().starts_with(mark)) ++count;
+  return count;
+}
+
+std::size_t children_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
+                     "/children"};
+  std::size_t count = 0;
+  for (pid_t child = 0; file >> child;) ++count;
   return count;
 }
 
@@ -92,6 +103,43 @@ void lose_user_namespaces() {
   write_own("/proc/self/uid_map", user + " " + user + " 1");
   write_own("/proc/self/gid_map", group + " " + group + " 1");
   write_own("/proc/sys/user/max_user_namespaces", "0");
+}
+
+/// The first process of a process tree that cannot have another beneath it.
+void lose_process_trees() {
+  if (::unshare(CLONE_NEWUSER) != 0) ::_exit(126);
+  write_own("/proc/self/setgroups", "deny");
+  write_own("/proc/self/uid_map", "0 0 1");
+  write_own("/proc/self/gid_map", "0 0 1");
+  if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(126);
+  const pid_t first = ::fork();
+  if (first != 0) {
+    for (int fd = 0; fd < 64; ++fd) ::close(fd);  // its socket, of which the first has a copy
+    ::waitpid(first, nullptr, 0);
+    ::_exit(0);
+  }
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
+    ::_exit(126);
+  write_own("/proc/sys/user/max_pid_namespaces", "0");
+}
+
+/// Where this process may keep groups of the controller of memory, or of all of version 2.
+std::string place_of_groups() {
+  const auto groups = groups_of(::getpid());
+  for (const auto& place :
+       {groups.contains("memory") ? "/sys/fs/cgroup/memory" + groups.at("memory") : std::string{},
+        groups.contains("") ? "/sys/fs/cgroup" + groups.at("") : std::string{}})
+    if (!place.empty() && ::access((place + "/cgroup.procs").c_str(), F_OK) == 0) return place;
+  return {};
+}
+
+constexpr const char* number_left = "-4711";  // far from where a launcher begins to count
+
+/// As another launcher with the same number would have left it.
+void leave_a_group() {
+  const auto group = place_of_groups() + "/bulkhead-" + std::to_string(::getpid()) + number_left;
+  if (::mkdir(group.c_str(), 0755) != 0) ::_exit(126);
 }
 
 /// The launcher where anybody can execute it.
@@ -197,6 +245,35 @@ TEST_CASE("limits change while the plugin runs") {
   CHECK(confined::spawner().set_limits(child.ticket + 1000, more) == ESRCH);
 }
 
+TEST_CASE("no limit of memory is none, also where there was one before") {
+  if (!as_root()) return;  // nobody has no groups to limit, as the tests above see
+  launched_spawner by{options()};
+  auto limited = whole();
+  limited.limits.memory_bytes = 64U << 20U;
+  auto first = start(by, inside({"wait"}, limited));
+  const auto limit_of = [](const spawned_process& child) {
+    const auto groups = groups_of(child.process->pid());
+    const bool old = groups.contains("memory") && is_ours(groups.at("memory"));
+    std::string text;
+    std::getline(
+        std::ifstream{old ? "/sys/fs/cgroup/memory" + groups.at("memory") + "/memory.limit_in_bytes"
+                          : "/sys/fs/cgroup" + groups.at("") + "/memory.max"},
+        text);
+    return text;
+  };
+  CHECK(limit_of(first) == std::to_string(limited.limits.memory_bytes));
+  // Those that are kept ready have the limits of the one before.
+  const auto launcher = launcher_of(first);
+  for (int n = 0; n < 1000 && children_of(launcher) < 3; ++n) ::poll(nullptr, 0, 5);
+  auto unlimited = whole();
+  unlimited.limits.memory_bytes = 0;
+  auto second = start(by, inside({"wait"}, unlimited));
+  const auto none = limit_of(second);
+  CHECK((none == "max" || none.size() >= 19));
+  CHECK(by.set_limits(first.ticket, unlimited.limits) == 0);
+  CHECK(limit_of(first) == none);
+}
+
 TEST_CASE("who has not the right to signal a plugin has it done by the launcher") {
   auto child = start(inside({"wait"}));
   if (as_root()) {
@@ -235,6 +312,39 @@ TEST_CASE("groups go with their instance, and with a launcher that ends, and aft
   CHECK(groups_made_by(launcher) == 0);
 }
 
+TEST_CASE("what a launcher of the same number left is none of this one's groups") {
+  if (!as_root()) return;  // nobody can make one
+  REQUIRE_FALSE(place_of_groups().empty());
+  auto chosen = options();
+  chosen.starts = launcher_after(launcher_path(), leave_a_group);
+  launched_spawner by{chosen};
+  REQUIRE(by.prepare());
+  for (const auto& each : std::filesystem::directory_iterator(place_of_groups()))
+    CHECK_FALSE(each.path().filename().string().ends_with(number_left));
+}
+
+TEST_CASE("a launcher without room for an order's descriptors says so, and goes on") {
+  temporary_directory folder;
+  launcher_link link{launcher_after(launcher_path(),
+                                    [] {
+                                      const rlimit few{40, 40};
+                                      if (::setrlimit(RLIMIT_NOFILE, &few) != 0) ::_exit(126);
+                                    })(),
+                     std::chrono::seconds{10}};
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  launcher::start_order order;
+  order.arguments = 1;
+  order.placements = 60;
+  order.text_bytes = 61;
+  order.placed.fill(launcher::placement_kind::descriptor);
+  const std::vector<int> fds(launcher::start_fds + order.placements, null.get());
+  for (int n = 0; n < 2; ++n) {
+    const auto answer = link.start(order, fds).answer;
+    CHECK(answer.stopped_at == launcher::stage::descriptors);
+    CHECK(answer.error_number == EMFILE);
+  }
+}
+
 TEST_CASE("a wall that is required and missing refuses the start by its name") {
   temporary_directory folder;
   auto chosen = options();
@@ -263,6 +373,20 @@ TEST_CASE("a wall that is required and missing refuses the start by its name") {
   CHECK_FALSE(missing_by_waiver(*child.report).empty());
 }
 
+TEST_CASE("without a process tree of its own, a start leaves the settings of the whole one alone") {
+  if (!as_root()) return;  // whom the kernel does not let
+  temporary_directory folder;
+  auto chosen = options();
+  chosen.starts = launcher_after(public_launcher(folder), lose_process_trees);
+  launched_spawner by{chosen};
+  auto how = as_asked(profile::strict);
+  how.waived = required_walls(profile::strict);
+  auto child = start(by, inside({"exit", "4"}, how));
+  const auto& report = *child.report;
+  CHECK(report[wall::pid_namespace].error_number == ENOSPC);
+  CHECK(line_of(wall::memfd_noexec, report) == "memfd-noexec: unavailable (EINVAL), waived");
+}
+
 TEST_CASE("where no user namespace is to be had, that is what a refusal names") {
   temporary_directory folder;
   auto chosen = options();
@@ -271,6 +395,13 @@ TEST_CASE("where no user namespace is to be had, that is what a refusal names") 
   const auto error = start_fails(by, inside({"wait"}, as_asked(profile::strict_unprivileged)));
   CHECK(error.missing == wall::user_namespace);
   CHECK(error.error_number == ENOSPC);
-  auto child = start(by, inside({"exit", "4"}, as_asked(profile::no_userns)));
+  auto how = as_asked(profile::no_userns);
+  // Root's own uid is not for a plugin, unless somebody says so; whose else it may share.
+  if (as_root()) {
+    CHECK(start_fails(by, inside({"wait"}, how)).missing == wall::own_uid);
+    how.waived.set(index_of(wall::own_uid));
+  }
+  auto child = start(by, inside({"exit", "4"}, how));
   CHECK(end_of(child) == exit_status::exited(4));
+  CHECK(missing_by_waiver(*child.report).size() == (as_root() ? 1 : 0));
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A confined process as a child: how it ends, how it is signalled, and what ends with what.
 #include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 
 #include "tests/confinement/confined.hpp"
 
@@ -14,6 +18,7 @@ using bulkhead::exit_status;
 using bulkhead::launched_spawner;
 using bulkhead::spawn_failure;
 using bulkhead::unique_fd;
+using bulkhead::wall;
 using namespace confined;
 
 namespace {
@@ -30,6 +35,32 @@ pid_t parent_of(pid_t process) {
 
 bool ends(const unique_fd& handle) {
   return readable(handle.get());
+}
+
+std::vector<pid_t> children_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
+                     "/children"};
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
+/// Does it stand anywhere in the memory of the process? Nothing when that cannot be read.
+std::optional<bool> memory_holds(pid_t process, const std::string& what) {
+  const auto folder = "/proc/" + std::to_string(process);
+  const unique_fd memory{::open((folder + "/mem").c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!memory) return std::nullopt;
+  std::ifstream maps{folder + "/maps"};
+  std::string bytes;
+  for (std::string line; std::getline(maps, line);) {
+    std::size_t dash = 0;
+    const auto from = std::stoull(line, &dash, 16);
+    const auto to = std::stoull(line.substr(dash + 1), nullptr, 16);
+    bytes.resize(to - from);
+    const auto got = ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(from));
+    if (got > 0 && bytes.find(what) != std::string::npos) return true;
+  }
+  return false;
 }
 
 long open_descriptors() {
@@ -100,6 +131,24 @@ TEST_CASE("a process whose handle goes is killed") {
   CHECK(ends(init));
 }
 
+TEST_CASE(
+    "without a process tree of its own a plugin ends with its init, its launcher and its handle") {
+  const auto how = whole(bulkhead::profile::no_userns);
+  launched_spawner by{options()};
+  const auto ends_with = [&](const char* which, auto&& kill) {
+    CAPTURE(which);
+    auto child = start(by, inside({"wait"}, how));
+    const auto plugin = handle_on(child.process->pid());
+    kill(child);
+    CHECK(ends(plugin));
+  };
+  ends_with("handle", [](auto& child) { child.process.reset(); });
+  ends_with("group", [](auto& child) { child.process->signal_group(SIGKILL); });
+  ends_with("init", [](auto& child) { ::kill(parent_of(child.process->pid()), SIGKILL); });
+  ends_with("launcher",
+            [](auto& child) { ::kill(parent_of(parent_of(child.process->pid())), SIGKILL); });
+}
+
 TEST_CASE("a launcher that is killed takes its instances along, and the next start has another") {
   launched_spawner by{options()};
   auto child = start(by, inside({"wait"}));
@@ -131,6 +180,46 @@ TEST_CASE("a program that is none, or is not there, fails by its name") {
   CHECK(start_fails(spawner(), spec).failure == spawn_failure::not_executable);
   spec = inside(std::vector<std::string>(1000, "word"));
   CHECK(start_fails(spawner(), spec).failure == spawn_failure::arguments_too_long);
+}
+
+TEST_CASE("a program that the plugin could read is one that could be dumped, and is refused") {
+  bulkhead::launcher_link link{bulkhead::start_launcher(launcher_path()), std::chrono::seconds{10}};
+  const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  bulkhead::launcher::start_order order;
+  order.wanted = bulkhead::wanted_walls(whole().of).to_ullong();
+  order.required = std::uint64_t{1} << index_of(wall::not_dumpable);
+  order.arguments = 1;
+  order.text_bytes = 1;
+  const auto answer =
+      link.start(order, std::array{program.get(), null.get(), null.get(), null.get(), null.get()})
+          .answer;
+  CHECK(answer.stopped_at == bulkhead::launcher::stage::wall);
+  CHECK(answer.wall == index_of(wall::not_dumpable));
+  CHECK(answer.error_number == EACCES);
+}
+
+TEST_CASE("a variable of one plugin does not stay in the memory of which others are born") {
+  launched_spawner by{options()};
+  auto how = whole();
+  std::string value = "value-";  // not whole in this program's text, which the launcher is not of
+  for (int n = 0; n < 16; ++n) value += static_cast<char>('a' + (::getpid() >> n) % 16 + n % 3);
+  how.grants.push_back({bulkhead::grant_kind::environment, "TOKEN=" + value, ""});
+  auto child = start(by, inside({"wait"}, how));
+  const auto init = parent_of(child.process->pid());
+  const auto launcher = parent_of(init);
+  auto others = children_of(launcher);
+  for (int n = 0; n < 1000 && others.size() < 3; ++n) {
+    ::poll(nullptr, 0, 5);
+    others = children_of(launcher);
+  }
+  REQUIRE(others.size() == 3);
+  REQUIRE(memory_holds(launcher, "plugin-init") == true);  // it can be looked into
+  CHECK(memory_holds(launcher, value) == false);
+  for (const auto other : others) {
+    // Root looks into anybody; nobody not into what cannot be traced.
+    if (other != init && as_root()) CHECK(memory_holds(other, value) == false);
+  }
 }
 
 TEST_CASE("starts and ends leave no descriptor behind") {

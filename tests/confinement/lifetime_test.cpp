@@ -243,3 +243,31 @@ TEST_CASE("starts and kills leave nothing behind") {
   // A spare has no keyring of its own yet.
   if (as_root()) CHECK(comes_true([&] { return users_with_keys(block) == 0; }));
 }
+
+TEST_CASE("a start that came to nothing in its time leaves nothing behind either") {
+  launched_spawner by{options()};
+  pid_t launcher = -1;
+  {
+    auto child = start(by, inside({"wait"}));
+    launcher = parent_of(parent_of(child.process->pid()));
+  }
+  const auto before = settled_by(launcher);
+  REQUIRE(before.children == 2);
+  // The two that wait for an order: whoever gets it does nothing about it.
+  std::ifstream inits{"/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) +
+                      "/children"};
+  for (pid_t init = 0; inits >> init;) {
+    std::ifstream file{"/proc/" + std::to_string(init) + "/task/" + std::to_string(init) +
+                       "/children"};
+    pid_t plugin = 0;
+    REQUIRE(file >> plugin);
+    REQUIRE(::kill(plugin, SIGSTOP) == 0);
+  }
+  const auto then = clock_type::now();
+  {
+    auto child = start(by, inside({"exit", "3"}));  // another one was born for it
+    CHECK(milliseconds_since(then) >= 5000);
+    CHECK(end_of(child) == exit_status::exited(3));
+  }
+  CHECK(settled_by(launcher).descriptors == before.descriptors);
+}

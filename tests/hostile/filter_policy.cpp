@@ -201,8 +201,12 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (is_in(file_changes, call.number)) return only_if(writes_files(kind));
   if (kind != filter_kind::interpreter) return death;
   if (call.number == SYS_socket) return error(EACCES);
-  constexpr std::uint64_t unix_family = 1;
-  if (call.number == SYS_socketpair) return only_if(call.arguments[0] == unix_family);
+  // A pair of streams, which writes to its other end and to no name in a granted directory.
+  constexpr std::uint64_t unix_family = 1, type_bits = 0xf;
+  if (call.number == SYS_socketpair) {
+    return only_if(call.arguments[0] == unix_family &&
+                   (call.arguments[1] & type_bits) == SOCK_STREAM);
+  }
   return only_if(is_in(free_to_interpreters, call.number));
 }
 

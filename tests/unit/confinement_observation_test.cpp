@@ -125,6 +125,10 @@ TEST_CASE("a group that is not an instance's own is no wall") {
   CHECK_FALSE(contradicted(good_groups));
   CHECK_FALSE(contradicted("0::/bulkhead-12-3\n"));  // version 2 has them all
   CHECK(contradicted("0::/\n") == wall::cgroup_kill);
+  // The broker's own, or one beside it, is none of an instance's.
+  for (const auto& other : {"0::/bulkhead-service\n", "0::/bulkhead-12-3/leaf\n",
+                            "0::/bulkhead-12-3.scope\n", "0::/bulkhead-12\n", "0::/bulkhead--3\n"})
+    CHECK(contradicted(other) == wall::cgroup_kill);
   // As the end of a process shows in version 1.
   CHECK_FALSE(contradicted(with(good_groups, "8:pids:/bulkhead-12-3", "8:pids:/")));
   CHECK(contradicted(with(good_groups, "4:memory:/x/bulkhead-12-3", "4:memory:/x")) ==

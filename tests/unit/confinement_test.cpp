@@ -50,6 +50,25 @@ TEST_CASE("strict requires every wall but the processor's speculation controls")
   CHECK(required.all());
 }
 
+TEST_CASE("where the launcher is root every profile requires an own uid") {
+  for (const auto which :
+       {profile::strict, profile::strict_unprivileged, profile::no_userns, profile::interpreter}) {
+    auto as_root = required_walls(which);
+    as_root.set(index_of(wall::own_uid));
+    CHECK(required_walls(which, true) == as_root);
+    auto found = all_standing(which);
+    found.as_root = true;
+    found[wall::own_uid].state = wall_state::unavailable;
+    confinement asked;
+    asked.of = which;
+    CHECK(missing_wall(asked, found) == wall::own_uid);
+    asked.waived.set(index_of(wall::own_uid));
+    CHECK(missing_wall(asked, found) == std::nullopt);
+    found.waived = asked.waived;
+    CHECK(missing_by_waiver(found) == std::vector{wall::own_uid});
+  }
+}
+
 TEST_CASE("a required wall that does not stand is named, whatever its state") {
   for (const auto state : {wall_state::off, wall_state::unavailable, wall_state::failed}) {
     auto found = all_standing(profile::strict);

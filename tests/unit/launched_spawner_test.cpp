@@ -4,6 +4,8 @@
 #include "actors/confinement/launched_spawner.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -194,6 +196,108 @@ TEST_CASE("a launcher that cannot be started is not asked for at every start") {
   CHECK(by.prepare());
   CHECK(failure_of(by).failure == spawn_failure::too_many_processes);
   CHECK(asked == 3);
+}
+
+TEST_CASE("descriptors beyond the room for them are not taken") {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const unique_fd from{ends[0]}, to{ends[1]};
+  char byte = 1;
+  REQUIRE(launcher::send_message(from.get(), &byte, 1, std::array{0, 1}));
+  // The kernel rounds the room up: a second descriptor would fit behind a single one.
+  std::array<int, 2> room{-1, -1};
+  const auto got =
+      launcher::receive_message(to.get(), &byte, 1, std::span<int>{room.data(), std::size_t{1}});
+  CHECK(got.fds == 1);
+  CHECK(got.cut_off);
+  CHECK(room[0] >= 0);
+  CHECK(room[1] == -1);
+  ::close(room[0]);
+}
+
+namespace {
+
+/// Does nothing more once it has greeted, until its other end closes.
+launcher_process deaf_launcher(std::vector<std::thread>& threads) {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  threads.emplace_back([socket = unique_fd{ends[1]}] {
+    auto order = std::make_unique<launcher::start_order>();
+    std::array<int, 1> fd{-1};
+    launcher::receive_message(socket.get(), order.get(), sizeof *order, fd);
+    ::close(fd[0]);
+    greets(socket.get(), *order);
+    pollfd end{socket.get(), POLLRDHUP, 0};
+    ::poll(&end, 1, -1);
+  });
+  return {unique_fd{ends[0]}, nullptr};
+}
+
+}  // namespace
+
+TEST_CASE("a launcher that reads nothing makes nobody wait for longer than its time") {
+  std::vector<std::thread> threads;
+  {
+    launcher_link link{deaf_launcher(threads), 100ms};
+    int taken = 0;
+    while (link.signal(1, SIGTERM, false)) REQUIRE(++taken < 1'000'000);
+    CHECK(taken > 0);
+    launcher::start_order order;
+    order.text_bytes = 1;
+    CHECK_THROWS_AS(link.start(order, {}), std::system_error);
+    CHECK(link.broken());
+  }
+  for (auto& each : threads) each.join();
+}
+
+TEST_CASE("an order that cannot be sent, or whose handles cannot be taken, breaks no link") {
+  std::vector<std::uint64_t> killed;
+  std::uint64_t lost = 0;
+  int asked = 0;
+  auto fakes = std::make_unique<fake_launchers>();
+  const auto what = [&](int socket, const launcher::start_order& order, std::size_t) {
+    if (is(order, order_kind::hello)) return greets(socket, order);
+    if (is(order, order_kind::signal)) {
+      const auto& signal = reinterpret_cast<const launcher::signal_order&>(order);
+      if (signal.all == 1) killed.push_back(signal.instance);
+      return true;
+    }
+    ++asked;
+    const auto answer = answer_to(order);  // it runs
+    return launcher::send_message(socket, &answer, sizeof answer, std::array{0, 1, 2});
+  };
+  {
+    launcher_link link{fakes->starts(what)(), 5s};
+    launcher::start_order order;
+    order.text_bytes = 1;
+    CHECK_THROWS_AS(link.start(order, std::array{-1}), std::system_error);
+    CHECK_FALSE(link.broken());
+
+    // No descriptor is left here but two, of the three that come. The fake's own have been opened.
+    const int lowest = ::dup(0);
+    REQUIRE(lowest > 0);
+    ::close(lowest);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit few = before;
+    few.rlim_cur = static_cast<rlim_t>(lowest) + 2;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    int error = 0;
+    try {
+      link.start(order, {});
+    } catch (const std::system_error& failed) {
+      error = failed.code().value();
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(error == EMFILE);
+    CHECK_FALSE(link.broken());
+    lost = order.head.number;
+    const auto again = link.start(order, {});
+    CHECK(again.status);
+  }
+  fakes.reset();
+  CHECK(asked == 2);
+  CHECK(killed == std::vector{lost});
 }
 
 TEST_CASE("the order carries the profile's walls, less the waived and those left out") {
