@@ -287,7 +287,10 @@ std::string to_string(const grant& one) {
 }
 
 std::string grant_shown(const std::string& text) {
-  return text.starts_with("env:") ? text.substr(0, text.find('=')) : text;
+  const auto kind = grant_kind_named(std::string_view{text}.substr(0, text.find(':')));
+  // What is no grant may be a variable with a slip in its first word.
+  const bool may_hold_a_value = !kind || *kind == grant_kind::environment;
+  return may_hold_a_value ? text.substr(0, text.find('=')) : text;
 }
 
 confinement_rules rules_shown(confinement_rules rules) {

@@ -266,6 +266,7 @@ TEST_CASE("addresses are granted by broker, release and mount together") {
 
 TEST_CASE("the value of a variable is not shown, also where the grant makes no sense") {
   CHECK(grant_shown("env:TOKEN=geheim") == "env:TOKEN");
+  CHECK(grant_shown("environment:TOKEN=geheim") == "environment:TOKEN");
   CHECK(grant_shown("read-dir:/a=b") == "read-dir:/a=b");
   confinement_rules rules;
   rules.grants = {"env:1TOKEN=geheim"};
