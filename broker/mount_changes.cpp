@@ -120,8 +120,7 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
             })
             .then([this, entry, before = std::move(before), reload = what.reload]() mutable {
               if (require(entry->spec.path).tunable) return start_mended(entry);
-              return reload ? reload_tuned(entry, std::move(before))
-                            : query(require(entry->spec.path));
+              return reload ? reload_tuned(entry, std::move(before)) : query_limited(entry);
             });
     return working(route, mount_work::tuning, kj::mv(work));
   });
@@ -142,6 +141,13 @@ void broker_core::use_spec(mount_entry& entry) {
   entry.slot->use(slot_rules(entry.spec.calls, services_.limits));
   const auto* route = route_of(entry);
   if (route != nullptr && route->actor) ask_.tell(route->actor, mount_changed{});
+}
+
+/// What is told of limits is what came of them.
+kj::Promise<mount_snapshot> broker_core::query_limited(entry_ptr entry) {
+  return query(require(entry->spec.path), true).then([this, entry](mount_snapshot&&) {
+    return query(require(entry->spec.path));
+  });
 }
 
 /// Replaces the instance. When the new one does not come up, the spec is what it was before.
