@@ -25,6 +25,10 @@ manifest_bounds bounds_of(const release* of) {
   }
 }
 
+release_form form_of(const release* of) {
+  return of != nullptr && of->link == "script" ? release_form::script : release_form::compiled;
+}
+
 unsigned size_of(std::size_t count) {
   return static_cast<unsigned>(count);
 }
@@ -59,9 +63,9 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
   const auto& config = services.config.confinement;
   if (config.unconfined) return nullptr;
   static const confinement_rules nothing;
-  return std::make_shared<confinement>(
-      effective_confinement(config.rules, of == nullptr ? nothing : of->spec.confinement,
-                            mount == nullptr ? nothing : mount->spec.confinement, bounds_of(of)));
+  return std::make_shared<confinement>(effective_confinement(
+      config.rules, of == nullptr ? nothing : of->spec.confinement,
+      mount == nullptr ? nothing : mount->spec.confinement, bounds_of(of), form_of(of)));
 }
 
 std::shared_ptr<const confinement> next_confinement(const broker_services& services,

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "actors/confinement/waivers.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/redact.hpp"
 
@@ -29,12 +32,14 @@ exit_kind exit_kind_of(const instance_end& end) {
   }
 }
 
-/// What to do about a wall that is missing.
-std::string waiver_text(const std::string& path, wall which) {
+/// What to do about the walls that are missing: all that are known by now.
+std::string waiver_text(const std::string& path, const mount_bring_up& refused) {
+  const auto found = refused.report != nullptr ? *refused.report : confinement_report{};
   return fmt::format(
-      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} --waive {}, or the flag "
-      "of mount   |   waive = [\"{}\"] under [confinement] of the configuration",
-      path, to_string(which), to_string(which));
+      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} {}, or the flags of "
+      "mount   |   waive = [\"{}\"] under [confinement] of the configuration",
+      path, waiver_flags(found, *refused.missing),
+      fmt::join(walls_to_waive(found, *refused.missing), "\", \""));
 }
 
 std::string errno_name(int number) {
@@ -126,7 +131,7 @@ crash_report mount_supervisor::make_report(const instance_ended& news, const run
   report.generation = news.generation;
   report.end = news.end;
   if (whose.offer != nullptr && whose.offer->missing)
-    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer->missing);
+    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer);
   if (report.end.out_of_memory)
     report.end.remedy = fmt::format("bulkhead tune {} --limit memory=SIZE, if it is to have more",
                                     entry_->spec.path);

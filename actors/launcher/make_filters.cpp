@@ -257,6 +257,8 @@ void allow_runtime(allow_list& list) {
   // A pair of its own, as event loops wake themselves with; no other socket.
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), {equals(0, AF_UNIX)});
   list.refuse(EACCES, {SCMP_SYS(socket)});
+  // Python looks at this too when it takes descriptor 3 for a socket.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), {equals(1, SOL_SOCKET), equals(2, SO_PROTOCOL)});
 }
 
 enum class files { none, read, written };

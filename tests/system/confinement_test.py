@@ -9,6 +9,7 @@ they also start brokers as nobody."""
 
 import os
 import pathlib
+import re
 import resource
 import socket
 import subprocess
@@ -55,6 +56,14 @@ def may_raise_limits():
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16) >> 24 & 1 == 1
     return False
+
+
+def write_script(broker):
+    """A plugin that takes its link for a socket, says so, and ends."""
+    script = broker.plugins / "says"
+    script.write_text("#!/usr/bin/python3\nimport socket\nsocket.socket(fileno=3)\n"
+                      "print('the script runs')\n")
+    script.chmod(0o755)
 
 
 class Confined(SystemTest):
@@ -256,6 +265,14 @@ class Grouped(SystemTest):
         self.assertEqual(self.broker.status("kv/")["pid"], pid)
         self.broker.ok("write", "kv/a", "b=c")
 
+    def test_a_release_that_is_a_script_gets_the_interpreters_profile(self):
+        write_script(self.broker)
+        answer = self.broker.cli("plugin", "register", "generic/says@1.0.0", output="table")
+        self.assertIn("its last log line: the script runs", answer.err)
+        answer = self.broker.cli("plugin", "register", "generic/says@1.0.0", "--profile",
+                                 "strict", output="table")
+        self.assertIn("a script cannot run under the profile strict", answer.err)
+
     def test_who_uses_its_memory_up_is_reported_as_such(self):
         self.broker.ok("mount", "b/", "bad_plugin", "--option", "mode=eats-memory",
                        "--limit", "memory=32M")
@@ -311,6 +328,21 @@ class AsNobody(SystemTest):
         self.assertRegex(answer.err, r"the wall \S+ of profile strict does not stand")
         self.assertRegex(answer.err, r"--waive \S+")
         self.assertEqual(self.as_nobody("mounts").json["mounts"], [])
+
+    def test_for_a_script_the_refusal_names_all_that_is_to_be_waived(self):
+        write_script(self.broker)
+        self.start_as_nobody()
+        register = ("plugin", "register", "generic/says@1.0.0")
+        answer = self.as_nobody(*register, output="table")
+        self.assertIn("of profile interpreter", answer.err)
+        waivers = re.findall(r"--waive \S+", answer.err)
+        self.assertIn("--waive uid", waivers)
+        self.assertGreater(len(waivers), 2)
+        for _ in range(2):  # what it never came to is named by the next refusal
+            flags = [word.rstrip(",") for each in waivers for word in each.split()]
+            answer = self.as_nobody(*register, *flags, output="table")
+            waivers += re.findall(r"--waive \S+", answer.err)
+        self.assertIn("its last log line: the script runs", answer.err)
 
     def test_what_it_uses_is_known_without_root_too(self):
         """Whose user namespace it is may read what is in it."""
