@@ -9,6 +9,7 @@
 #include "broker/convert.hpp"
 #include "broker/mount_messages.hpp"
 #include "broker/mount_record.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/services.hpp"
 #include "broker/trust/manifest.hpp"
 
@@ -92,6 +93,10 @@ void write_numbers(const std::vector<named_number>& from,
     to[i].setName(from[i].name.c_str());
     to[i].setValue(from[i].value);
   }
+}
+
+manifest_times times_of(const release* of) {
+  return times_in(bounds_of(of).limits);
 }
 
 confinement_rules read_confinement(schema::Confinement::Reader from) {

@@ -11,6 +11,7 @@
 
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_start.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
@@ -138,7 +139,7 @@ kj::Promise<mount_snapshot> broker_core::start_mended(entry_ptr entry) {
 
 /// Makes what runs go by the entry's spec, as far as that concerns the broker.
 void broker_core::use_spec(mount_entry& entry) {
-  entry.slot->use(slot_rules(entry.spec.calls, services_.limits));
+  entry.slot->use(slot_rules(entry.spec.calls, services_.limits, times_of(entry.serving_of.get())));
   const auto* route = route_of(entry);
   if (route != nullptr && route->actor) ask_.tell(route->actor, mount_changed{});
 }

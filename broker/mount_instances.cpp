@@ -97,6 +97,9 @@ void mount_supervisor::ready(const instance_ready& news) {
 /// From now on what `live_` uses is the mount's to answer for.
 void mount_supervisor::note_serving() {
   entry_->serving = {++services_.served, live_.generation, live_.pid, live_.offer};
+  entry_->serving_of = live_.of;
+  entry_->slot->use(
+      slot_rules(entry_->spec.calls, services_.limits, times_of(entry_->serving_of.get())));
 }
 
 void mount_supervisor::limited(const instance_limited& news) {

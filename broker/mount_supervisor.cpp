@@ -8,6 +8,7 @@
 
 #include "actors/supervisor.hpp"
 #include "broker/convert.hpp"
+#include "broker/mount_rules.hpp"
 
 namespace bulkhead {
 namespace {
@@ -352,7 +353,8 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   settings.broker_version = BULKHEAD_VERSION;
   settings.calls_in_flight_max = limits.calls_in_flight_max;
   settings.log_line_bytes_max = limits.log_line_bytes_max;
-  settings.limits.start_max = life.start_max.count() > 0 ? life.start_max : limits.start_ms_max;
+  settings.limits.start_max =
+      time_within(life.start_max, times_of(choice.of.get()).start_max, limits.start_ms_max);
   settings.limits.ping_every = life.ping_every;
   settings.limits.ping_wait = life.ping_wait;
   settings.limits.log_bytes_per_s_max = limits.log_bytes_per_s_max;
