@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "schema/wire/error_text.hpp"
+#include "schema/wire/text_escape.hpp"
+#include "schema/wire/wire_fault.hpp"
 
 namespace bulkhead {
 namespace {
@@ -23,6 +25,7 @@ constexpr auto protocol_max = schema::PROTOCOL_MAX;
 // last words make it to the report.
 constexpr std::size_t pipe_chunk_bytes = std::size_t{16} * 1024;
 constexpr std::size_t last_words_bytes_max = std::size_t{64} * 1024;
+constexpr std::size_t why_bytes_max = 2048;   // of the reason in a report
 constexpr std::size_t log_slices_per_s = 10;  // the log's rate is kept over slices of a second
 
 kj::Duration duration(std::chrono::milliseconds span) {
@@ -188,6 +191,8 @@ void instance::open_link(unique_fd link) {
   wire::connection_options options;
   options.limits = settings_.stream;
   options.timer = loop().timer();
+  options.budget = settings_.budget;
+  options.flow_words_max = wire::plugin_flow_words_max;
   // The plugin serves; the broker asks first.
   link_ =
       kj::heap<wire::connection>(kj::mv(stream), wire::connection::side::CLIENT, nullptr, options);
@@ -260,7 +265,11 @@ kj::Promise<void> instance::ping() {
       .pingRequest()
       .send()
       .ignoreResult()
-      .catch_([](kj::Exception&&) {})
+      .catch_([](kj::Exception&& problem) -> kj::Promise<void> {
+        const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
+        if (said.from_plugin()) return kj::READY_NOW;
+        return kj::NEVER_DONE;  // it was not asked, because it has too many calls to answer
+      })
       .exclusiveJoin(kj::mv(limit));
 }
 
@@ -366,7 +375,10 @@ kj::Promise<kj::Exception> instance::link_lost(kj::Exception cause) {
   closing_ = kj::mv(closing.fulfiller);
   if (phase_ == phase::ended) return kj::mv(closing.promise);  // the verdict is on its way
   const auto said = wire::parse_error(cause, wire::plugin_hops_at_broker);
-  if (said.kind == schema::ErrorKind::PROTOCOL_VIOLATION) {
+  // A farewell is the plugin's own text, and disconnected whatever it claims.
+  const bool own_words = cause.getType() != kj::Exception::Type::DISCONNECTED;
+  if (own_words && said.kind == schema::ErrorKind::PROTOCOL_VIOLATION) {
+    if (phase_ != phase::ending) end_.breach = wire::breach_in(said);
     begin_end(end_cause::violation, said.why.empty() ? said.what : said.why);
   } else if (phase_ != phase::ending && !stop_asked_) {
     // The usual case: the process is dying and its status is a moment away.
@@ -383,7 +395,8 @@ void instance::begin_end(end_cause cause, std::string why) {
   if (phase_ == phase::introducing) end_.during_start = true;
   phase_ = phase::ending;
   end_.cause = cause;
-  end_.why = std::move(why);
+  // It may hold words of the plugin, of any length, and goes to logs and terminals.
+  end_.why = wire::utf8_prefix(wire::escape_line(why), why_bytes_max);
   run(kill_and_wait(settings_.limits.kill_wait));
 }
 

@@ -108,7 +108,8 @@ struct instance_config {
   std::uint32_t log_line_bytes_max = 0;
   std::uint32_t error_text_bytes_max = 0;
   instance_limits limits;
-  wire::stream_limits stream;
+  wire::stream_limits stream = wire::plugin_stream_limits();
+  wire::budget_limits budget;
 };
 
 /// The actor. `spawner` answers spawn_request; `parent` hears of ready and ended. `sink` and

@@ -12,6 +12,7 @@
 
 #include "actors/exit_status.hpp"
 #include "actors/spawner.hpp"
+#include "schema/wire/wire_limits.hpp"
 
 namespace bulkhead {
 
@@ -63,6 +64,8 @@ struct instance_end {
   std::uint64_t ready_ms = 0;   // that it was ready for; 0 when it never was
   bool out_of_memory = false;   // the kernel killed it: its memory was used up
   std::string remedy{};         // what to try; may be empty
+  // The limit that the violation was about, if it was one.
+  std::optional<wire::limit_breach> breach{};
 };
 
 /// Ends the process in good order: `shutdown` call, after `grace` SIGTERM, after `term_wait`

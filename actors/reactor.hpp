@@ -55,6 +55,7 @@ class reactor final : public caf::execution_unit, private kj::TaskSet::ErrorHand
   kj::Timer& timer() { return timer_; }
   kj::UnixEventPort& event_port() { return io_.unixEventPort; }
   kj::LowLevelAsyncIoProvider& low_level() { return *io_.lowLevelProvider; }
+  kj::Network& network() { return io_.provider->getNetwork(); }
 
   /// CAF's entry: queues an actor that has mail. Any thread.
   void exec_later(caf::resumable* job) override;

@@ -48,6 +48,8 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"start_ms_max", &limits::start_ms_max},
       {"migrate_ms_max", &limits::migrate_ms_max},
       {"snapshot_bytes_max", &limits::snapshot_bytes_max},
+      {"connections_max", &limits::connections_max},
+      {"connect_ms_max", &limits::connect_ms_max},
       {"drain_ms_max", &limits::drain_ms_max},
       {"stop_grace_ms", &limits::stop_grace_ms},
       {"stop_term_ms", &limits::stop_term_ms},

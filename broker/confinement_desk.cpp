@@ -30,6 +30,12 @@ release_form form_of(const release* of) {
   return of != nullptr && of->link == "script" ? release_form::script : release_form::compiled;
 }
 
+const confinement_rules no_rules;
+
+const confinement_rules& rules_of(const release* of) {
+  return of == nullptr ? no_rules : of->spec.confinement;
+}
+
 unsigned size_of(std::size_t count) {
   return static_cast<unsigned>(count);
 }
@@ -63,10 +69,14 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
                                                   const release* of, const mount_record* mount) {
   const auto& config = services.config.confinement;
   if (config.unconfined) return nullptr;
-  static const confinement_rules nothing;
   return std::make_shared<confinement>(effective_confinement(
-      config.rules, of == nullptr ? nothing : of->spec.confinement,
-      mount == nullptr ? nothing : mount->spec.confinement, bounds_of(of), form_of(of)));
+      config.rules, rules_of(of), mount == nullptr ? no_rules : mount->spec.confinement,
+      bounds_of(of), form_of(of)));
+}
+
+std::vector<std::string> addresses_of(const broker_services& services, const release* of,
+                                      const mount_record& mount) {
+  return granted_addresses(services.config.confinement.rules, rules_of(of), mount.spec.confinement);
 }
 
 std::shared_ptr<const confinement> next_confinement(const broker_services& services,

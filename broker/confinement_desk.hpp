@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/confinement/confinement.hpp"
 #include "schema/admin.capnp.h"
@@ -43,6 +44,10 @@ std::shared_ptr<const confinement> next_confinement(const broker_services& servi
 
 /// What the release's manifest says of times; nothing without one.
 manifest_times times_of(const release* of);
+
+/// Where an instance of the mount may have the broker connect to, as long as it lives.
+std::vector<std::string> addresses_of(const broker_services& services, const release* of,
+                                      const mount_record& mount);
 
 confinement_rules read_confinement(schema::Confinement::Reader from);
 void write_confinement(const confinement_rules& from, schema::Confinement::Builder to);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 #include <variant>
 
@@ -17,7 +18,7 @@ namespace {
 using limit_member =
     std::variant<std::uint64_t resource_limits::*, std::uint32_t resource_limits::*>;
 
-constexpr std::uint64_t count_max = 1U << 20U;
+constexpr std::uint64_t amount_max = 1U << 20U;
 constexpr std::uint64_t bytes_max = 1ULL << 50U;
 constexpr std::uint64_t cpu_percent_max = 100'000;
 constexpr std::uint64_t cpu_weight_max = 10'000;
@@ -25,7 +26,7 @@ constexpr std::uint64_t cpu_weight_max = 10'000;
 /// What a 0 means, where a limit is compared with another.
 enum class zero : std::uint8_t { unlimited, nothing, invalid };
 
-struct limit_field {
+struct limit_rule {
   std::string_view name;
   limit_member member;
   std::uint64_t least;  // of what is not 0
@@ -35,29 +36,29 @@ struct limit_field {
 };
 
 // Less memory, fewer threads and descriptors than the least are no program any more.
-constexpr std::array<limit_field, 9> limit_fields{{
+constexpr std::array<limit_rule, 9> limit_rules{{
     {"memory", &resource_limits::memory_bytes, 4ULL << 20U, bytes_max, zero::unlimited, true},
     {"swap", &resource_limits::swap_bytes, 0, bytes_max, zero::nothing, true},
     {"stack", &resource_limits::stack_bytes, 64ULL << 10U, bytes_max, zero::unlimited, true},
     {"file-size", &resource_limits::file_bytes, 0, bytes_max, zero::nothing, true},
-    {"tasks", &resource_limits::tasks, 1, count_max, zero::unlimited, false},
-    {"fds", &resource_limits::descriptors, 16, count_max, zero::unlimited, false},
-    {"signals", &resource_limits::pending_signals, 1, count_max, zero::unlimited, false},
+    {"tasks", &resource_limits::tasks, 1, amount_max, zero::unlimited, false},
+    {"fds", &resource_limits::descriptors, 16, amount_max, zero::unlimited, false},
+    {"signals", &resource_limits::pending_signals, 1, amount_max, zero::unlimited, false},
     {"cpu-percent", &resource_limits::cpu_percent, 1, cpu_percent_max, zero::unlimited, false},
     {"cpu-weight", &resource_limits::cpu_weight, 1, cpu_weight_max, zero::invalid, false},
 }};
 
-const limit_field* field_of(std::string_view name) {
-  const auto found = std::find_if(limit_fields.begin(), limit_fields.end(),
-                                  [name](const limit_field& each) { return each.name == name; });
-  return found == limit_fields.end() ? nullptr : &*found;
+const limit_rule* field_of(std::string_view name) {
+  const auto found = std::find_if(limit_rules.begin(), limit_rules.end(),
+                                  [name](const limit_rule& each) { return each.name == name; });
+  return found == limit_rules.end() ? nullptr : &*found;
 }
 
-std::uint64_t get(const resource_limits& from, const limit_field& field) {
+std::uint64_t get(const resource_limits& from, const limit_rule& field) {
   return std::visit([&from](auto member) -> std::uint64_t { return from.*member; }, field.member);
 }
 
-void set(resource_limits& to, const limit_field& field, std::uint64_t value) {
+void set(resource_limits& to, const limit_rule& field, std::uint64_t value) {
   std::visit(
       [&to, value](auto member) {
         using number = std::remove_reference_t<decltype(to.*member)>;
@@ -70,7 +71,7 @@ void set(resource_limits& to, const limit_field& field, std::uint64_t value) {
   refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
 }
 
-std::string quoted(std::string_view word) {
+std::string in_quotes(std::string_view word) {
   return fmt::format("'{}'", wire::escape_line(std::string(word)));
 }
 
@@ -80,7 +81,7 @@ std::string profiles_text() {
 
 profile require_profile(const std::string& name) {
   const auto known = profile_named(name);
-  if (!known) invalid(fmt::format("{} is no profile", quoted(name)), "it is " + profiles_text());
+  if (!known) invalid(fmt::format("{} is no profile", in_quotes(name)), "it is " + profiles_text());
   return *known;
 }
 
@@ -89,14 +90,14 @@ wall require_wall(const std::string& name) {
   if (known) return *known;
   std::vector<std::string_view> all;
   for (std::size_t i = 0; i < wall_count; ++i) all.push_back(to_string(static_cast<wall>(i)));
-  invalid(fmt::format("{} is no wall that could be waived", quoted(name)),
+  invalid(fmt::format("{} is no wall that could be waived", in_quotes(name)),
           fmt::format("the walls are {}", fmt::join(all, ", ")));
 }
 
 void check_limit(const named_number& limit) {
   const auto* field = field_of(limit.name);
   if (field == nullptr)
-    invalid(fmt::format("{} is no limit of a plugin", quoted(limit.name)),
+    invalid(fmt::format("{} is no limit of a plugin", in_quotes(limit.name)),
             fmt::format("the limits are {}", fmt::join(confinement_limit_names(), ", ")));
   const bool fits = limit.value == 0 ? field->when_zero != zero::invalid
                                      : limit.value >= field->least && limit.value <= field->most;
@@ -142,6 +143,44 @@ std::optional<grant> parse_variable(std::string_view what, std::string& why) {
   return std::nullopt;
 }
 
+/// As [::1] or db-1.example: what may stand before the colon of a port.
+bool is_host(std::string_view text) {
+  constexpr std::size_t name_bytes_max = 253;  // RFC 1035
+  const bool literal = text.size() > 2 && text.front() == '[' && text.back() == ']';
+  if (literal) text = text.substr(1, text.size() - 2);
+  return !text.empty() && text.size() <= name_bytes_max &&
+         std::all_of(text.begin(), text.end(), [&](char byte) {
+           const bool digit = byte >= '0' && byte <= '9';
+           if (literal)
+             return digit || byte == ':' || byte == '.' || (byte >= 'a' && byte <= 'f') ||
+                    (byte >= 'A' && byte <= 'F');
+           return digit || byte == '.' || byte == '-' || (byte >= 'a' && byte <= 'z') ||
+                  (byte >= 'A' && byte <= 'Z');
+         });
+}
+
+bool is_port(std::string_view text) {
+  unsigned number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return problem == std::errc{} && end == text.data() + text.size() && text[0] != '0' &&
+         number <= 65535;
+}
+
+std::optional<grant> parse_address(std::string_view what, std::string& why) {
+  constexpr std::string_view local = "unix:";
+  constexpr std::size_t socket_path_bytes_max = 107;  // sun_path, with its NUL
+  if (what.starts_with(local)) {
+    const auto path = what.substr(local.size());
+    if (is_plain_path(path) && path.size() <= socket_path_bytes_max)
+      return grant{grant_kind::address, std::string(what), {}};
+  } else if (const auto colon = what.rfind(':'); colon != std::string_view::npos) {
+    if (is_host(what.substr(0, colon)) && is_port(what.substr(colon + 1)))
+      return grant{grant_kind::address, std::string(what), {}};
+  }
+  why = "an address is HOST:PORT, with an IPv6 address in brackets, or unix:PATH";
+  return std::nullopt;
+}
+
 void add_waivers(wall_set& to, const confinement_rules& from) {
   for (const auto& each : from.waive) to.set(index_of(require_wall(each)));
 }
@@ -150,7 +189,7 @@ void add_grants(std::vector<grant>& to, const confinement_rules& from) {
   for (const auto& each : from.grants) {
     std::string why;
     auto one = parse_grant(each, why);
-    if (!one) invalid(fmt::format("{} is no grant", quoted(grant_shown(each))), why);
+    if (!one) invalid(fmt::format("{} is no grant", in_quotes(grant_shown(each))), why);
     if (std::find(to.begin(), to.end(), *one) == to.end()) to.push_back(std::move(*one));
   }
 }
@@ -177,7 +216,7 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
   const auto makers = profile_named(bounds.profile);
   if (!makers)
     refuse(error_kind::failed_precondition, "its manifest names a profile that is not known",
-           fmt::format("{}; the profiles are {}", quoted(bounds.profile), profiles_text()),
+           fmt::format("{}; the profiles are {}", in_quotes(bounds.profile), profiles_text()),
            "sign a manifest with another profile, or with none");
   if (narrower_or_same(*makers, operators)) return *makers;
   refuse(
@@ -191,8 +230,8 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
 const std::vector<std::string>& confinement_limit_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    all.reserve(limit_fields.size());
-    for (const auto& each : limit_fields) all.emplace_back(each.name);
+    all.reserve(limit_rules.size());
+    for (const auto& each : limit_rules) all.emplace_back(each.name);
     return all;
   }();
   return names;
@@ -207,7 +246,9 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
   const auto colon = text.find(':');
   const auto kind = grant_kind_named(text.substr(0, colon));
   if (colon == std::string_view::npos || !kind) {
-    why = "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH or env:NAME=VALUE";
+    why =
+        "a grant is read-dir:PATH, write-dir:PATH, device:PATH, file:PATH, env:NAME=VALUE or "
+        "net:HOST:PORT";
     return std::nullopt;
   }
   const auto what = text.substr(colon + 1);
@@ -216,6 +257,7 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
     return std::nullopt;
   }
   if (*kind == grant_kind::environment) return parse_variable(what, why);
+  if (*kind == grant_kind::address) return parse_address(what, why);
   const auto second = std::min(what.find(':'), what.size());
   grant one{*kind, std::string(what.substr(0, second)),
             std::string(what.substr(std::min(second + 1, what.size())))};
@@ -226,6 +268,17 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why) {
   else
     return one;
   return std::nullopt;
+}
+
+std::vector<std::string> granted_addresses(const confinement_rules& broker,
+                                           const confinement_rules& release,
+                                           const confinement_rules& mount) {
+  std::vector<grant> all;
+  for (const auto* each : {&broker, &release, &mount}) add_grants(all, *each);
+  std::vector<std::string> addresses;
+  for (auto& each : all)
+    if (each.kind == grant_kind::address) addresses.push_back(std::move(each.what));
+  return addresses;
 }
 
 std::string to_string(const grant& one) {
@@ -244,8 +297,8 @@ confinement_rules rules_shown(confinement_rules rules) {
 
 std::vector<named_number> limits_shown(const resource_limits& limits) {
   std::vector<named_number> all;
-  all.reserve(limit_fields.size());
-  for (const auto& each : limit_fields) all.push_back({std::string(each.name), get(limits, each)});
+  all.reserve(limit_rules.size());
+  for (const auto& each : limit_rules) all.push_back({std::string(each.name), get(limits, each)});
   return all;
 }
 

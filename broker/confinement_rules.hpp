@@ -55,7 +55,14 @@ confinement effective_confinement(const confinement_rules& broker, const confine
 /// Whether a program confined by `a` can do nothing that it could not by `b`.
 bool narrower_or_same(profile a, profile b);
 
-/// "read-dir:/etc/ssl:/ssl". Nothing for what is none; `why` says what is wrong then.
+/// Where the broker connects to for the plugin (Host.connect), as the three operators have it, each
+/// once. Holds for unconfined plugins too. Fails as check_confinement().
+std::vector<std::string> granted_addresses(const confinement_rules& broker,
+                                           const confinement_rules& release,
+                                           const confinement_rules& mount);
+
+/// "read-dir:/etc/ssl:/ssl", "net:db.example:5432". Nothing for what is none; `why` says what is
+/// wrong then.
 std::optional<grant> parse_grant(std::string_view text, std::string& why);
 std::string to_string(const grant& one);
 /// The same for people who need not know the values: "env:TZ".

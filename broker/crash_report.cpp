@@ -106,6 +106,13 @@ void write_crash(const crash_report& from, schema::CrashReport::Builder to) {
       cause.setUnknown();
       break;
   }
+  if (from.end.breach) {
+    auto breach = to.initBreach();
+    breach.setLimit(from.end.breach->limit.c_str());
+    breach.setUnit(from.end.breach->unit.c_str());
+    breach.setCount(from.end.breach->count);
+    breach.setAllowed(from.end.breach->allowed);
+  }
   to.setCoreDumped(from.end.status.core_dumped);
   to.setOutOfMemory(from.end.out_of_memory);
   to.setRemedy(from.end.remedy.c_str());

@@ -13,6 +13,7 @@
 #include "broker/mount_entry.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
+#include "broker/outbound.hpp"
 #include "broker/router.hpp"
 #include "broker/storage_upgrade.hpp"
 #include "broker/store/state_keys.hpp"
@@ -62,6 +63,14 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"samples_kept", limits.samples_kept, "samples per mount", "the oldest sample is dropped"},
       {"threshold_samples", threshold_samples, "samples in a row",
        "a threshold of a mount acts when all are above it"},
+      {"connections_max", limits.connections_max, "connections of an instance to the outside",
+       "connect fails as overloaded"},
+      {"connect_ms_max", static_cast<std::uint64_t>(limits.connect_ms_max.count()), "ms",
+       "connect fails as deadline_exceeded"},
+      {"connection_bytes_max", connection_bytes_max, "bytes of a read or write of a connection",
+       "the write fails as invalid_argument"},
+      {"connection_writes_max", connection_writes_max, "writes that wait, of a connection",
+       "the write fails as overloaded"},
       {"grants_max", grants_max, "grants of a mount, release or broker",
        "mount fails as invalid_argument"},
       {"grant_bytes_max", grant_bytes_max, "bytes of a grant", "mount fails as invalid_argument"},

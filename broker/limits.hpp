@@ -41,6 +41,8 @@ struct broker_limits {
   std::uint32_t registrations_at_once_max = 8;
   std::uint64_t plugin_file_bytes_max = 256U << 20U;
   std::uint64_t image_cache_bytes_max = 512U << 20U;
+  std::uint32_t connections_max = 64;
+  std::chrono::milliseconds connect_ms_max{10'000};
   std::chrono::milliseconds sample_ms{2'000};
   std::uint32_t samples_kept = 300;
   std::uint64_t memory_soft_bytes_max = 1ULL << 30U;

@@ -128,7 +128,7 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
   check(info);
   auto request = plugin.mountRequest();
   write_mount(request.initMount());
-  request.setHost(make_host(services_, entry_, generation_));
+  request.setHost(make_host(services_, entry_, generation_, of.get()));
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
         const auto unreadable = kj::runCatchingExceptions([&] {
@@ -293,7 +293,7 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
   migrating_ = true;
   auto request = plugin.migrateRequest();
   write_mount(request.initMount());
-  request.setHost(make_host(services_, entry_, generation_, lent_));
+  request.setHost(make_host(services_, entry_, generation_, of.get(), lent_));
   request.setFrom(from);
   auto limit = services_.reactor.timer()
                    .afterDelay(longest.count() * kj::MILLISECONDS)

@@ -158,7 +158,7 @@ struct Confinement {
   limits @2 :List(NamedNumber); # "memory", "swap", "stack", "file-size" in bytes; "tasks", "fds", "signals"; "cpu-percent" of one core,
                                # "cpu-weight" (1 to 10000). 0: none of that kind is set; of swap and file-size: nothing may be used.
   grants @3 :List(Text);       # One thing each: "read-dir:/etc/ssl", "write-dir:/srv/data:/data" (its name inside), "device:/dev/null",
-                               # "file:/etc/motd" (as a descriptor), "env:TZ=UTC".
+                               # "file:/etc/motd" (as a descriptor), "env:TZ=UTC", "net:db.example:5432" (see Host.connect).
 }
 
 struct ConfinementStatus {

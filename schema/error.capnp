@@ -71,6 +71,15 @@ struct CrashReport {
   calls @20 :List(LostCall); # The oldest of the calls that ended with it, at most `crash_calls_max`.
   outOfMemory @21 :Bool;     # The kernel killed it because its memory was used up.
   remedy @22 :Text;          # What to try; empty when there is nothing to say.
+  breach @24 :LimitBreach;   # The limit whose breach the violation was; null when it was another.
+}
+
+struct LimitBreach {
+  # A limit of a plugin's link that it passed.
+  limit @0 :Text;            # As `limits` lists it: "plugin_calls_open_max".
+  unit @1 :Text;             # What was counted: "calls".
+  count @2 :UInt64;
+  allowed @3 :UInt64;
 }
 
 struct LostCall {

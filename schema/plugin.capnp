@@ -138,6 +138,30 @@ interface Host @0x8a0a5a2b66e4f8c8 {
 
   now @2 () -> (unixMs :Int64);
   # The broker's wall clock in milliseconds since 1970 (UTC).
+
+  connect @3 (address :Text) -> (connection :Connection);
+  # A connection to an address that an operator granted (`--grant net:HOST:PORT`), named exactly as in the grant. The broker resolves
+  # the name and connects; the plugin itself has no network. Also for "unix:PATH", a stream socket of the broker's machine.
+  # Errors: `permissionDenied` (not granted), `overloaded` (the instance has `connections_max`), `deadlineExceeded` (not there within
+  # `connect_ms_max`), `failedPrecondition` (the other side, or the network, said no).
+}
+
+interface Connection @0xd5d0d7a2c9b1f3e6 {
+  # A byte stream to the outside. Drop it to close it; it ends with the instance. Since protocol 1.
+  #
+  # Errors: `failedPrecondition` once the connection has failed, or when the direction was ended; `invalidArgument`.
+
+  read @0 (bytesMax :UInt32) -> (bytes :Data);
+  # Waits for bytes and answers what is there, at most `bytesMax` (0, or more than `connection_bytes_max`, 65536: that). Empty: the other side
+  # has ended its direction. One read at a time.
+
+  write @1 (bytes :Data) -> ();
+  # At most `connection_bytes_max` bytes. Answered when the broker's kernel has taken them: who waits for the answer is held back as
+  # the other side is. Writes happen in the order of their calls; `overloaded` when `connection_writes_max` wait. A write whose caller
+  # has gone before the end fails the connection.
+
+  end @2 () -> ();
+  # After the writes before it: says to the other side that no more will come.
 }
 
 enum LogLevel { trace @0; debug @1; info @2; warn @3; error @4; }

@@ -7,10 +7,12 @@ set(bad_plugin_modes
   ignores-sigterm ignores-eof forks-orphan forks-daemon forks-twice
   floods-stdout floods-stderr
   echo segv-on-call exit-on-call exit-7-on-call abort-on-call hang-on-call never-answers slow-call stops-self eats-memory garbage-on-call
-  evil-frame-on-call closes-fd3-on-call closes-fd3-then-exits-7 prints-on-call error-on-call big-reply calls-host-forever)
+  evil-frame-on-call closes-fd3-on-call closes-fd3-then-exits-7 prints-on-call error-on-call big-reply calls-host-forever
+  link-unfinished-calls link-unread-answers link-slow-reader link-capabilities link-empty-table link-views link-flood link-callbacks
+  link-chain link-deep-path link-bogus-answer link-long-farewell link-drip link-descriptors)
 
 set(BULKHEAD_PLUGIN_OUTPUT_DIR "${PROJECT_BINARY_DIR}/bad-plugins")
-bulkhead_add_plugin(bad_plugin bad_plugin.cpp)
+bulkhead_add_plugin(bad_plugin bad_plugin.cpp bad_link.cpp)
 target_link_libraries(bad_plugin PRIVATE $<BUILD_INTERFACE:bulkhead-options>)
 set(links)
 foreach(mode ${bad_plugin_modes})

@@ -31,6 +31,7 @@
 #include "schema/plugin.capnp.h"
 #include "schema/wire/connection.hpp"
 #include "schema/wire/error_text.hpp"
+#include "tests/bad_link.hpp"
 
 using namespace bulkhead;  // NOLINT(google-build-using-namespace): this is a program
 
@@ -202,6 +203,7 @@ class bad_backend final : public schema::Backend::Server {
 
  private:
   void misbehave(const settings& how) {
+    attack_link(how.mode);
     if (how.is("segv-on-call")) crash();
     if (how.is("exit-on-call")) ::_exit(0);
     if (how.is("exit-7-on-call")) ::_exit(7);

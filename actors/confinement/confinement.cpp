@@ -50,12 +50,13 @@ constexpr std::array<word<wall_state>, 4> state_words{{
     {wall_state::failed, "failed"},
 }};
 
-constexpr std::array<word<grant_kind>, 5> grant_words{{
+constexpr std::array<word<grant_kind>, 6> grant_words{{
     {grant_kind::read_directory, "read-dir"},
     {grant_kind::write_directory, "write-dir"},
     {grant_kind::device, "device"},
     {grant_kind::descriptor, "file"},
     {grant_kind::environment, "env"},
+    {grant_kind::address, "net"},
 }};
 
 constexpr std::array<word<profile>, 4> profile_words{{

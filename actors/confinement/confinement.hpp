@@ -114,16 +114,18 @@ enum class grant_kind : std::uint8_t {
   write_directory,
   device,
   descriptor,
-  environment
+  environment,
+  address
 };
 
-/// "read-dir", "write-dir", "device", "file", "env".
+/// "read-dir", "write-dir", "device", "file", "env", "net".
 std::string_view to_string(grant_kind kind);
 std::optional<grant_kind> grant_kind_named(std::string_view name);
 
 struct grant {
   grant_kind kind = grant_kind::read_directory;
-  std::string what;   // an absolute path of the host; or "NAME=value" of an environment variable
+  std::string what;   // an absolute path of the host; "NAME=value" of a variable; or an address,
+                      // which is nothing of the process: the broker connects, see Host.connect
   std::string where;  // the absolute path inside; empty: the same. For a file: empty
 
   bool operator==(const grant&) const = default;

@@ -123,7 +123,7 @@ std::vector<placement> trees_of(const std::string& interpreter) {
 std::vector<placement> placements_of(const std::vector<grant>& grants) {
   std::vector<placement> found;
   for (const auto& each : grants) {
-    if (each.kind == grant_kind::environment) continue;
+    if (each.kind == grant_kind::environment || each.kind == grant_kind::address) continue;
     const bool placed = each.kind != grant_kind::descriptor;
     found.push_back(place(kind_of(each.kind), open_granted(each),
                           !placed              ? std::string{}

@@ -40,7 +40,7 @@ std::vector<placement> libraries_of(const unique_fd& program);
 /// The folders that an interpreter of this path reads its own library from; those that are there.
 std::vector<placement> trees_of(const std::string& interpreter);
 
-/// Of grants, but for variables of the environment. Throws missing_content.
+/// Of grants that are files. Variables and addresses are not. Throws missing_content.
 std::vector<placement> placements_of(const std::vector<grant>& grants);
 
 struct script_start {

@@ -63,8 +63,8 @@ kj::Promise<release_info> registrar::run(release_spec spec, bool declared) {
 /// The bytes, and what vouches for them.
 kj::Promise<void> registrar::read(std::shared_ptr<work> job) {
   const auto& spec = job->what.spec;
-  std::optional<sha256_digest> expected;
-  if (!spec.sha256.empty()) expected = sha256_from_hex(spec.sha256);
+  std::optional<trust::digest> expected;
+  if (!spec.sha256.empty()) expected = trust::digest_from_hex(spec.sha256);
   return ask_image(services_, ask_, spec.command, expected)
       .then([this, job](std::shared_ptr<const image>&& made) {
         job->program = std::move(made);

@@ -22,6 +22,13 @@ namespace {
   refuse(error_kind::invalid_argument, std::move(what), std::move(why), std::move(remedy));
 }
 
+/// People paste capitals; a release is kept with none.
+std::optional<trust::digest> digest_of_any_case(std::string text) {
+  for (auto& letter : text)
+    if (letter >= 'A' && letter <= 'F') letter = static_cast<char>(letter - 'A' + 'a');
+  return trust::digest_from_hex(text);
+}
+
 bool holds_nul(const std::string& text) {
   return text.find('\0') != std::string::npos;
 }
@@ -85,7 +92,7 @@ void check_release_spec(release_spec& spec) {
                     "a version is a semantic version, as in 1.4.2");
   if (spec.command.empty()) spec.command = spec.name;
   if (!spec.sha256.empty()) {
-    const auto digest = sha256_from_hex(spec.sha256);
+    const auto digest = digest_of_any_case(spec.sha256);
     if (!digest)
       invalid_release(fmt::format("'{}' is no SHA-256", wire::escape_line(spec.sha256)),
                       "it is 64 hexadecimal digits", fmt::format("sha256sum {}", spec.command));

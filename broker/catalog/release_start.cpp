@@ -58,7 +58,7 @@ std::shared_ptr<const release> as_registered(const broker_services& services, co
 kj::Promise<process_spec> prepare(broker_services& services,
                                   const std::shared_ptr<const release>& what) {
   demand_trust(services, *what);
-  return ask_image(services, *services.ask, what->spec.command, digest_of(*what).bytes)
+  return ask_image(services, *services.ask, what->spec.command, digest_of(*what))
       .then([&services, what](std::shared_ptr<const image>&& program) {
         // A key may have been revoked while the disk was slow.
         demand_trust(services, *what);
@@ -121,7 +121,7 @@ void demand_trust(const broker_services& services, const release& what) {
 
 kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, asker& ask,
                                                     const std::string& command,
-                                                    const std::optional<sha256_digest>& expected) {
+                                                    const std::optional<trust::digest>& expected) {
   return ask
       .ask<image_answer>(services.images,
                          image_request{{services.config.plugin_directory, command}, expected})

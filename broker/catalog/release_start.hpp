@@ -34,7 +34,7 @@ namespace bulkhead {
 /// with the kind that fits the refusal; those that trying again can heal are `overloaded`.
 kj::Promise<std::shared_ptr<const image>> ask_image(broker_services& services, asker& ask,
                                                     const std::string& command,
-                                                    const std::optional<sha256_digest>& expected);
+                                                    const std::optional<trust::digest>& expected);
 
 process_spec process_of(const broker_services& services, const release& what, const image& program);
 

@@ -128,8 +128,8 @@ void seal(const unique_fd& memory, const std::string& name) {
          "put the finished file there by renaming it");
 }
 
-[[noreturn]] void refuse_digest(const std::string& name, const sha256_digest& expected,
-                                const sha256_digest& found) {
+[[noreturn]] void refuse_digest(const std::string& name, const trust::digest& expected,
+                                const trust::digest& found) {
   refuse(image_failure::digest_mismatch, name,
          fmt::format("its SHA-256 is {}, and {} is expected", to_hex(found), to_hex(expected)),
          "put the file that was registered back, or register this one as another version");
@@ -138,7 +138,7 @@ void seal(const unique_fd& memory, const std::string& name) {
 }  // namespace
 
 std::shared_ptr<const image> make_image(plugin_file file,
-                                        const std::optional<sha256_digest>& expected,
+                                        const std::optional<trust::digest>& expected,
                                         std::uint64_t file_bytes_max) {
   const auto before = look_at(file);
   const std::shared_ptr<image> made{new image};

@@ -43,7 +43,7 @@ class image : public std::enable_shared_from_this<image> {
   image& operator=(const image&) = delete;
   ~image() = default;
 
-  const sha256_digest& digest() const { return digest_; }
+  const trust::digest& digest() const { return digest_; }
   std::uint64_t size() const { return size_; }
   link_kind link() const { return kind_.link; }
   /// The loader or the interpreter that the machine must have; empty for a static program.
@@ -54,12 +54,12 @@ class image : public std::enable_shared_from_this<image> {
   std::shared_ptr<const unique_fd> program() const { return {shared_from_this(), &fd_}; }
 
  private:
-  friend std::shared_ptr<const image> make_image(plugin_file, const std::optional<sha256_digest>&,
+  friend std::shared_ptr<const image> make_image(plugin_file, const std::optional<trust::digest>&,
                                                  std::uint64_t);
   image() = default;
 
   unique_fd fd_;
-  sha256_digest digest_{};
+  trust::digest digest_{};
   std::uint64_t size_ = 0;
   program_kind kind_;
 };
@@ -68,7 +68,7 @@ class image : public std::enable_shared_from_this<image> {
 /// the file grows. Blocks for as long as that takes (a few milliseconds for a few megabytes).
 /// Throws image_error.
 std::shared_ptr<const image> make_image(plugin_file file,
-                                        const std::optional<sha256_digest>& expected,
+                                        const std::optional<trust::digest>& expected,
                                         std::uint64_t file_bytes_max);
 
 }  // namespace bulkhead

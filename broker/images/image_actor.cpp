@@ -122,7 +122,7 @@ class image_worker final : public image_actor::base {
   std::shared_ptr<image_vault> vault_;
   std::vector<image_actor> idle_;
   std::deque<job> waiting_;
-  std::set<sha256_digest> under_way_;
+  std::set<trust::digest> under_way_;
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace bulkhead {
 
 struct image_request {
   image_source source;
-  std::optional<sha256_digest> expected;
+  std::optional<trust::digest> expected;
 };
 
 /// An image, or the reason why there is none: exactly one of the two.

@@ -13,7 +13,7 @@ struct image_vault::making {
   std::shared_ptr<const image_error> refused;  // when it did not; neither: it failed otherwise
 };
 
-std::shared_ptr<const image> image_vault::find(const sha256_digest& digest) {
+std::shared_ptr<const image> image_vault::find(const trust::digest& digest) {
   images dropped;  // goes after the lock: freeing a large image takes time
   const std::lock_guard guard(mutex_);
   auto found = find_locked(digest);
@@ -22,7 +22,7 @@ std::shared_ptr<const image> image_vault::find(const sha256_digest& digest) {
 }
 
 std::shared_ptr<const image> image_vault::get(const image_source& source,
-                                              const std::optional<sha256_digest>& expected) {
+                                              const std::optional<trust::digest>& expected) {
   if (!expected) return keep(make_alone(source, expected));
   const auto mine = std::make_shared<making>();
   mine->source = source;
@@ -46,7 +46,7 @@ std::shared_ptr<const image> image_vault::get(const image_source& source,
 
 /// Makes what others may be waiting for, and tells them how it went.
 std::shared_ptr<const image> image_vault::make_for_all(making& mine,
-                                                       const sha256_digest& expected) {
+                                                       const trust::digest& expected) {
   const auto tell = [&](std::shared_ptr<const image> made,
                         std::shared_ptr<const image_error> refused) {
     const std::lock_guard guard(mutex_);
@@ -70,13 +70,13 @@ std::shared_ptr<const image> image_vault::make_for_all(making& mine,
 }
 
 std::shared_ptr<const image> image_vault::make_alone(
-    const image_source& source, const std::optional<sha256_digest>& expected) const {
+    const image_source& source, const std::optional<trust::digest>& expected) const {
   const plugin_directory directory{source.directory};
   return make_image(directory.open(source.command, limits_.plugin_file_bytes_max), expected,
                     limits_.plugin_file_bytes_max);
 }
 
-std::shared_ptr<const image> image_vault::find_locked(const sha256_digest& digest) {
+std::shared_ptr<const image> image_vault::find_locked(const trust::digest& digest) {
   const auto at = by_digest_.find(digest);
   if (at == by_digest_.end()) return nullptr;
   images_.splice(images_.begin(), images_, at->second);

@@ -53,11 +53,11 @@ class image_vault {
   image_vault& operator=(const image_vault&) = delete;
 
   /// The image when it is there, else null. Takes microseconds.
-  std::shared_ptr<const image> find(const sha256_digest& digest);
+  std::shared_ptr<const image> find(const trust::digest& digest);
 
   /// Finds or makes it; blocks for as long as that takes. Throws image_error, and nothing is kept.
   std::shared_ptr<const image> get(const image_source& source,
-                                   const std::optional<sha256_digest>& expected);
+                                   const std::optional<trust::digest>& expected);
 
   image_vault_figures figures() const;
 
@@ -65,10 +65,10 @@ class image_vault {
   struct making;
   using images = std::list<std::shared_ptr<const image>>;  // the last one asked for is in front
 
-  std::shared_ptr<const image> find_locked(const sha256_digest& digest);
-  std::shared_ptr<const image> make_for_all(making& mine, const sha256_digest& expected);
+  std::shared_ptr<const image> find_locked(const trust::digest& digest);
+  std::shared_ptr<const image> make_for_all(making& mine, const trust::digest& expected);
   std::shared_ptr<const image> make_alone(const image_source& source,
-                                          const std::optional<sha256_digest>& expected) const;
+                                          const std::optional<trust::digest>& expected) const;
   std::shared_ptr<const image> keep(std::shared_ptr<const image> made);
   images take_surplus();
 
@@ -76,8 +76,8 @@ class image_vault {
   mutable std::mutex mutex_;
   std::condition_variable made_;
   images images_;
-  std::map<sha256_digest, images::iterator> by_digest_;
-  std::map<sha256_digest, std::shared_ptr<making>> under_way_;
+  std::map<trust::digest, images::iterator> by_digest_;
+  std::map<trust::digest, std::shared_ptr<making>> under_way_;
   image_vault_figures figures_;
 };
 

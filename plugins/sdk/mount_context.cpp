@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/sdk/mount_context.hpp"
 
+#include "plugins/sdk/outbound.hpp"
+
 namespace bulkhead::sdk {
 namespace {
 
@@ -57,6 +59,12 @@ void mount_context::log_text(log_level level, const std::string& line) const {
 kj::Promise<std::int64_t> mount_context::now() const {
   return state_->host.nowRequest().send().then(
       [](auto&& answer) -> std::int64_t { return answer.getUnixMs(); });
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> mount_context::connect(const std::string& address) const {
+  auto call = state_->host.connectRequest();
+  call.setAddress(address.c_str());
+  return call.send().then([](auto&& answer) { return make_stream(answer.getConnection()); });
 }
 
 busy_guard mount_context::busy() const {

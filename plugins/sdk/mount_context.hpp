@@ -6,7 +6,7 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <kj/async.h>
+#include <kj/async-io.h>
 
 #include <cstdint>
 #include <memory>
@@ -54,6 +54,11 @@ class mount_context {
 
   /// The broker's wall clock, in milliseconds since 1970 (UTC).
   kj::Promise<std::int64_t> now() const;
+
+  /// A connection to an address that an operator granted with `--grant net:ADDRESS`, named exactly
+  /// so: "db.example:5432", "unix:/run/db.sock". A confined plugin has no other network. Fails with
+  /// permission_denied for what is not granted, and as Host.connect says.
+  kj::Promise<kj::Own<kj::AsyncIoStream>> connect(const std::string& address) const;
 
   /// Declares work under way. Calls of the request style are counted by themselves; a typed method
   /// that a shutdown should not cut off attaches one: `return promise.attach(ctx.busy());`

@@ -22,6 +22,7 @@ capnp::ReaderOptions reader_options(const stream_limits& limits) {
 struct connection::parts {
   // Order matters: the RPC system goes first, the socket last.
   kj::Own<kj::AsyncIoStream> socket;
+  kj::Maybe<link_budget> budget;
   link_stream stream;
   link_network network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
@@ -33,6 +34,7 @@ struct connection::parts {
         stream(as_it_is, options.limits, options.timer),
         network(stream, which, reader_options(options.limits), options.limits),
         rpc(network, kj::mv(bootstrap)) {
+    KJ_IF_MAYBE (limits, options.budget) stream.use_budget(budget.emplace(*limits));
     if (options.flow_words_max > 0) rpc.setFlowLimit(options.flow_words_max);
   }
 };

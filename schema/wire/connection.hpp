@@ -21,9 +21,12 @@ namespace bulkhead::wire {
 
 struct connection_options {
   stream_limits limits;
-  kj::Maybe<kj::Timer&> timer;  ///< needed for `limits.hold_back_us` alone
+  kj::Maybe<kj::Timer&> timer;  ///< needed for the limits that are times
   /// Most words of calls of the peer that are open at once; above, nothing is read. 0: no limit.
   std::uint64_t flow_words_max = 0;
+  /// What the peer may make this side keep; without it there is no such limit. Its rate needs the
+  /// timer.
+  kj::Maybe<budget_limits> budget;
 };
 
 class connection {

@@ -83,12 +83,18 @@ std::string_view next_part(std::string_view& text, char separator) {
   return part;
 }
 
+bool is_key(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char each) {
+    return (each >= 'a' && each <= 'z') || (each >= '0' && each <= '9') || each == '_';
+  });
+}
+
 void read_detail(std::string_view line, error_info& info, bool& has_kind) {
   while (!line.empty()) {
     const auto pair = next_part(line, ' ');
     const auto equals = pair.find('=');
-    if (equals == std::string_view::npos || equals == 0) continue;
     const auto key = pair.substr(0, equals);
+    if (equals == std::string_view::npos || !is_key(key)) continue;
     auto value = percent_decode(pair.substr(equals + 1));
     if (key == "kind" && !has_kind) {
       info.kind = kind_from_name(value);

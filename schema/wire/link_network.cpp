@@ -10,6 +10,22 @@ namespace bulkhead::wire {
 
 namespace {
 
+namespace rpc = capnp::rpc;
+
+std::uint64_t frame_bytes_of(frame_segments segments) {
+  std::uint64_t bytes = (segments.size() / 2 + 1) * sizeof(capnp::word);
+  for (auto segment : segments) bytes += segment.size() * sizeof(capnp::word);
+  return bytes;
+}
+
+kj::Exception nothing_to_build_on() {
+  return make_exception({schema::ErrorKind::FAILED_PRECONDITION,
+                         "the call builds on the answer to one that was not sent",
+                         "that call failed on its way out",
+                         "see what it failed with",
+                         {}});
+}
+
 kj::Exception too_large(frame_segments segments, std::uint64_t bytes, std::uint64_t bytes_max) {
   const bool call = is_call(segments);
   error_info info;
@@ -37,13 +53,15 @@ class link_network::outgoing final : public capnp::OutgoingRpcMessage {
 
   void send() override {
     const auto segments = message_.getSegmentsForOutput();
-    std::uint64_t bytes = (segments.size() / 2 + 1) * sizeof(capnp::word);
-    for (auto segment : segments) bytes += segment.size() * sizeof(capnp::word);
-    if (bytes > network_.limits_.frame_bytes) {
-      kj::throwFatalException(too_large(segments, bytes, network_.limits_.frame_bytes));
+    const auto message = message_.getRoot<rpc::Message>().asReader();
+    KJ_IF_MAYBE (problem, network_.obstacle(message, segments)) {
+      network_.note_question(message, false);
+      kj::throwFatalException(kj::mv(*problem));
     }
     const bool with_fds = network_.limits_.fds_per_message > 0;
     network_.stream_.send(with_fds ? fds_.asPtr() : kj::ArrayPtr<const int>(nullptr), segments);
+    network_.note_question(message, true);
+    network_.stream_.count_sent(message);
   }
 
  private:
@@ -124,6 +142,44 @@ kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> link_network::receive
         }
         return nullptr;
       });
+}
+
+kj::Maybe<kj::Exception> link_network::obstacle(rpc::Message::Reader message,
+                                                frame_segments segments) {
+  const auto bytes = frame_bytes_of(segments);
+  if (bytes > limits_.frame_bytes) return too_large(segments, bytes, limits_.frame_bytes);
+  if (builds_on_unsent(message)) return nothing_to_build_on();
+  if (message.isCall()) return stream_.call_obstacle();
+  return nullptr;
+}
+
+bool link_network::builds_on_unsent(rpc::Message::Reader message) const {
+  if (unsent_.empty()) return false;
+  const auto unsent = [this](rpc::PromisedAnswer::Reader answer) {
+    return unsent_.count(answer.getQuestionId()) > 0;
+  };
+  const auto any_unsent = [&](rpc::Payload::Reader payload) {
+    for (auto entry : payload.getCapTable()) {
+      if (entry.isReceiverAnswer() && unsent(entry.getReceiverAnswer())) return true;
+    }
+    return false;
+  };
+  if (message.isCall()) {
+    const auto call = message.getCall();
+    const auto target = call.getTarget();
+    return (target.isPromisedAnswer() && unsent(target.getPromisedAnswer())) ||
+           any_unsent(call.getParams());
+  }
+  return message.isReturn() && message.getReturn().isResults() &&
+         any_unsent(message.getReturn().getResults());
+}
+
+// A number is used again once nobody can build on its call any more.
+void link_network::note_question(rpc::Message::Reader message, bool sent) {
+  if (!sent && message.isCall()) unsent_.insert(message.getCall().getQuestionId());
+  if (!sent || unsent_.empty()) return;
+  if (message.isCall()) unsent_.erase(message.getCall().getQuestionId());
+  if (message.isBootstrap()) unsent_.erase(message.getBootstrap().getQuestionId());
 }
 
 kj::Promise<void> link_network::shutdown() {

@@ -5,13 +5,18 @@
 // libcapnp has one (TwoPartyVatNetwork); this one differs where a broker needs it. A message goes
 // to the stream inside `send()`, not a turn later behind a chain of promises, which saves some ten
 // allocations per message. A message above `frame_bytes` fails that one call, not the connection:
-// the RPC system handles an exception of `send()` just so. And it says whether the connection is
-// down: libcapnp's accepts a second `bootstrap()` after the end and fails in a destructor.
+// the RPC system handles an exception of `send()` just so. A call that is above the budget of the
+// peer fails likewise, as overloaded. libcapnp 0.9.2 lets a caller go on to build on the answer to
+// a call that was never sent, for which the peer would end the connection; so a message that does
+// is not sent either. And it says whether the connection is down: libcapnp's accepts a second
+// `bootstrap()` after the end and fails in a destructor.
 //
 // One thread. Outlives the RPC system that uses it; the stream outlives it.
 #pragma once
 
 #include <capnp/rpc-twoparty.h>
+
+#include <unordered_set>
 
 #include "schema/wire/link_stream.hpp"
 
@@ -59,6 +64,9 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
   };
 
   kj::Own<rpc_connection> reference();
+  kj::Maybe<kj::Exception> obstacle(capnp::rpc::Message::Reader message, frame_segments segments);
+  bool builds_on_unsent(capnp::rpc::Message::Reader message) const;
+  void note_question(capnp::rpc::Message::Reader message, bool sent);
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(capnp::uint first_segment_words) override;
@@ -72,6 +80,7 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
   const stream_limits limits_;
   capnp::MallocMessageBuilder peer_;
   reference_counter references_;
+  std::unordered_set<std::uint32_t> unsent_;  // calls that failed on their way out
   bool accepted_ = false;
   bool down_ = false;
   kj::Own<kj::PromiseFulfiller<void>> disconnected_fulfiller_;

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "schema/wire/error_frame.hpp"
 #include "schema/wire/frame_reader.hpp"
 #include "schema/wire/wire_fault.hpp"
 
@@ -15,6 +17,14 @@ namespace {
 
 // A frame with more than this still to come is read straight into its own memory.
 constexpr std::size_t read_through_bytes = 8 * 1024;
+
+/// Room for twice as much of a frame as has come, with what has come in it.
+kj::Array<capnp::word> doubled(kj::ArrayPtr<const capnp::word> room, std::size_t frame_bytes) {
+  const auto bytes = std::min(frame_bytes, room.asBytes().size() * 2);
+  auto bigger = kj::heapArray<capnp::word>(bytes / sizeof(capnp::word));
+  std::memcpy(bigger.begin(), room.begin(), room.asBytes().size());
+  return bigger;
+}
 
 kj::PromiseFulfillerPair<void> new_settled() {
   return kj::newPromiseAndFulfiller<void>();
@@ -36,6 +46,7 @@ link_stream::link_stream(kj::AsyncIoStream& stream, kj::Maybe<kj::AsyncCapabilit
     : stream_(stream),
       fd_stream_(fd_stream),
       limits_(limits),
+      timer_(timer),
       input_(fd_stream == nullptr ? 0 : limits.fds_per_message),
       output_(stream, fd_stream, socket, timer, limits_, meter_,
               [this](kj::Exception cause) { write_failed(kj::mv(cause)); }),
@@ -62,6 +73,11 @@ kj::Maybe<const kj::Exception&> link_stream::close_reason() const {
 
 kj::Promise<link_stream::frame> link_stream::receive(capnp::ReaderOptions options) {
   if (closing_) return waiting_.wrap(closed());
+  const auto wait = pause();
+  if (wait > 0 * kj::SECONDS) {
+    return waiting_.wrap(KJ_ASSERT_NONNULL(timer_).afterDelay(wait).then(
+        [this, options]() { return receive(options); }));
+  }
   KJ_IF_MAYBE (done, frame_at_hand(options)) return kj::mv(*done);
   return waiting_.wrap(reading_.wrap(read_on(options)).catch_([this](kj::Exception&& cause) {
     begin_close(kj::mv(cause));
@@ -103,8 +119,10 @@ kj::Maybe<kj::Promise<link_stream::frame>> link_stream::frame_at_hand(
 kj::Promise<link_stream::frame> link_stream::read_on(capnp::ReaderOptions options) {
   const auto have = input_.bytes().size();
   const auto check = check_frame(input_.bytes(), limits_);
+  inside_frame_ = have > 0;
+  if (inside_frame_) watch_frame();
   if (check.result == frame_check::verdict::frame && check.amount - have > read_through_bytes) {
-    return read_rest(check.amount, options);
+    return read_big(check.amount, options);
   }
   return fill(input_.room())
       .then(
@@ -132,32 +150,49 @@ kj::Promise<kj::AsyncCapabilityStream::ReadResult> link_stream::fill(kj::ArrayPt
   });
 }
 
-kj::Promise<link_stream::frame> link_stream::read_rest(std::size_t frame_bytes,
-                                                       capnp::ReaderOptions options) {
-  auto words = kj::heapArray<capnp::word>(frame_bytes / sizeof(capnp::word));
+kj::Promise<link_stream::frame> link_stream::read_big(std::size_t frame_bytes,
+                                                      capnp::ReaderOptions options) {
+  auto room =
+      kj::heapArray<capnp::word>(std::min(frame_bytes, reserve_bytes) / sizeof(capnp::word));
   const auto have = input_.bytes().size();
-  input_.take(words.asBytes().slice(0, have));
-  auto rest = words.asBytes().slice(have, frame_bytes);
+  input_.take(room.asBytes().slice(0, have));
+  return read_rest(kj::mv(room), have, frame_bytes, options);
+}
+
+// What a frame claims is a promise of the peer's; memory is given for what has come. So the room
+// doubles until it is the frame's.
+kj::Promise<link_stream::frame> link_stream::read_rest(kj::Array<capnp::word> room,
+                                                       std::size_t have, std::size_t frame_bytes,
+                                                       capnp::ReaderOptions options) {
+  auto rest = room.asBytes().slice(have, room.asBytes().size());
   return stream_.tryRead(rest.begin(), rest.size(), rest.size())
       .then(
-          [this, wanted = rest.size(), words = kj::mv(words),
+          [this, wanted = rest.size(), frame_bytes, room = kj::mv(room),
            options](std::size_t bytes) mutable -> kj::Promise<frame> {
             ++meter_.reads;
             meter_.bytes_in += bytes;
             input_.passed(bytes);
             if (bytes < wanted) return peer_closed(true);
-            return deliver(kj::mv(words), options);
+            const auto have = room.asBytes().size();
+            if (have == frame_bytes) return deliver(kj::mv(room), options);
+            return read_rest(doubled(room, frame_bytes), have, frame_bytes, options);
           },
           [this](kj::Exception&& cause) { return read_failed(kj::mv(cause)); });
 }
 
 kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> words,
-                                                     const capnp::ReaderOptions& options) {
+                                                     capnp::ReaderOptions options) {
+  if (limits_.reads_per_byte > 0) {
+    const std::uint64_t most =
+        words.size() * limits_.reads_per_byte + read_bytes_free / sizeof(capnp::word);
+    options.traversalLimitInWords = std::min(options.traversalLimitInWords, most);
+  }
   ++meter_.frames_in;
+  inside_frame_ = false;
   meter_.frame_bytes_largest =
       std::max<std::uint64_t>(meter_.frame_bytes_largest, words.asBytes().size());
   auto fds = input_.take_fds();
-  auto reader = kj::heap<frame_reader>(kj::mv(words), options);
+  kj::Own<capnp::MessageReader> reader = kj::heap<frame_reader>(kj::mv(words), options);
   if (why_ != nullptr) {
     // The other side's farewell is an end like any other: the owner chooses the words.
     const auto first = reader->getSegment(0);
@@ -166,7 +201,51 @@ kj::Promise<link_stream::frame> link_stream::deliver(kj::Array<capnp::word> word
       return waiting_.wrap(closed());
     }
   }
+  KJ_IF_MAYBE (fault, inspect(reader, options)) {
+    begin_close(kj::mv(*fault));
+    return waiting_.wrap(closed());
+  }
   return frame(received_frame{kj::mv(reader), kj::mv(fds)});
+}
+
+// Counts the message, and puts a clean one in its place when it carries an error.
+kj::Maybe<kj::Exception> link_stream::inspect(kj::Own<capnp::MessageReader>& reader,
+                                              const capnp::ReaderOptions& options) {
+  KJ_IF_MAYBE (budget, budget_) {
+    try {
+      const auto message = reader->getRoot<capnp::rpc::Message>();
+      KJ_IF_MAYBE (breach, budget->received(message)) return budget_fault(*breach);
+      KJ_IF_MAYBE (clean, with_clean_error(message)) {
+        reader = kj::heap<frame_reader>(kj::mv(*clean), options);
+      }
+    } catch (const kj::Exception& problem) {
+      return message_fault(problem);
+    }
+  }
+  return nullptr;
+}
+
+kj::Duration link_stream::pause() {
+  KJ_IF_MAYBE (budget, budget_) {
+    KJ_IF_MAYBE (timer, timer_) return budget->pause(timer->now());
+  }
+  return 0 * kj::SECONDS;
+}
+
+// One timer at most, however many frames come in parts: it looks whether the frame that was
+// unfinished then is unfinished now. So a later frame may get up to twice the time.
+void link_stream::watch_frame() {
+  if (frame_watched_ || limits_.frame_ms == 0) return;
+  KJ_IF_MAYBE (timer, timer_) {
+    frame_watched_ = true;
+    const auto span = static_cast<std::int64_t>(limits_.frame_ms) * kj::MILLISECONDS;
+    tasks_.add(timer->afterDelay(span).then([this, seen = meter_.frames_in]() {
+      frame_watched_ = false;
+      if (closing_ || !inside_frame_) return;
+      if (meter_.frames_in == seen) return break_off(frame_late(limits_.frame_ms));
+      watch_frame();
+    }));
+  }
 }
 
 kj::Promise<link_stream::frame> link_stream::read_failed(kj::Exception&& cause) {
@@ -190,10 +269,30 @@ kj::Promise<link_stream::frame> link_stream::end_of_file() {
 
 void link_stream::send(kj::ArrayPtr<const int> fds, frame_segments segments) {
   KJ_IF_MAYBE (reason, abort_reason(segments)) {
-    // The RPC system gives up: a frame that was no RPC message, or its owner goes.
-    if (!closing_) settle(kj::mv(*reason));
+    // The RPC system gives up: a frame that was no RPC message, or its owner goes. It has failed
+    // everything with its own words already, but the owner is to hear of it.
+    if (!closing_) {
+      if (why_ == nullptr) {
+        settle(kj::mv(*reason));
+      } else {
+        begin_close(message_fault(*reason));
+      }
+    }
   }
   output_.add(fds, segments);
+}
+
+kj::Maybe<kj::Exception> link_stream::call_obstacle() const {
+  KJ_IF_MAYBE (budget, budget_) {
+    if (budget->full()) return calls_fault(budget->calls_unanswered());
+  }
+  return nullptr;
+}
+
+void link_stream::count_sent(capnp::rpc::Message::Reader message) {
+  KJ_IF_MAYBE (budget, budget_) {
+    KJ_IF_MAYBE (breach, budget->sent(message)) break_off(budget_fault(*breach));
+  }
 }
 
 kj::Promise<void> link_stream::writeMessage(kj::ArrayPtr<const int> fds, frame_segments segments) {
@@ -272,7 +371,12 @@ void link_stream::write_failed(kj::Exception cause) {
     }
     return;
   }
-  // The peer is there but breaks a rule: what else it has to say does not matter.
+  break_off(kj::mv(cause));
+}
+
+// The peer is there but breaks a rule: what else it has to say does not matter.
+void link_stream::break_off(kj::Exception cause) {
+  if (closing_) return;
   begin_close(kj::cp(cause));
   reading_.cancel(cause);
 }

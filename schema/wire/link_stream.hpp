@@ -24,6 +24,7 @@
 
 #include "schema/wire/frame_guard.hpp"
 #include "schema/wire/input_buffer.hpp"
+#include "schema/wire/link_budget.hpp"
 #include "schema/wire/output_queue.hpp"
 #include "schema/wire/stream_meter.hpp"
 #include "schema/wire/wire_limits.hpp"
@@ -49,8 +50,12 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// Given the raw cause, answers the exception that everything on the connection is to fail with.
   using close_reason_function = kj::Function<kj::Promise<kj::Exception>(kj::Exception)>;
 
+  /// Reserved at once for a frame that has begun: room for the largest value of a view. For a
+  /// longer one memory is taken as its bytes come, at most twice as much as has come.
+  static constexpr std::size_t reserve_bytes = std::size_t{2} << 20U;
+
   /// A unix socket. When `stream.getFd()` answers, writes go to that descriptor directly, without
-  /// waiting. The timer is needed for `limits.hold_back_us` alone.
+  /// waiting. The timer is needed for the limits that are times.
   explicit link_stream(kj::AsyncCapabilityStream& stream, stream_limits limits = {},
                        kj::Maybe<kj::Timer&> timer = nullptr);
 
@@ -66,6 +71,17 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// time. Without `why`, an end of file between frames is a clean end, and anything else fails the
   /// read with the raw cause.
   void on_close(close_reason_function why);
+
+  /// Counts every message with `budget`, which must outlive the stream, and cleans the peer's
+  /// errors (error_frame.hpp); to be called before the first read. The stream must carry RPC
+  /// messages then, and nothing else.
+  void use_budget(link_budget& budget) { budget_ = budget; }
+
+  /// Why the budget has no room for one more call to the peer; nothing when it has.
+  kj::Maybe<kj::Exception> call_obstacle() const;
+
+  /// Counts a message that was given to send().
+  void count_sent(capnp::rpc::Message::Reader message);
 
   /// Ends the connection now: the pending read, or else the next, fails with `reason`. `why` is not
   /// asked any more. Not to be called from inside a continuation of a read of this stream.
@@ -108,13 +124,20 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
 
   kj::Maybe<kj::Promise<frame>> frame_at_hand(const capnp::ReaderOptions& options);
   kj::Promise<frame> read_on(capnp::ReaderOptions options);
-  kj::Promise<frame> read_rest(std::size_t frame_bytes, capnp::ReaderOptions options);
+  kj::Promise<frame> read_big(std::size_t frame_bytes, capnp::ReaderOptions options);
+  kj::Promise<frame> read_rest(kj::Array<capnp::word> room, std::size_t have,
+                               std::size_t frame_bytes, capnp::ReaderOptions options);
   kj::Promise<kj::AsyncCapabilityStream::ReadResult> fill(kj::ArrayPtr<kj::byte> room);
-  kj::Promise<frame> deliver(kj::Array<capnp::word> words, const capnp::ReaderOptions& options);
+  kj::Promise<frame> deliver(kj::Array<capnp::word> words, capnp::ReaderOptions options);
   kj::Promise<frame> read_failed(kj::Exception&& cause);
   kj::Promise<frame> end_of_file();
   kj::Promise<frame> closed();
+  kj::Maybe<kj::Exception> inspect(kj::Own<capnp::MessageReader>& reader,
+                                   const capnp::ReaderOptions& options);
+  kj::Duration pause();
+  void watch_frame();
   void begin_close(kj::Exception cause);
+  void break_off(kj::Exception cause);
   void settle(kj::Exception reason);
   void write_failed(kj::Exception cause);
   void taskFailed(kj::Exception&& reason) override;
@@ -122,6 +145,10 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   kj::AsyncIoStream& stream_;
   kj::Maybe<kj::AsyncCapabilityStream&> fd_stream_;
   const stream_limits limits_;
+  kj::Maybe<kj::Timer&> timer_;
+  kj::Maybe<link_budget&> budget_;
+  bool inside_frame_ = false;  // a read waits for the rest of a frame
+  bool frame_watched_ = false;
   stream_meter meter_;
   input_buffer input_;
   output_queue output_;

@@ -253,10 +253,25 @@ void output_queue::count_queued() {
 void output_queue::start_drain() {
   if (draining_) return;
   draining_ = true;
+  watch_writes();
   // Later: the caller may still add to the backlog, and a failure must not come from inside `add`.
   drain_ = kj::evalLater([this]() { return drain(); }).eagerlyEvaluate([this](kj::Exception&& e) {
     fail(kj::mv(e));
   });
+}
+
+void output_queue::watch_writes() {
+  if (writes_watched_ || limits_.write_ms == 0) return;
+  KJ_IF_MAYBE (timer, timer_) {
+    writes_watched_ = true;
+    const auto span = static_cast<std::int64_t>(limits_.write_ms) * kj::MILLISECONDS;
+    turns_.add(timer->afterDelay(span).then([this, seen = meter_.writes]() {
+      writes_watched_ = false;
+      if (dead_ || !draining_) return;
+      if (meter_.writes == seen) return fail(write_late(limits_.write_ms));
+      watch_writes();
+    }));
+  }
 }
 
 kj::Promise<void> output_queue::drain() {

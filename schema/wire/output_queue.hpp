@@ -20,7 +20,9 @@
 // guest. And what is held back is the end of somebody's object.
 //
 // Nothing here ever waits for the peer: a frame that was added is this queue's. So its size is all
-// that a slow peer costs, and the limit `queue_bytes` on it is exact.
+// that a slow peer costs, and the limit `queue_bytes` on it is exact. What waits is written in
+// pieces of at most sixteen chunks; one that the socket has not taken whole after `write_ms`, or
+// twice that at most, is a failure too: a peer that reads a byte at a time gains nothing by it.
 //
 // One thread. The first failure is told once, and everything after it is dropped.
 #pragma once
@@ -87,6 +89,7 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   void clear_pending();
   void count_queued();
   void start_drain();
+  void watch_writes();
   kj::Promise<void> drain();
   void finish_end();
   void fail(kj::Exception&& reason);
@@ -106,6 +109,7 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   bool scheduled_ = false;
   bool timer_armed_ = false;
   bool draining_ = false;
+  bool writes_watched_ = false;
   bool ending_ = false;
   bool dead_ = false;
   kj::TaskSet turns_;

@@ -9,8 +9,11 @@
 #include <kj/exception.h>
 
 #include <cstdint>
+#include <optional>
 
+#include "schema/wire/error_text.hpp"
 #include "schema/wire/frame_guard.hpp"
+#include "schema/wire/link_budget.hpp"
 
 namespace bulkhead::wire {
 
@@ -19,6 +22,24 @@ kj::Exception frame_fault_of(const frame_check& check, const stream_limits& limi
 
 /// The peer does not read, and `bytes` would wait for it.
 kj::Exception queue_fault(std::uint64_t bytes, std::uint64_t bytes_max);
+
+/// The peer has passed a limit of its budget.
+kj::Exception budget_fault(const budget_breach& breach);
+
+/// So many calls to the peer are unanswered that no more is sent.
+kj::Exception calls_fault(std::uint64_t unanswered);
+
+/// The limit that the fault is about, when one of the above made it.
+std::optional<limit_breach> breach_in(const error_info& info);
+
+/// The peer has sent a frame that is no message of the RPC protocol.
+kj::Exception message_fault(const kj::Exception& problem);
+
+/// The peer did not complete a frame in `ms` milliseconds.
+kj::Exception frame_late(std::uint64_t ms);
+
+/// The peer did not read what waits for it in `ms` milliseconds.
+kj::Exception write_late(std::uint64_t ms);
 
 /// The peer closed the connection; `inside_frame` when it did so in the middle of a frame.
 kj::Exception peer_closed(bool inside_frame);

@@ -23,10 +23,12 @@ endfunction()
 
 bulkhead_system_test(misuse_start 180)
 bulkhead_system_test(misuse_call 240)
+bulkhead_system_test(link_attacks 240)
 bulkhead_system_test(catalog 180)
 # What is built with a sanitizer cannot run confined.
 if(NOT BULKHEAD_SANITIZE)
   bulkhead_system_test(confinement 180)
+  bulkhead_system_test(outbound 120)
 endif()
 bulkhead_system_test(declared 120)
 bulkhead_system_test(daemon 180)
@@ -41,5 +43,5 @@ bulkhead_system_test(storm 300)
 bulkhead_system_test(durability 600)
 bulkhead_system_test(churn 600)
 bulkhead_system_test(state 180)
-set_tests_properties(system-churn system-durability system-reload system-storm system-status
+set_tests_properties(system-churn system-durability system-link_attacks system-reload system-storm system-status
   PROPERTIES RUN_SERIAL ON)

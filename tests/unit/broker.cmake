@@ -14,6 +14,7 @@ bulkhead_unit_test(config_desk_test bulkhead-broker bulkhead-sdk CapnProto::capn
 bulkhead_unit_test(broker_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(router_test bulkhead-broker)
 bulkhead_unit_test(option_rules_test bulkhead-broker CapnProto::capnpc)
+bulkhead_unit_test(outbound_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_bring_up_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_changes_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)
 bulkhead_unit_test(mount_crash_test bulkhead-broker bulkhead-sdk CapnProto::capnpc)

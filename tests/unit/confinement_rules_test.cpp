@@ -220,15 +220,41 @@ TEST_CASE("words that mean nothing are refused by name") {
 TEST_CASE("a grant is one thing, by a path that leads nowhere else") {
   std::string why;
   for (const char* good : {"read-dir:/etc/ssl", "write-dir:/srv/a:/a", "device:/dev/null",
-                           "file:/etc/motd", "env:TZ=Europe/Berlin:x=y"}) {
+                           "file:/etc/motd", "env:TZ=Europe/Berlin:x=y", "net:db-1.example:5432",
+                           "net:127.0.0.1:1", "net:[::1]:65535", "net:unix:/run/db.sock"}) {
     const auto one = parse_grant(good, why);
     REQUIRE(one);
     CHECK(to_string(*one) == good);
   }
-  for (const char* bad : {"", "read-dir", "read-dir:", "read-dir:etc", "read-dir:/",
-                          "read-dir:/a/../b", "read-dir:/a//b", "read-dir:/a/", "read-dir:/a:b",
-                          "read-dir:/a:", "file:/a:/b", "net:example.org", "env:TZ", "env:=x",
-                          "env:1A=x", "env:LD_PRELOAD=/x", "env:BULKHEAD_FD=4"}) {
+  for (const char* bad : {"",
+                          "read-dir",
+                          "read-dir:",
+                          "read-dir:etc",
+                          "read-dir:/",
+                          "read-dir:/a/../b",
+                          "read-dir:/a//b",
+                          "read-dir:/a/",
+                          "read-dir:/a:b",
+                          "read-dir:/a:",
+                          "file:/a:/b",
+                          "net:example.org",
+                          "net::80",
+                          "net:a:0",
+                          "net:a:65536",
+                          "net:a:080",
+                          "net:a:80:90",
+                          "net:::1:80",
+                          "net:[::1]",
+                          "net:a b:80",
+                          "net:*:80",
+                          "net:unix:db.sock",
+                          "net:unix:/a/../b",
+                          "net:",
+                          "env:TZ",
+                          "env:=x",
+                          "env:1A=x",
+                          "env:LD_PRELOAD=/x",
+                          "env:BULKHEAD_FD=4"}) {
     INFO(bad);
     why.clear();
     CHECK_FALSE(parse_grant(bad, why));
@@ -236,6 +262,21 @@ TEST_CASE("a grant is one thing, by a path that leads nowhere else") {
   }
   CHECK_FALSE(parse_grant("read-dir:/" + std::string(grant_bytes_max, 'a'), why));
   CHECK(why.find("grant_bytes_max") != std::string::npos);
+}
+
+TEST_CASE("addresses are granted by broker, release and mount together") {
+  confinement_rules broker, release, mount;
+  broker.grants = {"net:ntp.example:123", "env:TZ=UTC"};
+  release.grants = {"read-dir:/etc/ssl", "net:db.example:5432"};
+  mount.grants = {"net:db.example:5432", "net:unix:/run/db.sock"};
+  CHECK(granted_addresses(broker, release, mount) ==
+        std::vector<std::string>{"ntp.example:123", "db.example:5432", "unix:/run/db.sock"});
+  const auto longest = "unix:/" + std::string(106, 'a');
+  std::string why;
+  CHECK(parse_grant("net:" + longest, why));
+  CHECK_FALSE(parse_grant("net:" + longest + "a", why));
+  CHECK(parse_grant("net:" + std::string(253, 'a') + ":80", why));
+  CHECK_FALSE(parse_grant("net:" + std::string(254, 'a') + ":80", why));
 }
 
 TEST_CASE("the value of a variable is not shown, also where the grant makes no sense") {

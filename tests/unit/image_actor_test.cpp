@@ -26,7 +26,7 @@ struct fixture {
 
   ~fixture() { caf::anon_send_exit(images, caf::exit_reason::user_shutdown); }
 
-  image_answer ask(const std::string& command, std::optional<sha256_digest> expected = {}) {
+  image_answer ask(const std::string& command, std::optional<trust::digest> expected = {}) {
     image_answer answer;
     self->request(images, patience, image_request{{files.path(), command}, expected})
         .receive([&](image_answer& given) { answer = std::move(given); },
@@ -62,7 +62,7 @@ TEST_CASE_METHOD(fixture, "forty requests at once are each answered with their o
     files.put(std::to_string(i), "#!/bin/sh\nexit " + std::to_string(i) + "\n");
     self->send(images, image_request{{files.path(), std::to_string(i)}, {}});
   }
-  std::set<sha256_digest> digests;
+  std::set<trust::digest> digests;
   for (int i = 0; i < count; ++i) {
     self->receive([&](image_answer& answer) {
       REQUIRE(answer.made);
@@ -79,7 +79,7 @@ TEST_CASE_METHOD(fixture, "those who wait for the same bytes do not keep others 
   std::filesystem::resize_file(large, std::uint64_t{96} << 20U);
   files.put("small", "#!/bin/sh\n");
   for (unsigned i = 0; i < 2 * images_at_once; ++i)
-    self->send(images, image_request{{files.path(), "large"}, sha256_digest{}});
+    self->send(images, image_request{{files.path(), "large"}, trust::digest{}});
   self->send(images, image_request{{files.path(), "small"}, {}});
   bool small_is_first = false;
   self->receive([&](const image_answer& answer) { small_is_first = answer.made != nullptr; });

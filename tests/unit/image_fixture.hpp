@@ -61,7 +61,7 @@ inline constexpr std::uint64_t file_bytes_max = std::uint64_t{64} << 20U;
 
 inline std::shared_ptr<const image> image_of(const std::string& directory,
                                              const std::string& command,
-                                             const std::optional<sha256_digest>& expected = {},
+                                             const std::optional<trust::digest>& expected = {},
                                              std::uint64_t bytes_max = file_bytes_max) {
   return make_image(plugin_directory{directory}.open(command, bytes_max), expected, bytes_max);
 }

@@ -27,7 +27,7 @@ struct scene {
   std::string program = files.put("kv", program_that_exits('0'));
   std::string other = files.put("evil", program_that_exits('1'));
   off_t digit = static_cast<off_t>(digit_in(program_that_exits('0')));
-  sha256_digest right = image_of(files.path(), "kv")->digest();
+  trust::digest right = image_of(files.path(), "kv")->digest();
 
   /// The other file takes the program's name, and the program the other's.
   void swap() const {

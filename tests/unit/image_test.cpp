@@ -70,20 +70,13 @@ bool can_be_changed(int fd, std::uint64_t size) {
 
 }  // namespace
 
-TEST_CASE("digests are SHA-256, as text both ways") {
+TEST_CASE("the digest of a descriptor is SHA-256 of as many bytes as are asked for") {
   const plugin_files files;
   const unique_fd fd{::open(files.put("abc", "abc").c_str(), O_RDONLY | O_CLOEXEC)};
   const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   CHECK(to_hex(sha256_of(fd.get(), 3)) == abc);
   CHECK(to_hex(sha256_of(fd.get(), 0)).substr(0, 8) == "e3b0c442");
   CHECK_THROWS_AS(sha256_of(fd.get(), 4), std::system_error);
-  CHECK(sha256_from_hex(abc) == sha256_of(fd.get(), 3));
-  auto upper = abc;
-  for (auto& letter : upper) letter = static_cast<char>(::toupper(letter));
-  CHECK(sha256_from_hex(upper) == sha256_of(fd.get(), 3));
-  for (const auto& bad :
-       {std::string(), abc.substr(1), abc + "0", "g" + abc.substr(1), " " + abc.substr(1)})
-    CHECK_FALSE(sha256_from_hex(bad));
 }
 
 TEST_CASE("an image holds the file's bytes, and runs when the file is gone") {

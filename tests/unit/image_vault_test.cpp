@@ -32,7 +32,7 @@ struct stock {
   std::shared_ptr<const image> make(const std::string& command) {
     return vault.get(source(command), {});
   }
-  sha256_digest digest(const std::string& command) const {
+  trust::digest digest(const std::string& command) const {
     return image_of(files.path(), command)->digest();
   }
 };

@@ -154,6 +154,9 @@ TEST_CASE("what may be registered has rules, and each refusal names its own") {
   CHECK(refusal_of(good).empty());
   check_release_spec(good);
   CHECK(good.command == "kv");
+  good.sha256 = std::string(64, 'A');
+  check_release_spec(good);
+  CHECK(good.sha256 == std::string(64, 'a'));
   const auto with = [](auto change) {
     release_spec spec;
     spec.name = "kv";
@@ -165,6 +168,8 @@ TEST_CASE("what may be registered has rules, and each refusal names its own") {
   CHECK(with([](auto& s) { s.version = "v1.0.0"; }) == "'v1.0.0' is no version");
   CHECK(with([](auto& s) { s.version = "1.0.0-01"; }) == "'1.0.0-01' is no version");
   CHECK(with([](auto& s) { s.sha256 = "abc"; }) == "'abc' is no SHA-256");
+  CHECK(with([](auto& s) { s.sha256 = std::string(63, 'a') + "G"; }) ==
+        "'" + std::string(63, 'a') + "G' is no SHA-256");
   CHECK(with([](auto& s) { s.arguments.resize(65); }) == "there are too many arguments");
   CHECK(with([](auto& s) { s.arguments = {std::string("a\0b", 3)}; }) ==
         "one of the arguments is not usable");

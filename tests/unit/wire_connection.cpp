@@ -257,7 +257,7 @@ TEST_CASE("a slow peer's queue is bounded and its calls fail with the reason") {
   CHECK(calls.size() < 200);
   CHECK(client.meter().bytes_queued_peak <= options.limits.queue_bytes);
   for (auto& call : calls) {
-    CHECK(failure_of(kj::mv(call), on).find("fault=queue") != std::string::npos);
+    CHECK(failure_of(kj::mv(call), on).find("limit=stream_queue_bytes_max") != std::string::npos);
   }
 }
 

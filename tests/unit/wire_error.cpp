@@ -121,6 +121,7 @@ TEST_CASE("a broken line for programs does no harm") {
     CHECK(read.what.substr(0, 4) == "what");
   }
   CHECK(over(1, "w\ndetail: kind=conflict kind=internal").kind == ErrorKind::CONFLICT);
+  CHECK(over(1, "w\ndetail: kind=conflict A%41=x b-c=y d=z").detail.size() == 1);
 }
 
 TEST_CASE("control characters, broken UTF-8 and marks that reorder text are escaped") {

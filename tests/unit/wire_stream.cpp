@@ -315,7 +315,7 @@ TEST_CASE("a peer that does not read costs at most the queue's limit, then its c
   const auto info = parse_error(text.c_str(), kj::Exception::Type::FAILED);
   CHECK(info.kind == schema::ErrorKind::PROTOCOL_VIOLATION);
   REQUIRE(info.find("fault") != nullptr);
-  CHECK(*info.find("fault") == "queue");
+  CHECK(*info.find("limit") == "stream_queue_bytes_max");
   on.settle();
   CHECK(both.left.meter().bytes_queued == 0);
 }

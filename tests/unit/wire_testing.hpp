@@ -4,20 +4,40 @@
 // project's own `Backend` and `Plugin` interfaces, and pairs of sockets and pipes.
 //
 // `Backend.handle` is the echo: it answers the request's fields. A path says what else happens:
-// "hang" never answers, "fail" fails, "grow" answers a hundred times as much. `Plugin.mount` hands
-// out a backend (a derived capability).
+// "hang" never answers, "fail" fails, "shout" fails with a text as long as its data and with escape
+// codes, "refuse" with an error of the project's shape, "grow" answers a hundred times as much.
+// `Plugin.mount` hands out a backend (a derived capability); for the path "slow/" it never answers.
 #pragma once
 
+#include <capnp/rpc.capnp.h>
 #include <kj/async-io.h>
 #include <kj/debug.h>
+#include <malloc.h>
 #include <sys/socket.h>
 
 #include <string>
 
 #include "schema/plugin.capnp.h"
 #include "schema/wire/connection.hpp"
+#include "schema/wire/error_text.hpp"
+
+#ifdef __SANITIZE_ADDRESS__
+// Of the sanitizer's run-time library; gcc ships no header for it.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
+#endif
 
 namespace bulkhead::wire::testing {
+
+/// What is allocated at this moment.
+inline std::size_t allocated_bytes() {
+#ifdef __SANITIZE_ADDRESS__
+  return __sanitizer_get_current_allocated_bytes();
+#else
+  const auto now = ::mallinfo2();
+  return now.uordblks + now.hblkhd;
+#endif
+}
 
 /// One loop per test. `settle` turns it until nothing is left to do; nothing ever sleeps.
 struct loop {
@@ -43,6 +63,14 @@ class echo_backend final : public schema::Backend::Server {
     const auto request = context.getParams().getRequest();
     if (request.getPath() == "hang") return kj::NEVER_DONE;
     if (request.getPath() == "fail") return KJ_EXCEPTION(FAILED, "as asked");
+    if (request.getPath() == "shout") {
+      const auto bytes = request.getFields()[0].getValue().getData().size();
+      return KJ_EXCEPTION(FAILED, kj::str("\x1b[2J", kj::repeat('x', bytes)));
+    }
+    if (request.getPath() == "refuse") {
+      return make_exception(
+          {schema::ErrorKind::NOT_FOUND, "no such thing", "nobody made it", {}, {{"thing", "7"}}});
+    }
     if (request.getPath() == "grow") {
       const auto bytes = request.getFields()[0].getValue().getData().size() * 100;
       context.getResults().initResponse().initFields(1)[0].initValue().initData(bytes);
@@ -108,5 +136,14 @@ std::string failure_of(Promise&& promise, loop& on) {
       .wait(on.io.waitScope);
   return text;
 }
+
+/// An RPC message made by hand.
+struct message {
+  capnp::MallocMessageBuilder builder;
+  capnp::rpc::Message::Builder root = builder.initRoot<capnp::rpc::Message>();
+  operator capnp::rpc::Message::Reader() {
+    return root.asReader();
+  }  // NOLINT(google-explicit-constructor)
+};
 
 }  // namespace bulkhead::wire::testing

@@ -283,7 +283,7 @@ std::vector<flag_spec> confinement_flags() {
       {"profile", '\0', "NAME", "What it is confined by: strict, interpreter, ..."},
       {"waive", '\0', "WALL", "Start it although this wall is missing, as in cg.cpu", true},
       {"limit", '\0', "NAME=N", "What it may use, as in memory=256M, tasks=16, fds=64", true},
-      {"grant", '\0', "WHAT", "What it may reach: read-dir:PATH, env:NAME=VALUE, ...", true},
+      {"grant", '\0', "WHAT", "What it may reach: read-dir:PATH, net:HOST:PORT, ...", true},
   };
 }
 

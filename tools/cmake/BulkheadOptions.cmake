@@ -20,6 +20,10 @@ if(BULKHEAD_SANITIZE)
   set(BULKHEAD_STATIC_PLUGINS OFF)  # a static program cannot carry a sanitizer's run time
 endif()
 
+if(BULKHEAD_BUILD_FUZZERS)
+  target_compile_options(bulkhead-options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # bulkhead_library(NAME EXPORT_NAME SOURCES...): a static library of the project, installed and exported as Bulkhead::EXPORT_NAME.
 function(bulkhead_library name export_name)
   add_library(${name} STATIC ${ARGN})

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Connections to the outside, which the broker makes for one instance of a plugin.
+//
+// A confined plugin has no network, and gets none by a grant: the broker connects, and lends the
+// byte stream as a capability. So the plugin reaches the address that the operator named and no
+// other, whatever it asks for, and what it may send is bounded as all that it sends is.
+//
+// Guarantees: an address is compared with the granted texts before anything is looked up; at most
+// connections_max connections of an instance exist, those counted that are being made; a connection
+// ends with its capability, and that with the instance's link. What a connection costs the broker
+// is one read of connection_bytes_max and connection_writes_max writes of it.
+//
+// Limits: names are resolved by the system's resolver, in a thread for each look-up, which outlives
+// a look-up that was given up. Threads: the reactor's.
+
+#include <kj/async-io.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/plugin.capnp.h"
+
+namespace bulkhead {
+
+struct broker_services;
+
+inline constexpr std::size_t connection_bytes_max = std::size_t{64} << 10U;
+inline constexpr std::size_t connection_writes_max = 16;
+
+class outbound {
+ public:
+  /// `services` outlives what is made here.
+  outbound(broker_services& services, std::vector<std::string> granted);
+
+  /// Fails as Host.connect says.
+  kj::Promise<schema::Connection::Client> connect(const std::string& address);
+
+ private:
+  struct shared;
+
+  void check(const std::string& address) const;
+
+  std::shared_ptr<shared> shared_;
+};
+
+/// Why the network said no, in the system's words and without anything of the machine.
+std::string network_reason(std::string_view description);
+
+/// A stream as the capability. `held` goes with it.
+schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream,
+                                           kj::Own<void> held = {});
+
+}  // namespace bulkhead
