@@ -463,10 +463,11 @@ void instance::use_rules(const instance_rules& rules) {
   settings_.limits.ping_every = rules.ping_every;
   settings_.limits.ping_wait = rules.ping_wait;
   begin_health_checks();
-  if (!rules.limits || process_ == nullptr || phase_ == phase::ended) return;
+  if (!rules.limits || phase_ == phase::ended) return;
   const auto tell = [this](int error_number) {
     this->send(parent_, instance_limited{settings_.generation, error_number});
   };
+  if (process_ == nullptr) return tell(EAGAIN);  // its start is under way, with those before
   if (ticket_ == 0) return tell(ENOSYS);
   this->request(spawner_, caf::infinite, limits_request{ticket_, *rules.limits})
       .then([tell](const limits_answer& answer) { tell(answer.error_number); },

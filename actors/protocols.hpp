@@ -173,7 +173,7 @@ using mount_actor = instance_parent::extend<
     caf::reacts_to<mount_passed>,
     // Its rules or its path have changed: it goes by them from now on.
     caf::reacts_to<mount_changed>,
-    // The state of this moment.
+    // The state of this moment, or of the next one in which no change of limits is under way.
     caf::replies_to<mount_query>::with<mount_snapshot>,
     // Sends a signal to the process.
     caf::replies_to<mount_signal>::with<mount_signalled>,

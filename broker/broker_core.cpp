@@ -405,7 +405,7 @@ kj::Promise<mount_snapshot> broker_core::query(const std::string& path) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> { return query(require(path)); });
 }
 
-kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
+kj::Promise<mount_snapshot> broker_core::query(const mount_route& route, bool limited) {
   const auto entry = route.entry;
   if (!route.unusable.empty() && !entry->removing)
     return snapshot_without_actor(*entry, {mount_state::quarantined, route.unusable, {}});
@@ -418,7 +418,7 @@ kj::Promise<mount_snapshot> broker_core::query(const mount_route& route) {
   }
   if (const auto why = parent_.absence(entry->spec.path))
     return snapshot_without_actor(*entry, *why);
-  return ask_.ask<mount_snapshot>(route.actor, mount_query{})
+  return ask_.ask<mount_snapshot>(route.actor, mount_query{limited})
       .then([this, entry](mount_snapshot&& now) {
         now.status.path = entry->spec.path;  // it may have been moved since
         now.status.restarts += parent_.restarts(entry->spec.path);

@@ -170,7 +170,7 @@ class broker_core {
   kj::Promise<mount_snapshot> keep(entry_ptr entry, mount_snapshot status);
   kj::Promise<void> save_new(const entry_ptr& entry);
   kj::Promise<void> change_record(entry_ptr entry, record_change change);
-  kj::Promise<mount_snapshot> query(const mount_route& route);
+  kj::Promise<mount_snapshot> query(const mount_route& route, bool limited = false);
   mount_snapshot snapshot_without_actor(mount_entry& entry, const mount_absence& why) const;
   kj::Promise<mount_snapshot> revive(const entry_ptr& entry, bool reset, bool anew = true);
   void absent(const std::string& path, const mount_absence& why);
@@ -186,6 +186,7 @@ class broker_core {
 
   // mount_changes.cpp
   kj::Promise<mount_snapshot> apply_tuning(entry_ptr entry, mount_spec before, bool reload);
+  kj::Promise<mount_snapshot> query_limited(entry_ptr entry);
   kj::Promise<mount_snapshot> reload_tuned(entry_ptr entry, mount_spec before);
   kj::Promise<mount_snapshot> undo_tune(entry_ptr entry, mount_spec before, std::string why);
   kj::Promise<mount_snapshot> start_mended(entry_ptr entry);

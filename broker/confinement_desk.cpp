@@ -9,6 +9,7 @@
 #include "broker/convert.hpp"
 #include "broker/mount_messages.hpp"
 #include "broker/mount_record.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/services.hpp"
 #include "broker/trust/manifest.hpp"
 
@@ -23,6 +24,10 @@ manifest_bounds bounds_of(const release* of) {
   } catch (const trust::refusal&) {
     return {};  // trust says more of that, and refuses it
   }
+}
+
+release_form form_of(const release* of) {
+  return of != nullptr && of->link == "script" ? release_form::script : release_form::compiled;
 }
 
 const confinement_rules no_rules;
@@ -64,9 +69,9 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
                                                   const release* of, const mount_record* mount) {
   const auto& config = services.config.confinement;
   if (config.unconfined) return nullptr;
-  return std::make_shared<confinement>(
-      effective_confinement(config.rules, rules_of(of),
-                            mount == nullptr ? no_rules : mount->spec.confinement, bounds_of(of)));
+  return std::make_shared<confinement>(effective_confinement(
+      config.rules, rules_of(of), mount == nullptr ? no_rules : mount->spec.confinement,
+      bounds_of(of), form_of(of)));
 }
 
 std::vector<std::string> addresses_of(const broker_services& services, const release* of,
@@ -98,6 +103,10 @@ void write_numbers(const std::vector<named_number>& from,
     to[i].setName(from[i].name.c_str());
     to[i].setValue(from[i].value);
   }
+}
+
+manifest_times times_of(const release* of) {
+  return times_in(bounds_of(of).limits);
 }
 
 confinement_rules read_confinement(schema::Confinement::Reader from) {

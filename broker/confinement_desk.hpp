@@ -17,6 +17,7 @@ namespace bulkhead {
 
 struct broker_services;
 struct confinement_rules;
+struct manifest_times;
 struct mount_record;
 struct mount_snapshot;
 struct named_number;
@@ -40,6 +41,9 @@ std::shared_ptr<const confinement> confinement_of(const broker_services& service
 /// The same for a mount whose release is to be looked up: what its name means now.
 std::shared_ptr<const confinement> next_confinement(const broker_services& services,
                                                     const mount_record& mount);
+
+/// What the release's manifest says of times; nothing without one.
+manifest_times times_of(const release* of);
 
 /// Where an instance of the mount may have the broker connect to, as long as it lives.
 std::vector<std::string> addresses_of(const broker_services& services, const release* of,

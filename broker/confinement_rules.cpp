@@ -332,7 +332,8 @@ bool narrower_or_same(profile a, profile b) {
 }
 
 confinement effective_confinement(const confinement_rules& broker, const confinement_rules& release,
-                                  const confinement_rules& mount, const manifest_bounds& bounds) {
+                                  const confinement_rules& mount, const manifest_bounds& bounds,
+                                  release_form form) {
   confinement result;
   std::string name;
   for (const auto* each : {&broker, &release, &mount}) {
@@ -341,6 +342,8 @@ confinement effective_confinement(const confinement_rules& broker, const confine
     set_limits(result.limits, *each);
     add_grants(result.grants, *each);
   }
+  if (form == release_form::script && release.profile.empty() && mount.profile.empty())
+    name = to_string(profile::interpreter);
   result.of = narrowed(require_profile(name), bounds);
   narrow(result.limits, bounds);
   return result;

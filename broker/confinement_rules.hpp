@@ -3,8 +3,9 @@
 
 // What comes out when broker, release, mount and manifest each say something of confinement. Pure.
 //
-//     profile   the mount's, else the release's, else the broker's; a manifest may name a narrower
-//               one, and the narrower one it is. One that is wider, or that cannot be compared, is
+//     profile   the mount's, else the release's, else interpreter for a release that is a script,
+//               which starts in no other, else the broker's; a manifest may name a narrower one,
+//               and the narrower one it is. One that is wider, or that cannot be compared, is
 //               refused: its maker says that the program does not work in less.
 //     limits    each one by itself: the mount's, else the release's, else the broker's, else the
 //               built-in one; then the smaller of that and the manifest's
@@ -42,10 +43,14 @@ void check_confinement(const confinement_rules& rules);
 /// Of a broker whose operator named none.
 profile default_profile(bool root);
 
+/// What a release's program is, as far as confinement asks.
+enum class release_form : std::uint8_t { compiled, script };
+
 /// `broker.profile` is not empty. Fails with failed_precondition when the manifest asks for more
 /// than it may have, and as check_confinement().
 confinement effective_confinement(const confinement_rules& broker, const confinement_rules& release,
-                                  const confinement_rules& mount, const manifest_bounds& bounds);
+                                  const confinement_rules& mount, const manifest_bounds& bounds,
+                                  release_form form = release_form::compiled);
 
 /// Whether a program confined by `a` can do nothing that it could not by `b`.
 bool narrower_or_same(profile a, profile b);

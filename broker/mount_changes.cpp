@@ -11,6 +11,7 @@
 
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_start.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/option_rules.hpp"
@@ -120,8 +121,7 @@ kj::Promise<mount_snapshot> broker_core::tune(tune_request what) {
             })
             .then([this, entry, before = std::move(before), reload = what.reload]() mutable {
               if (require(entry->spec.path).tunable) return start_mended(entry);
-              return reload ? reload_tuned(entry, std::move(before))
-                            : query(require(entry->spec.path));
+              return reload ? reload_tuned(entry, std::move(before)) : query_limited(entry);
             });
     return working(route, mount_work::tuning, kj::mv(work));
   });
@@ -139,9 +139,16 @@ kj::Promise<mount_snapshot> broker_core::start_mended(entry_ptr entry) {
 
 /// Makes what runs go by the entry's spec, as far as that concerns the broker.
 void broker_core::use_spec(mount_entry& entry) {
-  entry.slot->use(slot_rules(entry.spec.calls, services_.limits));
+  entry.slot->use(slot_rules(entry.spec.calls, services_.limits, times_of(entry.serving_of.get())));
   const auto* route = route_of(entry);
   if (route != nullptr && route->actor) ask_.tell(route->actor, mount_changed{});
+}
+
+/// What is told of limits is what came of them.
+kj::Promise<mount_snapshot> broker_core::query_limited(entry_ptr entry) {
+  return query(require(entry->spec.path), true).then([this, entry](mount_snapshot&&) {
+    return query(require(entry->spec.path));
+  });
 }
 
 /// Replaces the instance. When the new one does not come up, the spec is what it was before.

@@ -89,9 +89,10 @@ struct mount_entry : mount_record {
   std::map<std::uint64_t, release_run> runs;
   /// Resolves when no instance but the newest lives; set by the mount's actor.
   std::function<kj::Promise<void>()> become_alone;
-  serving_instance serving;          // the mount's actor says so
-  std::deque<usage_sample> samples;  // newest last. The usage desk
-  std::string passed;                // the threshold that the newest samples are above
+  serving_instance serving;                   // the mount's actor says so
+  std::shared_ptr<const release> serving_of;  // its release, or of who served last; may be null
+  std::deque<usage_sample> samples;           // newest last. The usage desk
+  std::string passed;                         // the threshold that the newest samples are above
   std::function<void(const passed_threshold&)> pass;  // tells the mount's actor, which sets it
   std::function<void()> wake;  // starts the mount when it sleeps; set by the mount's actor
 };

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "actors/confinement/waivers.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
+#include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/redact.hpp"
 
@@ -29,17 +32,26 @@ exit_kind exit_kind_of(const instance_end& end) {
   }
 }
 
-/// What to do about a wall that is missing.
-std::string waiver_text(const std::string& path, wall which) {
+/// What to do about the walls that are missing: all that are known by now.
+std::string waiver_text(const std::string& path, const mount_bring_up& refused) {
+  const auto found = refused.report != nullptr ? *refused.report : confinement_report{};
   return fmt::format(
-      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} --waive {}, or the flag "
-      "of mount   |   waive = [\"{}\"] under [confinement] of the configuration",
-      path, to_string(which), to_string(which));
+      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} {}, or the flags of "
+      "mount   |   waive = [\"{}\"] under [confinement] of the configuration",
+      path, waiver_flags(found, *refused.missing),
+      fmt::join(walls_to_waive(found, *refused.missing), "\", \""));
 }
 
 std::string errno_name(int number) {
   const char* name = ::strerrorname_np(number);
   return name == nullptr ? std::to_string(number) : name;
+}
+
+/// Why limits of what runs are not what they were to be.
+std::string unlimited_text(int error_number) {
+  return fmt::format("not all limits of what runs could be changed ({}{}); the next start has them",
+                     errno_name(error_number),
+                     error_number == EPERM ? ": to raise one takes CAP_SYS_RESOURCE" : "");
 }
 
 bool ended_by_itself(const instance_end& end) {
@@ -85,6 +97,9 @@ void mount_supervisor::ready(const instance_ready& news) {
 /// From now on what `live_` uses is the mount's to answer for.
 void mount_supervisor::note_serving() {
   entry_->serving = {++services_.served, live_.generation, live_.pid, live_.offer};
+  entry_->serving_of = live_.of;
+  entry_->slot->use(
+      slot_rules(entry_->spec.calls, services_.limits, times_of(entry_->serving_of.get())));
 }
 
 void mount_supervisor::limited(const instance_limited& news) {
@@ -94,14 +109,13 @@ void mount_supervisor::limited(const instance_limited& news) {
     confined->limits = *live_.offer->limits_asked;
     live_.offer->confined = std::move(confined);
   }
-  const auto outcome = news.error_number == 0
-                           ? std::string("the limits of what runs are those of the mount now")
-                           : fmt::format(
-                                 "the limits of what runs could not be changed ({}); the "
-                                 "next start has them",
-                                 errno_name(news.error_number));
-  services_.events.record(entry_->spec.path, news.generation,
-                          news.error_number == 0 ? "limited" : "not_limited", outcome);
+  if (news.error_number == 0)
+    services_.events.record(entry_->spec.path, news.generation, "limited",
+                            "the limits of what runs are those of the mount now");
+  else
+    services_.events.record(entry_->spec.path, news.generation, "not_limited",
+                            unlimited_text(news.error_number));
+  answer_limit_waiters();
 }
 
 void mount_supervisor::show_face(const run_of& whose) {
@@ -120,7 +134,10 @@ crash_report mount_supervisor::make_report(const instance_ended& news, const run
   report.generation = news.generation;
   report.end = news.end;
   if (whose.offer != nullptr && whose.offer->missing)
-    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer->missing);
+    report.end.remedy = waiver_text(entry_->spec.path, *whose.offer);
+  if (report.end.out_of_memory)
+    report.end.remedy = fmt::format("bulkhead tune {} --limit memory=SIZE, if it is to have more",
+                                    entry_->spec.path);
   const auto calls = entry_->slot->calls_of(news.generation);
   report.calls_in_flight = static_cast<std::uint32_t>(calls.size());
   const auto outcome = to_string(ended_by_itself(news.end) ? error_kind::plugin_crashed
@@ -143,6 +160,7 @@ void mount_supervisor::keep_report(crash_report report) {
 /// The answer is the text that calls in flight on that instance end with.
 std::string mount_supervisor::ended(const instance_ended& news) {
   entry_->runs.erase(news.generation);
+  answer_limit_waiters();
   if (reload_ && news.generation == reload_->green.generation) return green_ended(news);
   if (news.generation == live_.generation && !live_.ended) return live_ended(news);
   return old_ended(news);

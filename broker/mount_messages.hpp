@@ -23,7 +23,9 @@ struct mount_await_start {};
 struct mount_restart {};
 /// Leaves quarantine: clears the window and starts.
 struct mount_reset {};
-struct mount_query {};
+struct mount_query {
+  bool limited = false;  // not before the limits that were asked for are those of what runs, or not
+};
 /// Stops the instance in good order and leaves the mount stopped.
 struct mount_halt {};
 /// Starts a mount that is stopped: with what its name means now, or with what ran before.

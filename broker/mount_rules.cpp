@@ -163,7 +163,27 @@ void check_mount_spec(mount_spec& spec, const broker_limits& limits) {
     invalid("a threshold is not usable", std::move(problem));
 }
 
-slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
+manifest_times times_in(const std::vector<std::pair<std::string, std::uint64_t>>& limits) {
+  manifest_times times;
+  constexpr std::chrono::milliseconds longest = rule_span_max;
+  const auto most = static_cast<std::uint64_t>(longest.count());
+  for (const auto& [name, value] : limits) {
+    const std::chrono::milliseconds span{std::min(value, most)};
+    if (name == "start-ms") times.start_max = span;
+    if (name == "call-ms") times.call_max = span;
+  }
+  return times;
+}
+
+std::chrono::milliseconds time_within(std::chrono::milliseconds of_mount,
+                                      std::chrono::milliseconds of_manifest,
+                                      std::chrono::milliseconds limit) {
+  if (of_mount.count() != 0) return of_mount;
+  return of_manifest.count() != 0 ? std::min(of_manifest, limit) : limit;
+}
+
+slot_limits slot_rules(const call_rules& calls, const broker_limits& limits,
+                       const manifest_times& times) {
   const auto either = [](auto own, auto otherwise) {
     return own == decltype(own){} ? otherwise : own;
   };
@@ -174,7 +194,7 @@ slot_limits slot_rules(const call_rules& calls, const broker_limits& limits) {
   rules.calls_in_flight_max = either(calls.in_flight_max, limits.calls_in_flight_max);
   rules.calls_waiting_max = either(calls.waiting_max, limits.calls_waiting_max);
   rules.wait_max = duration(either(calls.wait_max, limits.slot_wait_ms_max));
-  rules.call_max = duration(either(calls.call_max, limits.call_ms_max));
+  rules.call_max = duration(time_within(calls.call_max, times.call_max, limits.call_ms_max));
   rules.breaker.failures_max = calls.breaker_failures;
   rules.breaker.open = calls.breaker_open;
   rules.breaker.open_max = calls.breaker_open_max;

@@ -8,6 +8,7 @@
 
 #include "actors/supervisor.hpp"
 #include "broker/convert.hpp"
+#include "broker/mount_rules.hpp"
 
 namespace bulkhead {
 namespace {
@@ -152,7 +153,9 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
       [this](const mount_passed& news) { passed(news); },
       [this](const mount_reload& order) { return reload(order); },
       [this](const mount_condemn& order) { return condemn(order.reason); },
-      [this](const mount_query&) { return query(); },
+      [this](const mount_query& what) -> caf::result<mount_snapshot> {
+        return what.limited && limits_under_way_ ? await_limits() : query();
+      },
       [this](const mount_signal& order) { return signal(order.number); },
       [this](const mount_stop& order) { return begin_stop(order); },
       [this](const mount_tick& tick) { step(event::timer{tick.timer}); },
@@ -350,7 +353,8 @@ mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generati
   settings.broker_version = BULKHEAD_VERSION;
   settings.calls_in_flight_max = limits.calls_in_flight_max;
   settings.log_line_bytes_max = limits.log_line_bytes_max;
-  settings.limits.start_max = life.start_max.count() > 0 ? life.start_max : limits.start_ms_max;
+  settings.limits.start_max =
+      time_within(life.start_max, times_of(choice.of.get()).start_max, limits.start_ms_max);
   settings.limits.ping_every = life.ping_every;
   settings.limits.ping_wait = life.ping_wait;
   settings.limits.log_bytes_per_s_max = limits.log_bytes_per_s_max;
@@ -464,6 +468,7 @@ void mount_supervisor::changed() {
   if (live_.offer->confined != nullptr)
     rules_now.limits = new_limits(services_, *entry_, live_.of.get(), *live_.offer->confined);
   live_.offer->limits_asked = rules_now.limits;
+  limits_under_way_ = rules_now.limits.has_value();
   this->send(live_.actor, rules_now);
   if (live_.pid != 0) look_after_life();
 }
@@ -475,6 +480,17 @@ caf::result<mount_snapshot> mount_supervisor::await_start() {
   auto asker = make_response_promise<mount_snapshot>();
   waiters_.emplace_back([asker](const mount_snapshot& now) mutable { asker.deliver(now); });
   return asker;
+}
+
+caf::result<mount_snapshot> mount_supervisor::await_limits() {
+  limit_waiters_.push_back(make_response_promise<mount_snapshot>());
+  return limit_waiters_.back();
+}
+
+/// Also when what was to have them has ended.
+void mount_supervisor::answer_limit_waiters() {
+  limits_under_way_ = false;
+  for (auto& waiter : std::exchange(limit_waiters_, {})) waiter.deliver(snapshot());
 }
 
 void mount_supervisor::answer_waiters(const std::string& failure) {

@@ -184,6 +184,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);
   void leave(const mount_stop& order);
   caf::result<mount_snapshot> query();
+  caf::result<mount_snapshot> await_limits();
+  void answer_limit_waiters();
   caf::result<mount_signalled> signal(int number);
   mount_snapshot refusal();
   mount_snapshot snapshot(const std::string& start_failure = {});
@@ -209,6 +211,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   bool finishing_ = false;       // the core has finished; old instances may still live
   std::string stop_reason_;
   std::vector<snapshot_promise> stop_waiters_;
+  bool limits_under_way_ = false;  // of an instance that will say what became of them, or end
+  std::vector<snapshot_promise> limit_waiters_;
   action::report shown_;  // what the slot was last told of
   bool reserving_ = false;
   std::string end_remedy_;          // what its text says to try; may be empty

@@ -3,6 +3,22 @@
 
 // What a process that is a broker, and nothing else, does for its own sake at its start. A service
 // that embeds a broker has reasons of its own, and is left alone.
+//
+// Secrets in its memory. What keeps others from reading them is this: no process of its user may
+// trace or read it, and it leaves no core. Besides, in a service too:
+//     kept out of swap and core files, and zeroed    the keys of the state, in a page of their own
+//     zeroed when they are let go                    keys derived from them, text of key files and
+//                                                    signing keys; a value that a plugin stores,
+//                                                    once it is written; one that it reads, once it
+//                                                    is in its answer
+//     not zeroed                                     messages (Cap'n Proto's segments, buffers of
+//                                                    links and sockets), pages that SQLite holds,
+//                                                    copies of short texts within strings that were
+//                                                    moved from
+//     held as long as the mount                      its options and granted variables, in plain
+// So what was stored may be found in freed memory of the broker for a while, by who can read that
+// all the same: root, a debugger of the kernel, a machine's image, swap. Against the last, encrypt
+// it; `bulkhead doctor` says whether there is any.
 
 #include <cstdint>
 

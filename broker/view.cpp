@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "broker/store/wipe.hpp"
 #include "schema/wire/error_text.hpp"
 
 namespace bulkhead {
@@ -114,9 +115,10 @@ class view_server final : public schema::View::Server {
     return store_.range(std::move(request)).then([context](range_result&& found) mutable {
       auto results = context.getResults();
       if (found.rows.empty()) return;
-      const auto& row = found.rows.front();
+      auto& row = found.rows.front();
       results.setFound(true);
       results.setValue(kj::arrayPtr(row.value.data(), row.value.size()).asBytes());
+      wipe(row.value);
       results.setRevision(row.mod_revision);
     });
   }

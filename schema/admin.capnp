@@ -466,7 +466,7 @@ struct MountStatus {
   declared @42 :Bool;             # The configuration file brought it.
   optionsPending @43 :Bool;       # The instance that runs has other options, `optionsRunning`: `options` wait for the next one.
   optionsRunning @44 :List(Plugin.Option);
-  confinement @45 :ConfinementStatus;
+  confinement @45 :ConfinementStatus; # Null in the list of `mounts`: it is worked out where one mount is told of.
   usage @46 :Usage;               # The newest sample; null before the first.
   thresholds @47 :List(NamedNumber);
 }

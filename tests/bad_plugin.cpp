@@ -13,7 +13,7 @@
 //
 // It does not use the SDK: the SDK keeps the contract, and this program must be free to break it.
 // Whatever it does, it ends by SIGALRM after five minutes, so that a failed test leaves nothing
-// behind for long.
+// behind for long. Confined, where no alarm can be set, it goes with its launcher.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <kj/async-unix.h>
@@ -97,6 +97,13 @@ void flood(int fd, bool lines) {
     }
     for (;;) write_all(fd, chunk.data(), chunk.size());
   }).detach();
+}
+
+/// In pieces, so that no single one of them is what cannot be had.
+void eat_memory(std::size_t bytes) {
+  constexpr std::size_t piece = 4096;
+  for (std::size_t eaten = 0; eaten < bytes; eaten += piece)
+    std::memset(::operator new(piece), 'x', piece);
 }
 
 /// A grandchild that keeps the link and the log open and is deaf to SIGTERM.
@@ -203,6 +210,7 @@ class bad_backend final : public schema::Backend::Server {
     if (how.is("abort-on-call")) std::abort();
     if (how.is("hang-on-call")) live_on();
     if (how.is("stops-self")) ::raise(SIGSTOP);
+    if (how.is("eats-memory")) eat_memory(how.bytes);
     if (how.is("garbage-on-call")) write_garbage();
     if (how.is("evil-frame-on-call")) write_words({0xffffffffU, 0});
     if (how.is("closes-fd3-on-call")) {
@@ -379,7 +387,7 @@ void read_arguments(settings& how, char** arguments) {
 }  // namespace
 
 int main(int, char** argv) {
-  ::alarm(life_s_max);
+  if (::access("/proc/self", F_OK) == 0) ::alarm(life_s_max);
   ::signal(SIGPIPE, SIG_IGN);
   settings how;
   how.mode = mode_of(argv[0]);

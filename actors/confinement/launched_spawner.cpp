@@ -16,6 +16,7 @@
 #include "actors/confinement/launched_child.hpp"
 #include "actors/confinement/observation.hpp"
 #include "actors/confinement/program_file.hpp"
+#include "actors/confinement/waivers.hpp"
 #include "actors/launcher/orders.hpp"
 #include "actors/plugin_channels.hpp"
 
@@ -120,13 +121,12 @@ std::string errno_text(int error_number) {
 
 spawn_error missing_wall_error(const process_spec& spec, const confinement_report& found,
                                wall which, int error_number, std::string_view how) {
-  auto error =
-      error_of(spec, spawn_failure::no_wall, error_number, true,
-               fmt::format("the wall {} of profile {} {} ({})", to_string(which),
-                           to_string(spec.confined->of), how,
-                           error_number != 0 ? errno_text(error_number) : "no errno"),
-               fmt::format("make the machine offer it, choose another profile, or waive {}",
-                           to_string(which)));
+  auto error = error_of(spec, spawn_failure::no_wall, error_number, true,
+                        fmt::format("the wall {} of profile {} {} ({})", to_string(which),
+                                    to_string(spec.confined->of), how,
+                                    error_number != 0 ? errno_text(error_number) : "no errno"),
+                        fmt::format("make the machine offer it, choose another profile, or {}",
+                                    waiver_flags(found, which)));
   error.missing = which;
   error.report = std::make_shared<const confinement_report>(found);
   return error;

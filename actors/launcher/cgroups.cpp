@@ -57,26 +57,25 @@ int open_in(int base, const group_name& group, std::string_view file, int flags)
   return ::openat(base, path.c_str(), flags | O_CLOEXEC);
 }
 
+int write_bytes(int base, const group_name& group, std::string_view file, std::uint64_t bytes,
+                std::string_view none) {
+  return bytes == 0 ? write_in(base, group, file, none) : write_number(base, group, file, bytes);
+}
+
 int limit_memory(int base, bool unified, const group_name& group, const resource_limits& limits) {
-  constexpr std::string_view memory = "memory.limit_in_bytes";
-  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
-  const bool none = limits.memory_bytes == 0;  // but there may be one of before
   if (unified) {
-    const int error = none ? write_in(base, group, "memory.max", "max")
-                           : write_number(base, group, "memory.max", limits.memory_bytes);
+    const int error = write_bytes(base, group, "memory.max", limits.memory_bytes, "max");
     const int swap = write_number(base, group, "memory.swap.max", limits.swap_bytes);
     return error != 0 || swap == ENOENT ? error : swap;
   }
   // The sum of both may never be below the memory alone, so a change in either direction takes two
   // attempts at one of them.
-  if (none) {
-    write_in(base, group, both, no_limit);  // which there may be none of
-    return write_in(base, group, memory, no_limit);
-  }
-  const auto sum = limits.memory_bytes + limits.swap_bytes;
-  int error = write_number(base, group, memory, limits.memory_bytes);
-  int swap = write_number(base, group, both, sum);
-  if (error != 0) error = write_number(base, group, memory, limits.memory_bytes);
+  const auto sum = limits.memory_bytes == 0 ? 0 : limits.memory_bytes + limits.swap_bytes;
+  constexpr std::string_view memory = "memory.limit_in_bytes";
+  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
+  int error = write_bytes(base, group, memory, limits.memory_bytes, no_limit);
+  int swap = write_bytes(base, group, both, sum, no_limit);
+  if (error != 0) error = write_bytes(base, group, memory, limits.memory_bytes, no_limit);
   if (swap == ENOENT) swap = 0;  // the machine does not count swap
   return error != 0 ? error : swap;
 }

@@ -20,7 +20,10 @@ struct instance {
   pid_t init = -1;           // -1: the place is free
   int init_handle = -1;
   int plugin_handle = -1;  // -1 until its program runs
-  std::uint32_t user = 0;  // 0: none of its own
+  pid_t plugin = -1;
+  bool has_rlimits = false;
+  bool counts_tasks = false;  // its user is its own, so that a limit of tasks can be one of rlimits
+  std::uint32_t user = 0;     // 0: none of its own
   group_name group;
 };
 

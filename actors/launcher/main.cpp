@@ -25,6 +25,7 @@
 #include "actors/launcher/kernel.hpp"
 #include "actors/launcher/messages.hpp"
 #include "actors/launcher/users.hpp"
+#include "actors/launcher/walls.hpp"
 
 namespace bulkhead::launcher {
 namespace {
@@ -89,6 +90,7 @@ class launcher {
   void let_go(newborn_instance& which);
   void deliver(const signal_order& order);
   bool change(const limits_order& order);
+  int change(const instance& which, const resource_limits& limits, std::uint8_t& wall);
   void reap();
 
   template <class Answer>
@@ -252,7 +254,11 @@ bool launcher::bear(const birth_plan& what, newborn_instance& made) {
   made.child = give_birth(around_, made.plan);
   if (made.child.init > 0) {
     made.place = place;
-    *place = {0, made.child.init, made.child.init_handle, -1, made.plan.user, made.plan.group};
+    *place = instance{};
+    place->init = made.child.init;
+    place->init_handle = made.child.init_handle;
+    place->user = made.plan.user;
+    place->group = made.plan.group;
     made.child.init_handle = -1;  // the table's now
     return true;
   }
@@ -327,6 +333,10 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   answer.plugin = plugin_id;
   if (answer.stopped_at != stage::none) return false;
   with.place->number = order.head.number;
+  with.place->plugin = plugin_id;
+  with.place->has_rlimits = is_up(*child.report, wall::resource_limits);
+  with.place->counts_tasks =
+      is_up(*child.report, wall::user_namespace) || is_up(*child.report, wall::own_uid);
   return say(answer, std::array{with.place->init_handle, plugin, child.status});
 }
 
@@ -381,9 +391,19 @@ bool launcher::change(const limits_order& order) {
   answer.head.kind = order.head.kind;
   answer.head.number = order.head.number;
   const instance* const which = instances_.numbered(order.instance);
-  answer.error_number =
-      which == nullptr ? ESRCH : around_.groups.change(which->group, order.limits, answer.wall);
+  answer.error_number = which == nullptr ? ESRCH : change(*which, order.limits, answer.wall);
   return say(answer);
+}
+
+/// What stands of the two kinds of limits; ENOSYS: neither does. A number of a process that has
+/// ended may be another's soon, so the handle says first that it has not.
+int launcher::change(const instance& which, const resource_limits& limits, std::uint8_t& wall) {
+  const int groups = around_.groups.change(which.group, limits, wall);
+  if ((groups != 0 && groups != ENOSYS) || !which.has_rlimits) return groups;
+  if (::syscall(SYS_pidfd_send_signal, which.plugin_handle, 0, nullptr, 0) != 0) return errno;
+  const int own = change_resource_limits(which.plugin, limits, which.counts_tasks);
+  if (own != 0) wall = static_cast<std::uint8_t>(index_of(bulkhead::wall::resource_limits));
+  return own;
 }
 
 launcher the_launcher;  // too large for a stack

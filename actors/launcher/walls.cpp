@@ -110,6 +110,25 @@ installed install(const filter_code<Size>& made, std::uint64_t once, pid_t self)
   return {::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), Size};
 }
 
+/// What an operator may choose of the kernel's limits of one process.
+struct chosen_limit {
+  int resource;
+  std::uint64_t value;
+  bool set;  // otherwise it is the launcher's
+};
+
+std::array<chosen_limit, 6> chosen_limits(const resource_limits& limits, bool count_tasks) {
+  return {{
+      {RLIMIT_FSIZE, limits.file_bytes, true},
+      {RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes != 0},
+      {RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes != 0},
+      // The init counts as one.
+      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, count_tasks && limits.tasks != 0},
+      {RLIMIT_NOFILE, limits.descriptors, limits.descriptors != 0},
+      {RLIMIT_SIGPENDING, limits.pending_signals, limits.pending_signals != 0},
+  }};
+}
+
 /// Never raises.
 bool lower(int which, std::uint64_t to) {
   rlimit now{};
@@ -139,20 +158,8 @@ void raise_own_session(birth_report& report) {
 }
 
 void raise_resource_limits(birth_report& report, const resource_limits& limits, bool count_tasks) {
-  struct entry {
-    int resource;
-    std::uint64_t value;
-    bool set;
-  };
-  const std::array<entry, 13> all{{
+  constexpr std::array<chosen_limit, 7> always{{
       {RLIMIT_CORE, 0, true},
-      {RLIMIT_FSIZE, limits.file_bytes, true},
-      {RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes != 0},
-      {RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes != 0},
-      // The init counts as one.
-      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, count_tasks && limits.tasks != 0},
-      {RLIMIT_NOFILE, limits.descriptors, limits.descriptors != 0},
-      {RLIMIT_SIGPENDING, limits.pending_signals, limits.pending_signals != 0},
       {RLIMIT_MEMLOCK, 0, true},
       {RLIMIT_MSGQUEUE, 0, true},
       {RLIMIT_LOCKS, 0, true},
@@ -160,10 +167,32 @@ void raise_resource_limits(birth_report& report, const resource_limits& limits, 
       {RLIMIT_RTPRIO, 0, true},
       {RLIMIT_RTTIME, realtime_us, true},
   }};
-  for (const auto& each : all)
-    if (each.set && !lower(each.resource, each.value))
-      return missing(report, wall::resource_limits, errno, each.resource);
-  stands(report, wall::resource_limits);
+  const auto all_stand = [&report](const auto& limits_of_it) {
+    for (const auto& each : limits_of_it) {
+      if (!each.set || lower(each.resource, each.value)) continue;
+      missing(report, wall::resource_limits, errno, each.resource);
+      return false;
+    }
+    return true;
+  };
+  if (all_stand(always) && all_stand(chosen_limits(limits, count_tasks)))
+    stands(report, wall::resource_limits);
+}
+
+int change_resource_limits(pid_t process, const resource_limits& limits, bool count_tasks) {
+  int failed = 0;
+  for (const auto& each : chosen_limits(limits, count_tasks)) {
+    const auto resource = static_cast<__rlimit_resource>(each.resource);
+    rlimit own{}, now{};
+    bool good =
+        ::getrlimit(resource, &own) == 0 && ::prlimit(process, resource, nullptr, &now) == 0;
+    const rlim_t value = each.set ? std::min<rlim_t>(each.value, own.rlim_max) : own.rlim_max;
+    const rlimit next{value, value};
+    if (good && (now.rlim_cur != value || now.rlim_max != value))
+      good = ::prlimit(process, resource, &next, nullptr) == 0;
+    if (!good && failed == 0) failed = errno;
+  }
+  return failed;
 }
 
 void raise_speculation(birth_report& report) {

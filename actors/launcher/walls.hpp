@@ -18,6 +18,10 @@ void raise_own_session(birth_report& report);
 /// As the limits say, but never above what the launcher has: only root could, and not always.
 /// `count_tasks`: the uid, or the user namespace, is this instance's alone.
 void raise_resource_limits(birth_report& report, const resource_limits& limits, bool count_tasks);
+/// What the wall above leaves to an operator, of a process that runs: as its start would have it
+/// now. 0, or the first errno, beside which all others are changed. EPERM: one would have to be
+/// raised, which takes CAP_SYS_RESOURCE (containers often leave it out).
+int change_resource_limits(pid_t process, const resource_limits& limits, bool count_tasks);
 
 void raise_speculation(birth_report& report);
 

@@ -8,6 +8,8 @@
 #include <list>
 #include <utility>
 
+#include "broker/store/wipe.hpp"
+
 namespace bulkhead {
 
 namespace limits = store_limits;
@@ -148,9 +150,9 @@ store_keeper::behavior_type store_keeper::make_behavior() {
       },
       [this](txn_request& request) {
         const auto bytes = bytes_of(request);
-        return submit<txn_result>(true, bytes, [request = std::move(request)](store& engine) {
-          return engine.txn(request);
-        });
+        return submit<txn_result>(true, bytes,
+                                  [what = std::make_shared<wiped_request>(std::move(request))](
+                                      store& engine) { return engine.txn(**what); });
       },
       [this](const store_grant& message) {
         return submit<lease_info>(

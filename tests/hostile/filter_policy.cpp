@@ -113,7 +113,7 @@ std::uint32_t control(filter_kind kind, const known_call& call) {
 }
 
 /// Calls on the link that write(2) and its like do not do: descriptors travel with these.
-std::uint32_t messages(const known_call& call) {
+std::uint32_t messages(filter_kind kind, const known_call& call) {
   const std::uint64_t flags = call.arguments[2] & 0xffffffffU;
   if (call.number == SYS_recvmsg) {
     return only_if((flags & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT}) == 0);
@@ -121,8 +121,10 @@ std::uint32_t messages(const known_call& call) {
   if (call.number == SYS_sendmsg) {
     return only_if((flags & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT}) == 0);
   }
-  return only_if(call.arguments[1] == SOL_SOCKET &&
-                 one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN}));
+  const bool runtimes = kind == filter_kind::interpreter && call.arguments[2] == SO_PROTOCOL;
+  return only_if(
+      call.arguments[1] == SOL_SOCKET &&
+      (runtimes || one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})));
 }
 
 std::uint32_t memory(filter_kind kind, const known_call& call) {
@@ -159,7 +161,7 @@ std::optional<std::uint32_t> by_arguments(filter_kind kind, const known_call& ca
     case SYS_recvmsg:
     case SYS_sendmsg:
     case SYS_getsockopt:
-      return messages(call);
+      return messages(kind, call);
     case SYS_mmap:
     case SYS_mprotect:
     case SYS_madvise:

@@ -260,6 +260,26 @@ class Trust(CatalogTest):
         answer = self.broker.cli("plugin", "register", "bad")
         self.assertEqual(answer.code, 6, repr(answer))
 
+    def test_times_of_a_manifest_count_until_the_mount_says_other(self):
+        file = self.install("bad")
+        self.local("plugin", "manifest", file, "--kind", "generic", "--name", "bad", "--version",
+                   "0.0.1", "--limit", "call-ms=300", "--limit", "start-ms=400")
+        self.broker.ok("plugin", "register", "bad")
+        self.broker.ok("mount", "m/", "bad")
+        answer = self.broker.cli("write", "m/a", "mode=never-answers", output="table")
+        self.assertEqual(answer.code, 7, repr(answer))
+        self.assertIn("300 ms", answer.err)
+        self.broker.ok("tune", "m/", "--call-max", "700ms")
+        answer = self.broker.cli("write", "m/a", "mode=never-answers", output="table")
+        self.assertIn("700 ms", answer.err)
+        self.broker.ok("tune", "m/", "--call-max", "0s")
+        answer = self.broker.cli("write", "m/a", "mode=never-answers", output="table")
+        self.assertIn("300 ms", answer.err)
+        slow = ("mount", "slow/", "bad", "--option", "mode=slow-mount", "--option", "ms=600")
+        answer = self.broker.cli(*slow, output="table")
+        self.assertIn("was not ready within 400 ms", answer.err)
+        self.broker.ok(*slow, "--start-max", "5s")
+
     def test_a_signature_of_other_bytes_or_an_unknown_key_is_refused(self):
         key, stranger = self.key("ci"), self.key("stranger")
         self.trust(key)

@@ -9,6 +9,7 @@ they also start brokers as nobody."""
 
 import os
 import pathlib
+import re
 import resource
 import socket
 import subprocess
@@ -29,6 +30,40 @@ def limit_of(pid, name):
         if line.startswith(name):
             return line[len(name):].split()[0]
     raise AssertionError(f"no limit {name}")
+
+
+def group_value(pid, controller, old, new):
+    """What is in the file of the group that a process is in: `old` of version 1, else `new`. None:
+    the process is in no group of its own."""
+    groups = {}
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            groups[name] = path
+    root = pathlib.Path("/sys/fs/cgroup")
+    if "/bulkhead-" in groups.get(controller, ""):
+        return (root / controller / groups[controller][1:] / old).read_text().strip()
+    for base in (root, root / "unified"):
+        file = base / groups.get("", "/")[1:] / new
+        if "/bulkhead-" in groups.get("", "") and file.exists():
+            return file.read_text().strip()
+    return None
+
+
+def may_raise_limits():
+    """To be root is not enough: containers often leave CAP_SYS_RESOURCE out."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16) >> 24 & 1 == 1
+    return False
+
+
+def write_script(broker):
+    """A plugin that takes its link for a socket, says so, and ends."""
+    script = broker.plugins / "says"
+    script.write_text("#!/usr/bin/python3\nimport socket\nsocket.socket(fileno=3)\n"
+                      "print('the script runs')\n")
+    script.chmod(0o755)
 
 
 class Confined(SystemTest):
@@ -71,6 +106,38 @@ class Confined(SystemTest):
         pid = self.broker.status("kv/")["pid"]
         self.assertEqual(limit_of(pid, "Max data size"), str(96 << 20))
         self.assertEqual(limit_of(pid, "Max open files"), "64")
+
+    def test_a_limit_that_is_tuned_is_that_of_what_runs(self):
+        self.broker.ok("mount", "kv/", "kv")
+        pid = self.broker.status("kv/")["pid"]
+        tuned = self.broker.ok("tune", "kv/", "--limit", "memory=64M", "--limit", "tasks=9",
+                               "--limit", "fds=40").json["mount"]
+        self.assertEqual(tuned["pid"], pid)
+        self.assertFalse(tuned["confinement"]["pending"], "the answer comes when it is done")
+        self.assertEqual(limit_of(pid, "Max data size"), str(64 << 20))
+        self.assertEqual(limit_of(pid, "Max processes"), "10", "its init is one")
+        self.assertEqual(limit_of(pid, "Max open files"), "40")
+        self.assertEqual(self.broker.status("kv/")["pid"], pid)
+        names = [each["name"] for each in self.broker.ok("events").json["events"]]
+        self.assertIn("limited", names)
+
+    def test_a_limit_that_is_raised_is_so_at_once_or_with_the_next_start_and_says_which(self):
+        self.broker.ok("mount", "kv/", "kv", "--limit", "memory=64M")
+        pid = self.broker.status("kv/")["pid"]
+        tuned = self.broker.ok("tune", "kv/", "--limit", "memory=96M").json["mount"]
+        self.assertEqual(tuned["confinement"]["pending"], not may_raise_limits())
+        self.assertEqual(limit_of(pid, "Max data size"),
+                         str((96 if may_raise_limits() else 64) << 20))
+        if not may_raise_limits():
+            reasons = [each["reason"] for each in self.broker.ok("events").json["events"]
+                       if each["name"] == "not_limited"]
+            self.assertEqual(reasons, ["not all limits of what runs could be changed (EPERM: to "
+                                       "raise one takes CAP_SYS_RESOURCE); the next start has "
+                                       "them"])
+        self.broker.ok("reload", "kv/")
+        mount = self.broker.status("kv/")
+        self.assertFalse(mount["confinement"]["pending"])
+        self.assertEqual(limit_of(mount["pid"], "Max data size"), str(96 << 20))
 
     def test_a_restarted_broker_confines_as_before(self):
         self.broker.ok("mount", "kv/", "kv", "--limit", "tasks=9", "--waive", "cg.cpu", "--grant",
@@ -172,6 +239,63 @@ class Refused(SystemTest):
         self.assertGreater(self.broker.ok("status").json["broker"]["calls_shed"], 0)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "takes root, whose plugins have control groups")
+class Grouped(SystemTest):
+    """With the profile that requires control groups."""
+
+    def start_broker(self):
+        self.broker.confinement = []
+        super().start_broker()
+
+    def test_groups_are_tuned_live(self):
+        self.broker.ok("mount", "kv/", "kv")
+        pid = self.broker.status("kv/")["pid"]
+        self.broker.ok("tune", "kv/", "--limit", "memory=64M", "--limit", "tasks=9",
+                       "--limit", "cpu-percent=50", "--limit", "cpu-weight=200")
+        memory = ("memory", "memory.limit_in_bytes", "memory.max")
+        self.assertEqual(group_value(pid, *memory), str(64 << 20))
+        self.assertEqual(group_value(pid, "pids", "pids.max", "pids.max"), "10")
+        quota = group_value(pid, "cpu", "cpu.cfs_quota_us", "cpu.max")
+        self.assertEqual(quota.split()[0], "50000")
+        self.assertIn(group_value(pid, "cpu", "cpu.shares", "cpu.weight"), ("2048", "200"))
+        self.broker.ok("tune", "kv/", "--limit", "memory=96M", "--limit", "cpu-percent=0")
+        self.assertEqual(group_value(pid, *memory), str(96 << 20))
+        quota = group_value(pid, "cpu", "cpu.cfs_quota_us", "cpu.max")
+        self.assertIn(quota.split()[0], ("-1", "max"))
+        self.assertEqual(self.broker.status("kv/")["pid"], pid)
+        self.broker.ok("write", "kv/a", "b=c")
+
+    def test_a_release_that_is_a_script_gets_the_interpreters_profile(self):
+        write_script(self.broker)
+        answer = self.broker.cli("plugin", "register", "generic/says@1.0.0", output="table")
+        self.assertIn("its last log line: the script runs", answer.err)
+        answer = self.broker.cli("plugin", "register", "generic/says@1.0.0", "--profile",
+                                 "strict", output="table")
+        self.assertIn("a script cannot run under the profile strict", answer.err)
+
+    def test_who_uses_its_memory_up_is_reported_as_such(self):
+        self.broker.ok("mount", "b/", "bad_plugin", "--option", "mode=eats-memory",
+                       "--limit", "memory=32M")
+        answer = self.broker.cli("write", "b/a", "c=d", output="table")
+        killed = "was killed because its memory was used up"
+        self.assertEqual(answer.code, 1)
+        self.assertIn(f"plugin 'bad_plugin' at 'b/' {killed}", answer.err)
+        report = self.broker.ok("why", "b/").json["crash"]
+        self.assertTrue(report["out_of_memory"])
+        self.assertEqual(report["cause"], {"signaled": 9})
+        self.assertEqual(report["remedy"],
+                         "bulkhead tune b/ --limit memory=SIZE, if it is to have more")
+        self.assertIn(killed, self.broker.ok("why", "b/", output="table").out)
+        crashed = [each for each in self.broker.ok("events").json["events"]
+                   if each["name"] == "crashed"]
+        self.assertIn(killed, crashed[0]["reason"])
+        # A kill by anybody else is none.
+        mount = self.broker.wait_state("b/", "ready")
+        os.kill(mount["pid"], 9)
+        until("the next one runs", lambda: self.broker.status("b/")["generation"] == 3)
+        self.assertFalse(self.broker.ok("why", "b/").json["crash"]["out_of_memory"])
+
+
 @unittest.skipUnless(os.geteuid() == 0, "takes root, to become nobody")
 class AsNobody(SystemTest):
     def start_broker(self):
@@ -204,6 +328,21 @@ class AsNobody(SystemTest):
         self.assertRegex(answer.err, r"the wall \S+ of profile strict does not stand")
         self.assertRegex(answer.err, r"--waive \S+")
         self.assertEqual(self.as_nobody("mounts").json["mounts"], [])
+
+    def test_for_a_script_the_refusal_names_all_that_is_to_be_waived(self):
+        write_script(self.broker)
+        self.start_as_nobody()
+        register = ("plugin", "register", "generic/says@1.0.0")
+        answer = self.as_nobody(*register, output="table")
+        self.assertIn("of profile interpreter", answer.err)
+        waivers = re.findall(r"--waive \S+", answer.err)
+        self.assertIn("--waive uid", waivers)
+        self.assertGreater(len(waivers), 2)
+        for _ in range(2):  # what it never came to is named by the next refusal
+            flags = [word.rstrip(",") for each in waivers for word in each.split()]
+            answer = self.as_nobody(*register, *flags, output="table")
+            waivers += re.findall(r"--waive \S+", answer.err)
+        self.assertIn("its last log line: the script runs", answer.err)
 
     def test_what_it_uses_is_known_without_root_too(self):
         """Whose user namespace it is may read what is in it."""

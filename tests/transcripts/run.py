@@ -5,7 +5,9 @@
 A transcript is a text file. A line `> COMMAND` is typed; the lines below it are what it prints, up
 to the next one; `. MORE` goes on with the command before it. A line `? WORDS :: TEXT` waits until
 `bulkhead WORDS` prints TEXT, for what takes its own time (a restart). Lines before the first
-command are remarks. A NAME.toml beside NAME.txt is the daemon's configuration.
+command are remarks. A NAME.toml beside NAME.txt is the daemon's configuration. A remark
+`Daemon: FLAGS` says how plugins are confined, which they are not without it; on a machine that
+cannot, such a transcript is skipped, by the exit status 77 and with the reason.
 
 Each transcript runs twice against a broker of its own: from a pipe, and on a pseudo-terminal as a
 person would type it. Both must print the same; only the prompt, the echo, and what a script says of
@@ -30,6 +32,7 @@ import termios
 import time
 
 step_seconds_max = 20
+skipped = 77  # the exit status that ctest is told of
 window_columns = 400  # so that no line wraps
 prompt = re.compile(r"bulkhead (?:no broker|[0-9][^>\n]*)> $")
 
@@ -49,6 +52,31 @@ normal_forms = [
     (r"(?m)^  uses  .*\n", ""),
     (r'"usage":\{[^{}]*\},?', ""),
 ]
+
+
+# What a confined broker tells of the machine beneath it. What a profile requires stands on every
+# machine, or there is no transcript; all else is the machine's.
+wall_row = re.compile(r"(?m)^([a-z.-]+)  (enforced|unavailable|failed)\b.*  (yes|no|waived)$")
+of_the_machine = [
+    (r"(?m)^  walls  .*$", "  walls  WALLS"),
+    (r"(?m)^(\S+/  ready  PID)  .*$", r"\1  NUMBERS"),  # top
+    (r"(?m)^TIME  \d+  \d+\.\d  SIZE.*$", "TIME  NUMBERS"),  # usage
+    (r"(?m)^(.+): (?:good|weak|unknown)\n  found  .*$", r"\1: VERDICT\n  found  FOUND"),
+    (r"(?m)^  try  .*\n", ""),
+    (r"(?m)^\d+ (of \d+ are as they should be)$", r"N \1"),
+]
+
+
+def shown_wall(row):
+    name, state, needed = row.groups()
+    return f"{name}  {state if needed == 'yes' else 'STATE'}  {needed}"
+
+
+def normalise_machine(text):
+    text = wall_row.sub(shown_wall, text)
+    for pattern, replacement in of_the_machine:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def normalise(text, directory, plugins):
@@ -83,6 +111,14 @@ def read_transcript(path):
     return remarks, steps
 
 
+def flags_in(remarks):
+    """How the daemon confines: what a remark says, else not at all."""
+    for line in remarks:
+        if line.startswith("Daemon: "):
+            return line.split()[1:]
+    return ["--unconfined"]
+
+
 def write_transcript(path, remarks, steps):
     lines = list(remarks)
     for each in steps:
@@ -93,7 +129,8 @@ def write_transcript(path, remarks, steps):
 class broker:
     """A daemon of its own, with state and socket in a new directory."""
 
-    def __init__(self, bin_directory, plugin_directory, directory, config=None):
+    def __init__(self, bin_directory, plugin_directory, directory, config=None,
+                 confinement=("--unconfined",)):
         self.bulkhead = str(bin_directory / "bulkhead")
         # What the sanitizers are told goes along; nothing else of the caller does.
         self.environment = {key: os.environ[key] for key in ("ASAN_OPTIONS", "LSAN_OPTIONS")
@@ -105,7 +142,7 @@ class broker:
         self.process = subprocess.Popen(
             [str(bin_directory / "bulkheadd"), "--socket", f"{directory}/s",
              "--state", f"{directory}/state", "--plugins", str(plugin_directory), "--unregistered",
-             "--unconfined", *self.config_flags(directory, config)],
+             *confinement, *self.config_flags(directory, config)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.until("status", "plugins  ")
 
@@ -257,18 +294,34 @@ def run_on_terminal(daemon, steps, directory):
     return outputs
 
 
-def run_both(arguments, steps, config):
+def reason_not_to_confine(arguments, flags):
+    """The refusal of a first start, when it is for a wall; else nothing."""
+    if "--unconfined" in flags:
+        return None
+    with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
+        daemon = broker(arguments.bin, arguments.plugins, pathlib.Path(folder), None, flags)
+        try:
+            done = subprocess.run([daemon.bulkhead, "mount", "kv/", "kv"], env=daemon.environment,
+                                  capture_output=True, text=True, timeout=step_seconds_max)
+        finally:
+            daemon.stop()
+    return done.stderr if "does not stand" in done.stderr else None
+
+
+def run_both(arguments, steps, config, flags):
     results = {}
     for name, run in (("piped", run_piped), ("terminal", run_on_terminal)):
         with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
             directory = pathlib.Path(folder)
-            daemon = broker(arguments.bin, arguments.plugins, directory, config)
+            daemon = broker(arguments.bin, arguments.plugins, directory, config, flags)
             try:
                 outputs = run(daemon, steps, directory)
             finally:
                 daemon.stop()
-            results[name] = [normalise(text, directory, arguments.plugins).splitlines()
-                             for text in outputs]
+            texts = [normalise(text, directory, arguments.plugins) for text in outputs]
+            if "--unconfined" not in flags:
+                texts = [normalise_machine(text) for text in texts]
+            results[name] = [text.splitlines() for text in texts]
     return results
 
 
@@ -292,7 +345,11 @@ def main():
     good = True
     for path in arguments.transcripts:
         remarks, steps = read_transcript(path)
-        results = run_both(arguments, steps, path.with_suffix(".toml"))
+        flags = flags_in(remarks)
+        if reason := reason_not_to_confine(arguments, flags):
+            print(f"SKIPPED {path}: this machine cannot confine.\n{reason}", file=sys.stderr)
+            return skipped
+        results = run_both(arguments, steps, path.with_suffix(".toml"), flags)
         if arguments.update:
             for each, output in zip(steps, results["piped"]):
                 each.output = output

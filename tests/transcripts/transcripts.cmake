@@ -7,6 +7,13 @@ if(TARGET bulkheadd AND TARGET bulkhead AND TARGET kv AND TARGET calc)
                      "${CMAKE_CURRENT_LIST_DIR}/${transcript}.txt")
     set_tests_properties(transcript-${transcript} PROPERTIES LABELS system TIMEOUT 180)
   endforeach()
+  # What is built with a sanitizer cannot run confined.
+  if(NOT BULKHEAD_SANITIZE)
+    add_test(NAME transcript-confined
+             COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/run.py" ${transcript_places}
+                     "${CMAKE_CURRENT_LIST_DIR}/confined.txt")
+    set_tests_properties(transcript-confined PROPERTIES LABELS system TIMEOUT 180 SKIP_RETURN_CODE 77)
+  endif()
   if(TARGET bad_plugin)
     add_test(NAME transcript-upgrade
              COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/run.py" --bin "${PROJECT_BINARY_DIR}/bin"

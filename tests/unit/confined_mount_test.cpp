@@ -85,6 +85,15 @@ TEST_CASE(
   CHECK(f.tb.starts("p") == 0);
 }
 
+TEST_CASE("a refused start names every wall that is missing, to be waived at once") {
+  fixture f;
+  f.tb.absent_walls[wall::cgroup_memory] = EACCES;
+  f.tb.absent_walls[wall::own_uid] = EPERM;
+  const auto remedy = f.mount_failure().remedy();
+  CHECK(remedy.find("bulkhead tune m/ --waive uid --waive cg.memory,") != std::string::npos);
+  CHECK(remedy.find("waive = [\"uid\", \"cg.memory\"]") != std::string::npos);
+}
+
 TEST_CASE("a wall that goes missing later is a permanent failure: quarantine, and no loop") {
   fixture f;
   f.mount();

@@ -150,6 +150,21 @@ TEST_CASE("limits of a manifest that are times are none of confinement's") {
   CHECK(of_mount(nothing, {{}, {{"start-ms", 5}, {"call-ms", 5}}}) == of_mount(nothing));
 }
 
+TEST_CASE(
+    "a release that is a script gets the interpreter's profile when no word of it says other") {
+  const auto of_script = [](const std::string& release, const std::string& mount) {
+    return effective_confinement(strict_broker, saying(release), saying(mount), {},
+                                 release_form::script)
+        .of;
+  };
+  CHECK(of_script("", "") == profile::interpreter);
+  CHECK(of_script("strict", "") == profile::strict);
+  CHECK(of_script("", "no-userns") == profile::no_userns);
+  CHECK(of_mount(nothing).of == profile::strict);
+  CHECK(effective_confinement(strict_broker, nothing, nothing, {"strict", {}}, release_form::script)
+            .of == profile::strict);
+}
+
 TEST_CASE("waivers and grants of the three add up, and a manifest has none") {
   confinement_rules broker = strict_broker;
   broker.waive = {"cg.cpu"};

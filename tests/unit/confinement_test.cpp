@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <set>
 
+#include "actors/confinement/waivers.hpp"
+
 using namespace bulkhead;
 
 namespace {
@@ -96,4 +98,17 @@ TEST_CASE("the profile without user namespaces tries no namespace") {
   const auto wanted = wanted_walls(profile::no_userns);
   for (const auto which : {wall::user_namespace, wall::pid_namespace, wall::net_namespace})
     CHECK(!wanted.test(index_of(which)));
+}
+
+TEST_CASE("what is to be waived is what is required, was tried, and does not stand") {
+  confinement_report found;
+  found.of = profile::strict;
+  found.waived.set(index_of(wall::cgroup_cpu));
+  found[wall::own_uid].state = wall_state::unavailable;
+  found[wall::seccomp].state = wall_state::enforced;
+  found[wall::landlock].state = wall_state::failed;
+  found[wall::cgroup_cpu].state = wall_state::unavailable;
+  found[wall::speculation].state = wall_state::unavailable;
+  CHECK(waiver_flags(found, wall::landlock) == "--waive uid --waive landlock");
+  CHECK(waiver_flags(found, wall::lifeline) == "--waive uid --waive landlock --waive lifeline");
 }

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "tests/unit/mount_fixture.hpp"
 
@@ -477,4 +478,27 @@ TEST_CASE_METHOD(fixture, "K03 a mount's own limits on calls are in force") {
   CHECK(read("m/x").find("overloaded") == 0);
   tb.advance(2s);
   CHECK(tb.text_of(kj::mv(one)).find("deadline_exceeded") == 0);
+}
+
+TEST_CASE("of times the mount's word counts, then the manifest's when it is less, then the limit") {
+  using std::chrono::milliseconds;
+  const auto off = milliseconds{0};
+  CHECK(time_within(off, off, milliseconds{5000}) == milliseconds{5000});
+  CHECK(time_within(off, milliseconds{700}, milliseconds{5000}) == milliseconds{700});
+  CHECK(time_within(off, milliseconds{7000}, milliseconds{5000}) == milliseconds{5000});
+  CHECK(time_within(milliseconds{9000}, milliseconds{700}, milliseconds{5000}) ==
+        milliseconds{9000});
+  CHECK(time_within(milliseconds{3}, milliseconds{700}, milliseconds{5000}) == milliseconds{3});
+}
+
+TEST_CASE("the times of a manifest are two of its limits") {
+  const auto times = times_in({{"memory", 1}, {"start-ms", 700}, {"call-ms", ~std::uint64_t{0}}});
+  CHECK(times.start_max == std::chrono::milliseconds{700});
+  CHECK(times.call_max > std::chrono::hours{1});
+  CHECK(times_in({}).start_max.count() == 0);
+  broker_limits limits;
+  limits.call_ms_max = std::chrono::milliseconds{100};
+  CHECK(slot_rules({}, limits, times).call_max == 100 * kj::MILLISECONDS);
+  CHECK(slot_rules({}, limits, {{}, std::chrono::milliseconds{40}}).call_max ==
+        40 * kj::MILLISECONDS);
 }

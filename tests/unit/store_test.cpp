@@ -4,9 +4,11 @@
 // sqlite_store_test.cpp.
 #include "broker/store/store.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "broker/store/sqlite_store.hpp"
+#include "broker/store/wipe.hpp"
 #include "store_suite.hpp"
 
 using namespace bulkhead;        // NOLINT(google-build-using-namespace)
@@ -286,4 +288,22 @@ TEST_CASE("a prefix of bytes that cannot grow has no end") {
   CHECK(key_range::prefix("a\xff").end == "b");
   CHECK(key_range::prefix("a\xff").contains("a\xff\xff"));
   CHECK_FALSE(key_range::prefix("a\xff").contains("b"));
+}
+
+TEST_CASE("a value that is wiped is gone from where it was, also where a longer one was before") {
+  txn_request request;
+  request.then.push_back(txn_op::put("a", std::string(100, 's')));
+  request.otherwise.push_back(txn_op::put("b", "short"));
+  auto& longer = request.then[0].value;
+  auto& shorter = request.otherwise[0].value;
+  longer.resize(10);
+  const char* const first = longer.data();
+  const char* const second = shorter.data();
+  wipe(request);
+  CHECK(longer.empty());
+  CHECK(shorter.empty());
+  REQUIRE(longer.data() == first);
+  CHECK(std::all_of(first, first + longer.capacity(), [](char each) { return each == 0; }));
+  CHECK(std::all_of(second, second + shorter.capacity(), [](char each) { return each == 0; }));
+  CHECK(request.then[0].key == "a");
 }

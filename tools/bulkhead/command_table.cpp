@@ -40,9 +40,9 @@ std::vector<command_spec> mount_commands() {
        {path},
        tune_flags(),
        "Change the rules of a mount",
-       "Only what is given changes, all of it or nothing. Rules of calls, life and restarts count\n"
-       "at once; options with the next process, or now with --reload: when that process does not\n"
-       "come up, nothing has changed.\n",
+       "Only what is given changes, all of it or nothing. Rules of calls, life and restarts, and\n"
+       "limits, count at once; options and the rest of confinement with the next process, or now\n"
+       "with --reload: when that process does not come up, nothing has changed.\n",
        {"tune kv/ --option max_versions=20 --reload", "tune kv/ --idle-stop 10m --in-flight 64"}},
       {command_id::move,
        "move",
