@@ -55,7 +55,7 @@ normal_forms = [
 
 
 # What a confined broker tells of the machine beneath it. What a profile requires stands on every
-# machine, or there is no transcript; all else is the machine's.
+# machine, or there is no transcript; all else is the machine's. An own uid is required of root.
 wall_row = re.compile(r"(?m)^([a-z.-]+)  (enforced|unavailable|failed)\b.*  (yes|no|waived)$")
 of_the_machine = [
     (r"(?m)^  walls  .*$", "  walls  WALLS"),
@@ -69,6 +69,8 @@ of_the_machine = [
 
 def shown_wall(row):
     name, state, needed = row.groups()
+    if name == "uid":
+        return "uid  STATE  NEEDED"
     return f"{name}  {state if needed == 'yes' else 'STATE'}  {needed}"
 
 
