@@ -62,11 +62,11 @@ class attacker {
     if (waiting_.size() >= said_every_bytes) flush();
   }
 
+  /// Says so first: what is sent may be the last that this process does.
   void flush() {
+    say_sent(waiting_.size());
     write_all(link_fd, waiting_.data(), waiting_.size());
-    const auto bytes = waiting_.size();
     waiting_.clear();
-    say_sent(bytes);
   }
 
   void say_sent(std::size_t bytes) {
