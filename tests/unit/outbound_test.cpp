@@ -161,7 +161,7 @@ TEST_CASE("what the network says comes without what it is of") {
   CHECK(network_reason("connect(sockfd, addr): Connection refused; fd = 9") ==
         "Connection refused");
   CHECK(network_reason("DNS lookup failed.; host = a") == "DNS lookup failed.");
-  CHECK(network_reason("") == "");
+  CHECK(network_reason("").empty());
 }
 
 TEST_CASE_METHOD(connecting, "an instance reaches what it was granted, and nothing else") {
