@@ -2,7 +2,7 @@
 // What confinement costs at the start, layer by layer: from the call of spawn() to the first byte
 // that the program writes. The configurations take turns, so that whatever else the machine does
 // meets all of them alike. Prints a table; the bar is 3 ms over a plain spawn for the median of all
-// walls, and is held to that with BULKHEAD_CONFINEMENT_STRICT=1 on a quiet machine, and to five
+// walls, and is held to that with BULKHEAD_STRICT=1 on a quiet machine, and to five
 // times that otherwise. BULKHEAD_CONFINEMENT_ROUNDS says how many rounds.
 #include <unistd.h>
 
@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "actors/confinement/program_file.hpp"
+#include "tests/bars.hpp"
 #include "tests/confinement/confined.hpp"
 
 using namespace bulkhead;
@@ -28,10 +29,6 @@ constexpr double loose_factor = 5.0;
 int rounds() {
   const char* const value = std::getenv("BULKHEAD_CONFINEMENT_ROUNDS");
   return value != nullptr ? std::max(1, std::atoi(value)) : 15;
-}
-
-bool strict() {
-  return std::getenv("BULKHEAD_CONFINEMENT_STRICT") != nullptr;
 }
 
 struct configuration {
@@ -129,5 +126,5 @@ TEST_CASE("all walls cost less than the bar") {
                 each.at(0.1), each.at(0.5) - plain);
   std::fflush(stdout);
   const auto& full = all[all.size() - 2];
-  CHECK(full.at(0.5) - plain <= bar_ms * (strict() ? 1 : loose_factor));
+  CHECK(full.at(0.5) - plain <= bar_ms * (bars::strict() ? 1 : loose_factor));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ends with what, how fast, and that nothing stays. The bar for the first is 10 ms for 99 of
-// 100, held to with BULKHEAD_CONFINEMENT_STRICT=1 and to ten times that otherwise;
+// 100, held to with BULKHEAD_STRICT=1 and to ten times that otherwise;
 // BULKHEAD_CONFINEMENT_KILLS says how many. For the last it is 10000 cycles; BULKHEAD_START_KILLS
 // says how many are made.
 #include <sys/syscall.h>
@@ -18,6 +18,7 @@
 #include <set>
 #include <thread>
 
+#include "tests/bars.hpp"
 #include "tests/confinement/confined.hpp"
 
 using namespace bulkhead;
@@ -113,8 +114,7 @@ void judge(const char* what, std::vector<double> ms) {
   std::printf("%s killed: its tree has gone after ms median %.2f, p99 %.2f, of %zu\n", what,
               at(0.5), at(0.99), ms.size());
   std::fflush(stdout);
-  const bool strict = std::getenv("BULKHEAD_CONFINEMENT_STRICT") != nullptr;
-  CHECK(at(0.99) <= bar_ms * (strict ? 1 : loose_factor));
+  CHECK(at(0.99) <= bar_ms * (bars::strict() ? 1 : loose_factor));
 }
 
 std::size_t lines_in(const char* path) {

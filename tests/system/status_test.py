@@ -3,15 +3,17 @@
 """The broker answers its operator at any moment: the status of a mount, the tree, and the stop of
 another mount, while a plugin takes seconds to start, to be killed, and to stop.
 
-The bar is a p99 of 10 ms. A machine that builds something else meanwhile may need longer for
-anything at all, so twice the p99 of a calm phase of the same run is enough too; a broker that
-waited for its plugin would need a thousand times as long."""
+The bar is a p99 of 10 ms, and held to that with BULKHEAD_STRICT=1. A machine that does something
+else meanwhile may need longer for anything at all, so otherwise five times that or twice the p99 of
+a calm phase of the same run is enough; a broker that waited for its plugin would need a thousand
+times as long."""
 
 import time
 
 import harness
 
 answer_ms_max = 10
+lax_factor = 5
 slow_ms = 3000
 phase_s = 2.0
 
@@ -34,7 +36,8 @@ class Status(harness.SystemTest):
         busy = load.order("mark")
         out, err = under_way.communicate(timeout=harness.seconds(20))
         for kind in ("status", "tree", "stop"):
-            limit_ms = harness.seconds(max(answer_ms_max, 2 * calm[kind]["p99_us"] / 1000))
+            limit_ms = answer_ms_max if harness.strict else harness.seconds(
+                max(lax_factor * answer_ms_max, 2 * calm[kind]["p99_us"] / 1000))
             print(f"{order[0]} {path}: {kind} p99 {busy[kind]['p99_us'] / 1000:.2f} ms of "
                   f"{busy[kind]['answered']}, calm {calm[kind]['p99_us'] / 1000:.2f} ms, limit "
                   f"{limit_ms:.0f} ms", flush=True)

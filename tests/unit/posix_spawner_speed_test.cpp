@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "actors/posix_spawner.hpp"
+#include "tests/bars.hpp"
 
 using bulkhead::posix_spawner;
 using bulkhead::process_spec;
@@ -101,17 +102,20 @@ TEST_CASE("a start by path or by descriptor costs what posix_spawn costs") {
   auto by_descriptor = by_path;
   by_descriptor.program =
       std::make_shared<const unique_fd>(::open("/bin/true", O_RDONLY | O_CLOEXEC));
-  std::vector<double> libc;
-  std::vector<double> path;
-  std::vector<double> descriptor;
-  for (int i = 0; i < rounds; ++i) {
-    libc.push_back(microseconds(spawn_by_libc));
-    path.push_back(microseconds([&] { spawn_by_us(by_path); }));
-    descriptor.push_back(microseconds([&] { spawn_by_us(by_descriptor); }));
-  }
-  const double base = tenth(libc);
-  std::cout << "start and end of a process, p10: posix_spawn " << base << " us; by path "
-            << tenth(path) / base << " of that, by descriptor " << tenth(descriptor) / base << '\n';
-  CHECK(tenth(path) < slower_max * base);
-  CHECK(tenth(descriptor) < slower_max * base);
+  const auto as_fast = [&] {
+    std::vector<double> libc;
+    std::vector<double> path;
+    std::vector<double> descriptor;
+    for (int i = 0; i < rounds; ++i) {
+      libc.push_back(microseconds(spawn_by_libc));
+      path.push_back(microseconds([&] { spawn_by_us(by_path); }));
+      descriptor.push_back(microseconds([&] { spawn_by_us(by_descriptor); }));
+    }
+    const double base = tenth(libc);
+    std::cout << "start and end of a process, p10: posix_spawn " << base << " us; by path "
+              << tenth(path) / base << " of that, by descriptor " << tenth(descriptor) / base
+              << '\n';
+    return std::max(tenth(path), tenth(descriptor)) < slower_max * base;
+  };
+  CHECK(bars::met(as_fast));
 }
