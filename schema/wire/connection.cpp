@@ -82,4 +82,9 @@ const stream_meter& connection::meter() const {
   return parts_->stream.meter();
 }
 
+kj::Maybe<const link_budget&> connection::budget() const {
+  KJ_IF_MAYBE (counted, parts_->budget) return *counted;
+  return nullptr;
+}
+
 }  // namespace bulkhead::wire

@@ -63,6 +63,9 @@ class connection {
 
   const stream_meter& meter() const;
 
+  /// What the peer makes this side keep, when that is counted.
+  kj::Maybe<const link_budget&> budget() const;
+
  private:
   struct parts;
   kj::Own<parts> parts_;

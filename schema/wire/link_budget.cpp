@@ -23,10 +23,6 @@ kj::Maybe<budget_breach> above(const char* limit, const char* unit, std::uint64_
 
 link_budget::link_budget(const budget_limits& limits) : limits_(limits) {}
 
-std::uint64_t link_budget::calls_open() const {
-  return std::max(unreturned_, unfinished_);
-}
-
 // ---------------------------------------------------------------------------------------------
 // From the peer
 
@@ -35,15 +31,19 @@ link_budget::verdict link_budget::received(message from_peer) {
   if (which != rpc::Message::RETURN) ++frames_to_charge_;
   switch (which) {
     case rpc::Message::BOOTSTRAP:
-      return open_call();
+      return open_call(from_peer.getBootstrap().getQuestionId());
     case rpc::Message::CALL:
       return call_received(from_peer.getCall());
     case rpc::Message::RETURN:
       return return_received(from_peer.getReturn());
     case rpc::Message::FINISH:
-      return finish_received(from_peer.getFinish());
+      finish_received(from_peer.getFinish());
+      return nullptr;
     case rpc::Message::RESOLVE:
       return resolve_received(from_peer.getResolve());
+    case rpc::Message::UNIMPLEMENTED:
+      refusal_received(from_peer.getUnimplemented());
+      return nullptr;
     case rpc::Message::RELEASE:
       lower(given_, from_peer.getRelease().getReferenceCount());
       return nullptr;
@@ -57,15 +57,15 @@ link_budget::verdict link_budget::received(message from_peer) {
 }
 
 link_budget::verdict link_budget::call_received(rpc::Call::Reader call) {
+  const auto question = call.getQuestionId();
   const auto entries = call.getParams().getCapTable();
-  KJ_IF_MAYBE (breach, open_call()) return *breach;
+  KJ_IF_MAYBE (breach, open_call(question)) return *breach;
   KJ_IF_MAYBE (breach, check_table(entries)) return *breach;
-  if (call.getSendResultsTo().isYourself()) {
-    kept_here_.insert(call.getQuestionId());
-    KJ_IF_MAYBE (breach, above("plugin_tail_calls_max", "answers kept", kept_here_.size(),
-                               limits_.tail_calls)) {
-      return *breach;
-    }
+  auto& entry = asked_.open(question);
+  if (call.getSendResultsTo().isYourself() && !entry.kept_here) {
+    entry.kept_here = true;
+    ++kept_here_;
+    KJ_IF_MAYBE (breach, check_kept()) return *breach;
   }
   const auto target = call.getTarget();
   if (target.isPromisedAnswer()) {
@@ -74,34 +74,48 @@ link_budget::verdict link_budget::call_received(rpc::Call::Reader call) {
   if (entries.size() == 0) return nullptr;
   const auto counted = count(entries);
   references_held_ += counted.references;
-  if (counted.others > 0) {
-    entries_held_ += counted.others;
-    entries_of_call_[call.getQuestionId()] += counted.others;
-  }
+  entries_held_ += counted.others;
+  entry.entries += counted.others;
   return check_held();
 }
 
 link_budget::verdict link_budget::return_received(rpc::Return::Reader answer) {
-  lower(calls_unanswered_, 1);
   const auto question = answer.getAnswerId();
-  const auto given = take(given_with_call_, question);
-  if (answer.getReleaseParamCaps()) lower(given_, given);
-  // libcapnp does not look at the answer to a question that it has given up.
-  if (!given_up_.empty() && given_up_.erase(question) > 0) return nullptr;
+  auto* call = own_.find(question);
+  if (call == nullptr || call->answered) return nullptr;  // libcapnp ends the connection
+  call->answered = true;
+  lower(calls_unanswered_, 1);
+  if (answer.getReleaseParamCaps()) lower(given_, call->given);
+  if (call->finished) {
+    own_.close(question);
+    return nullptr;  // libcapnp does not look at the answer to a question that it has given up
+  }
+  if (answer.isTakeFromOtherQuestion()) {
+    auto* taken = asked_.find(answer.getTakeFromOtherQuestion());
+    if (taken == nullptr || !taken->kept_here) return nullptr;
+    call->took = answer.getTakeFromOtherQuestion();
+    taken->taken_by = question;
+    taken->kept_here = false;
+    lower(kept_here_, 1);
+  }
   if (!answer.isResults()) return nullptr;
   const auto entries = answer.getResults().getCapTable();
   KJ_IF_MAYBE (breach, check_table(entries)) return *breach;
   if (entries.size() == 0) return nullptr;
-  references_held_ += count(entries).references;
+  call->held = count(entries).references;
+  references_held_ += call->held;
   return check_held();
 }
 
-link_budget::verdict link_budget::finish_received(rpc::Finish::Reader finish) {
-  lower(unfinished_, 1);
-  if (!kept_here_.empty()) kept_here_.erase(finish.getQuestionId());
-  const auto given = take(given_with_answer_, finish.getQuestionId());
-  if (finish.getReleaseResultCaps()) lower(given_, given);
-  return nullptr;
+void link_budget::finish_received(rpc::Finish::Reader finish) {
+  const auto question = finish.getQuestionId();
+  auto* call = asked_.find(question);
+  // A second one is taken by libcapnp while the call is not answered, and changes nothing.
+  if (call == nullptr || call->finished) return;
+  call->finished = true;
+  call->released = finish.getReleaseResultCaps();
+  if (call->released) lower(given_, call->given);
+  close_if_done(question, *call);
 }
 
 link_budget::verdict link_budget::resolve_received(rpc::Resolve::Reader resolve) {
@@ -112,10 +126,25 @@ link_budget::verdict link_budget::resolve_received(rpc::Resolve::Reader resolve)
   return check_held();
 }
 
-link_budget::verdict link_budget::open_call() {
-  ++unreturned_;
-  ++unfinished_;
+// What the peer does not know it has not taken.
+void link_budget::refusal_received(message refused) {
+  if (!refused.isResolve() || !refused.getResolve().isCap()) return;
+  if (is_reference(refused.getResolve().getCap())) lower(given_, 1);
+}
+
+link_budget::verdict link_budget::open_call(std::uint32_t question) {
+  asked_.open(question);
   return above("plugin_calls_open_max", "calls", calls_open(), limits_.calls_open);
+}
+
+void link_budget::close_if_done(std::uint32_t question, const asked_call& call) {
+  if (!call.answered || !call.finished) return;
+  if (call.kept_here) lower(kept_here_, 1);
+  asked_.close(question);
+}
+
+void link_budget::close_if_done(std::uint32_t question, const own_call& call) {
+  if (call.answered && call.finished) own_.close(question);
 }
 
 // A list of structs without a body claims any number of entries in no bytes, hence the limit on
@@ -146,12 +175,17 @@ link_budget::verdict link_budget::check_given() const {
   return above("plugin_capabilities_given_max", "capabilities", given_, limits_.capabilities_given);
 }
 
+link_budget::verdict link_budget::check_kept() const {
+  return above("plugin_tail_calls_max", "answers kept", kept_here_, limits_.tail_calls);
+}
+
 // ---------------------------------------------------------------------------------------------
 // To the peer
 
 link_budget::verdict link_budget::sent(message to_peer) {
   switch (to_peer.which()) {
     case rpc::Message::BOOTSTRAP:
+      own_.open(to_peer.getBootstrap().getQuestionId());
       ++calls_unanswered_;
       break;
     case rpc::Message::CALL:
@@ -160,12 +194,9 @@ link_budget::verdict link_budget::sent(message to_peer) {
     case rpc::Message::RETURN:
       return_sent(to_peer.getReturn());
       break;
-    case rpc::Message::FINISH: {
-      // libcapnp asks for the release of results only when it has not seen them.
-      const auto finish = to_peer.getFinish();
-      if (finish.getReleaseResultCaps()) given_up_.insert(finish.getQuestionId());
-      return nullptr;
-    }
+    case rpc::Message::FINISH:
+      finish_sent(to_peer.getFinish());
+      return check_kept();
     case rpc::Message::RESOLVE: {
       const auto resolve = to_peer.getResolve();
       if (resolve.isCap() && is_reference(resolve.getCap())) ++given_;
@@ -182,25 +213,43 @@ link_budget::verdict link_budget::sent(message to_peer) {
 
 void link_budget::call_sent(rpc::Call::Reader call) {
   ++calls_unanswered_;
+  auto& entry = own_.open(call.getQuestionId());
   const auto entries = call.getParams().getCapTable();
   if (entries.size() == 0) return;
-  const auto given = count(entries).references;
-  if (given == 0) return;
-  given_ += given;
-  given_with_call_[call.getQuestionId()] = given;
+  entry.given = count(entries).references;
+  given_ += entry.given;
 }
 
 void link_budget::return_sent(rpc::Return::Reader answer) {
-  lower(unreturned_, 1);
   const auto question = answer.getAnswerId();
-  lower(entries_held_, take(entries_of_call_, question));
-  if (!answer.isResults()) return;
-  const auto entries = answer.getResults().getCapTable();
-  if (entries.size() == 0) return;
-  const auto given = count(entries).references;
-  if (given == 0) return;
-  given_ += given;
-  given_with_answer_[question] = given;
+  auto* call = asked_.find(question);
+  if (call == nullptr) return;
+  call->answered = true;
+  lower(entries_held_, call->entries);
+  if (answer.isResults()) {
+    const auto entries = answer.getResults().getCapTable();
+    if (entries.size() > 0) call->given = count(entries).references;
+    if (!call->released) given_ += call->given;
+  }
+  close_if_done(question, *call);
+}
+
+void link_budget::finish_sent(rpc::Finish::Reader finish) {
+  const auto question = finish.getQuestionId();
+  auto* call = own_.find(question);
+  if (call == nullptr) return;
+  call->finished = true;
+  // libcapnp asks for the release of results only when it has not seen them.
+  if (finish.getReleaseResultCaps()) lower(references_held_, call->held);
+  if (call->took) {
+    auto* taken = asked_.find(*call->took);
+    if (taken != nullptr && taken->taken_by == question) {
+      taken->taken_by.reset();
+      taken->kept_here = true;
+      ++kept_here_;
+    }
+  }
+  close_if_done(question, *call);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -213,15 +262,6 @@ bool link_budget::is_reference(rpc::CapDescriptor::Reader entry) {
 link_budget::table_count link_budget::count(table entries) {
   table_count found;
   for (auto entry : entries) ++(is_reference(entry) ? found.references : found.others);
-  return found;
-}
-
-std::uint64_t link_budget::take(by_question& from, std::uint32_t question) {
-  if (from.empty()) return 0;
-  const auto at = from.find(question);
-  if (at == from.end()) return 0;
-  const auto found = at->second;
-  from.erase(at);
   return found;
 }
 

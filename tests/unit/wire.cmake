@@ -5,6 +5,7 @@ bulkhead_unit_test(wire_stream bulkhead-wire)
 bulkhead_unit_test(wire_connection bulkhead-wire)
 bulkhead_unit_test(wire_hostile bulkhead-wire)
 bulkhead_unit_test(wire_budget bulkhead-wire)
+bulkhead_unit_test(wire_budget_use bulkhead-wire)
 bulkhead_unit_test(wire_plugin_link bulkhead-wire)
 
 # What the bench makes of its measurements, and that it runs: short rounds say nothing about speed.

@@ -205,6 +205,52 @@ TEST_CASE("one answer too many that a plugin has kept here ends the link, by its
   CHECK(text_of(plugin.budget.received(sent)) == "plugin_tail_calls_max 3/2");
 }
 
+TEST_CASE("an answer kept here does not count while it is that of an open call of ours") {
+  peer plugin;
+  const auto passed_on = [&](unsigned id) {
+    message sent;
+    auto made = sent.root.initCall();
+    made.setQuestionId(id);
+    made.getSendResultsTo().setYourself();
+    return text_of(plugin.budget.received(sent));
+  };
+  const auto takes = [&](unsigned own, unsigned id) {
+    message sent;
+    auto made = sent.root.initReturn();
+    made.setAnswerId(own);
+    made.setTakeFromOtherQuestion(id);
+    plugin.budget.received(sent);
+  };
+  const auto ended = [&](unsigned own) {
+    message sent;
+    sent.root.initFinish().setQuestionId(own);
+    return text_of(plugin.budget.sent(sent));
+  };
+  for (unsigned id = 0; id < 3; ++id) {
+    REQUIRE(plugin.called(id).empty());
+    REQUIRE(passed_on(id).empty());
+    takes(id, id);
+    takes(id, id);  // libcapnp ends the connection for the second
+    plugin.answered(id);
+    CHECK(plugin.budget.tail_calls() == 0);
+  }
+  CHECK(ended(0).empty());
+  CHECK(plugin.budget.tail_calls() == 1);
+  plugin.finish(0);
+  CHECK(plugin.budget.tail_calls() == 0);
+
+  plugin.finish(1);
+  REQUIRE(plugin.call(1).empty());  // another one of that number
+  CHECK(ended(1).empty());
+  CHECK(plugin.budget.tail_calls() == 0);
+
+  CHECK(ended(2).empty());
+  plugin.answered(1);
+  plugin.finish(1);
+  CHECK(passed_on(3).empty());
+  CHECK(passed_on(4) == "plugin_tail_calls_max 3/2");
+}
+
 // Why there is such a limit: nothing of this passes the queue, where answers are counted.
 TEST_CASE("what tail calls make the host keep is bounded by their number") {
   constexpr unsigned data_bytes = 10'000;  // a hundred times as much is answered
@@ -253,6 +299,30 @@ TEST_CASE("so many calls to a plugin may be unanswered, also when they were give
   CHECK_FALSE(plugin.budget.full());
 }
 
+TEST_CASE("calls that are finished and run on do not make room for calls that are answered") {
+  peer plugin;
+  REQUIRE(plugin.call(0).empty());
+  plugin.finish(0);  // not cancelled: whoever serves it goes on
+  REQUIRE(plugin.call(1).empty());
+  plugin.answered(1);
+  CHECK(plugin.budget.calls_open() == 2);
+  REQUIRE(plugin.call(2).empty());
+  CHECK(plugin.call(3) == "plugin_calls_open_max 4/3");
+}
+
+// libcapnp takes a second Finish of a call that is not answered yet.
+TEST_CASE("a second Finish of the same call makes no room for another one") {
+  peer plugin;
+  REQUIRE(plugin.call(0).empty());
+  for (unsigned id = 1; id < 3; ++id) {
+    plugin.finish(0);
+    REQUIRE(plugin.call(id).empty());
+    plugin.answered(id);
+  }
+  plugin.finish(0);
+  CHECK(plugin.call(3) == "plugin_calls_open_max 4/3");
+}
+
 TEST_CASE("a plugin's capabilities count once each time they are sent, until they are released") {
   peer plugin;
   REQUIRE(plugin.call(0, 5).empty());
@@ -291,12 +361,65 @@ TEST_CASE("the answer to a call that was given up brings no capabilities") {
   CHECK(plugin.budget.capabilities_held() == 8);
 }
 
+// A message is counted as it is read, and libcapnp handles it a few turns of the loop later. In
+// between its caller may give the call up, or whoever serves one may answer it.
+TEST_CASE("an answer that was read as its call was given up brings no capabilities either") {
+  peer plugin;
+  plugin.called(0);
+  plugin.answer(0, 8);
+  plugin.finished(0, true);
+  CHECK(plugin.budget.capabilities_held() == 0);
+  plugin.called(0);
+  plugin.answer(0, 8);
+  CHECK(plugin.budget.capabilities_held() == 8);
+  plugin.finished(0, false);
+  CHECK(plugin.budget.capabilities_held() == 8);
+}
+
+TEST_CASE("an answer that was given as its Finish was read leaves what that Finish leaves") {
+  for (const bool releases : {true, false}) {
+    peer plugin;
+    plugin.call(0);
+    plugin.finish(0, releases);
+    plugin.answered(0, 5);
+    CHECK(plugin.budget.capabilities_given() == (releases ? 0 : 5));
+    CHECK(plugin.budget.calls_open() == 0);
+  }
+}
+
+TEST_CASE("a plugin that knows no Resolve has not taken what came with it") {
+  peer plugin;
+  message sent;
+  sent.root.initResolve().initCap().setSenderHosted(1);
+  plugin.budget.sent(sent);
+  REQUIRE(plugin.budget.capabilities_given() == 1);
+  message refused;
+  refused.root.initUnimplemented().initResolve().initCap().setSenderHosted(1);
+  CHECK(text_of(plugin.budget.received(refused)).empty());
+  CHECK(plugin.budget.capabilities_given() == 0);
+}
+
+TEST_CASE("numbers of calls are counted alike, small or large, as their owner chooses them") {
+  peer plugin;
+  for (const unsigned id : {0U, 1023U, 1024U, 0xffffffffU}) {
+    REQUIRE(plugin.call(id, 0, 2).empty());
+    CHECK(plugin.budget.capabilities_held() == 2);
+    plugin.answered(id, 3);
+    CHECK(plugin.budget.capabilities_given() == 3);
+    plugin.finish(id, true);
+    CHECK(plugin.budget.capabilities_given() == 0);
+    CHECK(plugin.budget.calls_open() == 0);
+  }
+}
+
 TEST_CASE("a message may list so many capabilities and not one more, whatever their kind") {
   CHECK(peer().call(0, 8).empty());
   CHECK(peer().call(0, 0, 8).empty());
   CHECK(peer().call(0, 9) == "plugin_message_capabilities_max 9/8");
   CHECK(peer().call(0, 0, 9) == "plugin_message_capabilities_max 9/8");
-  CHECK(peer().answer(0, 9) == "plugin_message_capabilities_max 9/8");
+  peer asked;
+  asked.called(0);
+  CHECK(asked.answer(0, 9) == "plugin_message_capabilities_max 9/8");
 }
 
 TEST_CASE("a table that claims a million entries in no bytes is refused unread") {
