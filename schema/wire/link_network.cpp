@@ -149,7 +149,7 @@ kj::Maybe<kj::Exception> link_network::obstacle(rpc::Message::Reader message,
   const auto bytes = frame_bytes_of(segments);
   if (bytes > limits_.frame_bytes) return too_large(segments, bytes, limits_.frame_bytes);
   if (builds_on_unsent(message)) return nothing_to_build_on();
-  if (message.isCall()) return stream_.call_obstacle();
+  if (message.isCall()) return stream_.call_obstacle(bytes);
   return nullptr;
 }
 

@@ -282,9 +282,12 @@ void link_stream::send(kj::ArrayPtr<const int> fds, frame_segments segments) {
   output_.add(fds, segments);
 }
 
-kj::Maybe<kj::Exception> link_stream::call_obstacle() const {
+kj::Maybe<kj::Exception> link_stream::call_obstacle(std::uint64_t frame_bytes) const {
   KJ_IF_MAYBE (budget, budget_) {
     if (budget->full()) return calls_fault(budget->calls_unanswered());
+    const auto waiting = meter_.bytes_queued;
+    if (waiting > 0 && waiting + frame_bytes > limits_.queue_bytes / 2)
+      return queue_obstacle(waiting, limits_.queue_bytes);
   }
   return nullptr;
 }

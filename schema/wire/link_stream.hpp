@@ -77,8 +77,10 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// messages then, and nothing else.
   void use_budget(link_budget& budget) { budget_ = budget; }
 
-  /// Why the budget has no room for one more call to the peer; nothing when it has.
-  kj::Maybe<kj::Exception> call_obstacle() const;
+  /// Why there is no room for one more call to the peer, of so many bytes; nothing when there is,
+  /// or no budget. Calls may fill half the queue, so that whoever makes them cannot end the peer,
+  /// and answers to it have the other half. One for which nothing waits may fill all of it.
+  kj::Maybe<kj::Exception> call_obstacle(std::uint64_t frame_bytes) const;
 
   /// Counts a message that was given to send().
   void count_sent(capnp::rpc::Message::Reader message);

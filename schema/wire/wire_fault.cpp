@@ -70,6 +70,16 @@ kj::Exception calls_fault(std::uint64_t unanswered) {
                          {{"limit", "plugin_calls_unanswered_max"}}});
 }
 
+kj::Exception queue_obstacle(std::uint64_t bytes, std::uint64_t bytes_max) {
+  return make_exception(
+      {schema::ErrorKind::OVERLOADED,
+       "the other side does not read as fast as it is called",
+       fmt::format("{} bytes wait for it; calls may take half of {} (stream_queue_bytes_max)",
+                   bytes, bytes_max),
+       "wait and repeat; send less at once",
+       {{"limit", "stream_queue_bytes_max"}}});
+}
+
 std::optional<limit_breach> breach_in(const error_info& info) {
   const auto* limit = info.find("limit");
   const auto* unit = info.find("unit");

@@ -29,6 +29,9 @@ kj::Exception budget_fault(const budget_breach& breach);
 /// So many calls to the peer are unanswered that no more is sent.
 kj::Exception calls_fault(std::uint64_t unanswered);
 
+/// So many bytes wait for the peer that no call is added to them.
+kj::Exception queue_obstacle(std::uint64_t bytes, std::uint64_t bytes_max);
+
 /// The limit that the fault is about, when one of the above made it.
 std::optional<limit_breach> breach_in(const error_info& info);
 

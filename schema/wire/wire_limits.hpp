@@ -25,7 +25,8 @@ inline constexpr std::uint64_t frame_bytes_max = 32ULL << 20U;
 /// Most segments in one frame. libcapnp itself stops at 511.
 inline constexpr std::uint64_t segments_max = 512;
 
-/// Most bytes that wait to be written to one peer. One more, and the connection ends.
+/// Most bytes that wait to be written to one peer. One more, and the connection ends. Calls to a
+/// plugin take half of it at most; the next one fails as overloaded.
 inline constexpr std::uint64_t stream_queue_bytes_max = 64ULL << 20U;
 
 /// Most descriptors that one frame may carry. The kernel closes the others.
@@ -86,7 +87,9 @@ inline constexpr std::array<limit_row, 19> limit_table{{
      "the sender's call fails; a peer that sends more loses its connection"},
     {"segments_max", segments_max, "segments", "the connection is closed as a protocol violation"},
     {"stream_queue_bytes_max", stream_queue_bytes_max, "bytes",
-     "the connection of the peer that does not read is closed"},
+     "the connection of the peer that does not read is closed; of a plugin, a call above half of "
+     "it "
+     "fails as overloaded"},
     {"fds_per_message_max", fds_per_message_max, "descriptors", "the kernel closes the others"},
     {"hold_back_us_max", hold_back_us_max, "us", "a held frame is written alone"},
     {"error_text_bytes_max", error_text_bytes_max, "bytes", "the text is cut, its last line kept"},

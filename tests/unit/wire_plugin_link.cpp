@@ -270,6 +270,46 @@ TEST_CASE("a call that builds on one that was too large fails like it, and the l
   CHECK(plugin.close_reason() == nullptr);
 }
 
+// Who calls a plugin must not be able to end it: what it does not read in time is theirs.
+TEST_CASE("calls that would fill a plugin's queue fail as overloaded, and leave room for answers") {
+  loop on;
+  socket_pair sockets(on);
+  connection_options options;
+  options.limits.frame_bytes = 256U << 10U;
+  options.limits.queue_bytes = 1U << 20U;
+  options.budget = budget_limits{};
+  connection broker(kj::mv(sockets.right), connection::side::CLIENT, nullptr, options);
+  auto backend = broker.bootstrap().castAs<schema::Plugin>().mountRequest().send().getBackend();
+  std::vector<capnp::RemotePromise<schema::Backend::HandleResults>> calls;
+  calls.reserve(40);
+  for (int i = 0; i < 40; ++i) calls.push_back(echo(backend, "x", 200U << 10U));
+  on.settle();
+  CHECK(broker.close_reason() == nullptr);
+  CHECK(broker.meter().bytes_queued > 200U << 10U);
+  CHECK(broker.meter().bytes_queued <= options.limits.queue_bytes / 2);
+  const auto said = parse_error(failure_of(kj::mv(calls.back()), on).c_str(),
+                                kj::Exception::Type::OVERLOADED, plugin_hops_at_broker);
+  CHECK(said.kind == schema::ErrorKind::OVERLOADED);
+  CHECK(*said.find("limit") == "stream_queue_bytes_max");
+  CHECK_FALSE(breach_in(said));
+}
+
+TEST_CASE("a call as large as a frame may be goes to a plugin for which nothing waits") {
+  loop on;
+  socket_pair sockets(on);
+  connection_options options;
+  options.limits.frame_bytes = 1U << 20U;
+  options.limits.queue_bytes = 1U << 20U;
+  options.budget = budget_limits{};
+  connection broker(kj::mv(sockets.right), connection::side::CLIENT, nullptr, options);
+  auto backend = broker.bootstrap().castAs<schema::Plugin>().mountRequest().send().getBackend();
+  on.settle();
+  auto call = echo(backend, "x", (1U << 20U) - 4096);
+  on.settle();
+  CHECK(broker.close_reason() == nullptr);
+  CHECK(broker.meter().bytes_queued > options.limits.queue_bytes / 2);
+}
+
 // -- errors of a peer -----------------------------------------------------------------------------
 
 TEST_CASE("an error on a capability that a plugin handed out is escaped and cut") {
