@@ -34,7 +34,11 @@ struct connection::parts {
         stream(as_it_is, options.limits, options.timer),
         network(stream, which, reader_options(options.limits), options.limits),
         rpc(network, kj::mv(bootstrap)) {
-    KJ_IF_MAYBE (limits, options.budget) stream.use_budget(budget.emplace(*limits));
+    KJ_IF_MAYBE (limits, options.budget) {
+      auto& counted = budget.emplace(*limits);
+      stream.use_budget(counted);
+      network.use_budget(counted, limits->capabilities_given / 2);
+    }
     if (options.flow_words_max > 0) rpc.setFlowLimit(options.flow_words_max);
   }
 };

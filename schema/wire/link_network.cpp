@@ -5,6 +5,7 @@
 #include <kj/debug.h>
 
 #include "schema/wire/error_text.hpp"
+#include "schema/wire/wire_fault.hpp"
 
 namespace bulkhead::wire {
 
@@ -149,7 +150,20 @@ kj::Maybe<kj::Exception> link_network::obstacle(rpc::Message::Reader message,
   const auto bytes = frame_bytes_of(segments);
   if (bytes > limits_.frame_bytes) return too_large(segments, bytes, limits_.frame_bytes);
   if (builds_on_unsent(message)) return nothing_to_build_on();
-  if (message.isCall()) return stream_.call_obstacle(bytes);
+  if (!message.isCall()) return nullptr;
+  KJ_IF_MAYBE (problem, stream_.call_obstacle(bytes)) return kj::mv(*problem);
+  return giving_obstacle(message.getCall());
+}
+
+kj::Maybe<kj::Exception> link_network::giving_obstacle(rpc::Call::Reader call) const {
+  KJ_IF_MAYBE (budget, budget_) {
+    std::uint64_t more = 0;
+    for (auto entry : call.getParams().getCapTable()) {
+      if (entry.isSenderHosted() || entry.isSenderPromise()) ++more;
+    }
+    const auto given = budget->capabilities_given();
+    if (more > 0 && given + more > given_max_) return giving_fault(given, more, given_max_);
+  }
   return nullptr;
 }
 

@@ -36,6 +36,13 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
 
   side which() const { return side_; }
 
+  /// What `budget` counts bounds calls too; it must outlive this. Calls may bring what the peer has
+  /// of this side's capabilities up to `given_max`, so that whoever makes them cannot end the peer.
+  void use_budget(const link_budget& budget, std::uint64_t given_max) {
+    budget_ = budget;
+    given_max_ = given_max;
+  }
+
   /// True once the RPC system has given the connection up.
   bool down() const { return down_; }
 
@@ -65,6 +72,7 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
 
   kj::Own<rpc_connection> reference();
   kj::Maybe<kj::Exception> obstacle(capnp::rpc::Message::Reader message, frame_segments segments);
+  kj::Maybe<kj::Exception> giving_obstacle(capnp::rpc::Call::Reader call) const;
   bool builds_on_unsent(capnp::rpc::Message::Reader message) const;
   void note_question(capnp::rpc::Message::Reader message, bool sent);
 
@@ -78,6 +86,8 @@ class link_network final : public capnp::TwoPartyVatNetworkBase, private rpc_con
   const side side_;
   const capnp::ReaderOptions options_;
   const stream_limits limits_;
+  kj::Maybe<const link_budget&> budget_;
+  std::uint64_t given_max_ = 0;
   capnp::MallocMessageBuilder peer_;
   reference_counter references_;
   std::unordered_set<std::uint32_t> unsent_;  // calls that failed on their way out

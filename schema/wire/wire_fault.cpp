@@ -80,6 +80,17 @@ kj::Exception queue_obstacle(std::uint64_t bytes, std::uint64_t bytes_max) {
        {{"limit", "stream_queue_bytes_max"}}});
 }
 
+kj::Exception giving_fault(std::uint64_t given, std::uint64_t more, std::uint64_t calls_max) {
+  return make_exception(
+      {schema::ErrorKind::OVERLOADED,
+       "the other side has too many capabilities to be given more",
+       fmt::format("it has {}, the call holds {}; calls may bring it to {}, which is half of "
+                   "plugin_capabilities_given_max",
+                   given, more, calls_max),
+       "wait and repeat; give fewer at once",
+       {{"limit", "plugin_capabilities_given_max"}}});
+}
+
 std::optional<limit_breach> breach_in(const error_info& info) {
   const auto* limit = info.find("limit");
   const auto* unit = info.find("unit");

@@ -32,6 +32,9 @@ kj::Exception calls_fault(std::uint64_t unanswered);
 /// So many bytes wait for the peer that no call is added to them.
 kj::Exception queue_obstacle(std::uint64_t bytes, std::uint64_t bytes_max);
 
+/// The peer has `given` capabilities of this side, and a call would add `more`.
+kj::Exception giving_fault(std::uint64_t given, std::uint64_t more, std::uint64_t calls_max);
+
 /// The limit that the fault is about, when one of the above made it.
 std::optional<limit_breach> breach_in(const error_info& info);
 

@@ -294,6 +294,29 @@ TEST_CASE("calls that would fill a plugin's queue fail as overloaded, and leave 
   CHECK_FALSE(breach_in(said));
 }
 
+TEST_CASE("a call whose capabilities a plugin may not have all fails, and the plugin lives") {
+  called_plugin link({.capabilities_given = 8});
+  const auto with_capabilities = [&](unsigned count) {
+    auto call =
+        link.broker->bootstrap().typelessRequest(capnp::typeId<schema::Plugin>(), 1, nullptr);
+    auto list = call.initAs<capnp::List<schema::Backend>>(count);
+    for (unsigned i = 0; i < count; ++i) list.set(i, kj::heap<echo_backend>());
+    return parse_error(failure_of(call.send(), link.on).c_str(), kj::Exception::Type::FAILED,
+                       plugin_hops_at_broker);
+  };
+  const auto refused = with_capabilities(5);
+  CHECK(refused.kind == schema::ErrorKind::OVERLOADED);
+  CHECK_FALSE(refused.from_plugin());
+  REQUIRE(refused.find("limit") != nullptr);
+  CHECK(*refused.find("limit") == "plugin_capabilities_given_max");
+  link.on.settle();
+  CHECK(link.broker->close_reason() == nullptr);
+  CHECK(KJ_ASSERT_NONNULL(link.broker->budget()).capabilities_given() == 0);
+  CHECK(with_capabilities(4).kind != schema::ErrorKind::OVERLOADED);  // it does not know this list
+  link.on.settle();
+  CHECK(link.broker->close_reason() == nullptr);
+}
+
 TEST_CASE("a call as large as a frame may be goes to a plugin for which nothing waits") {
   loop on;
   socket_pair sockets(on);
