@@ -9,7 +9,9 @@
 #include <array>
 #include <charconv>
 #include <fstream>
+#include <limits>
 #include <sstream>
+#include <utility>
 
 namespace bulkhead {
 namespace {
@@ -26,7 +28,7 @@ struct setting {
   const char* why;
 };
 
-constexpr std::int64_t any = 1'000'000;
+constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
 
 constexpr std::array<setting, 8> settings{{
     {"kernel.io_uring_disabled", 2, 2, verdict::weak, true,
@@ -130,6 +132,13 @@ host_finding judge_core_pattern(const file_reader& read) {
   return result;
 }
 
+/// Of a device in /proc/swaps.
+verdict judge_swap_device(std::string_view device) {
+  if (device.starts_with("/dev/zram")) return verdict::good;
+  const bool may_be_sealed = device.starts_with("/dev/dm-") || device.starts_with("/dev/mapper/");
+  return may_be_sealed ? verdict::unknown : verdict::weak;
+}
+
 host_finding judge_swap(const file_reader& read) {
   host_finding result{"swap",
                       verdict::good,
@@ -145,14 +154,21 @@ host_finding judge_swap(const file_reader& read) {
     result.how = "mount /proc";
     return result;
   }
-  const auto second = text->find('\n');
-  if (second == std::string::npos || second + 1 >= text->size()) return result;
-  auto where = text->substr(second + 1);
-  result.found = where.substr(0, where.find_first_of(" \t"));
-  const bool in_memory = result.found.starts_with("/dev/zram");
-  const bool sealed =
-      result.found.starts_with("/dev/dm-") || result.found.starts_with("/dev/mapper/");
-  result.says = in_memory ? verdict::good : sealed ? verdict::unknown : verdict::weak;
+  // The worst counts. A machine may have several.
+  const auto gravity = [](verdict of) {
+    return of == verdict::weak ? 2 : of == verdict::unknown ? 1 : 0;
+  };
+  std::istringstream lines(*text);
+  std::string line;
+  std::getline(lines, line);  // of headings
+  bool any_device = false;
+  while (std::getline(lines, line)) {
+    const auto device = line.substr(0, line.find_first_of(" \t"));
+    const auto says = judge_swap_device(device);
+    if (std::exchange(any_device, true) && gravity(says) <= gravity(result.says)) continue;
+    result.says = says;
+    result.found = device;
+  }
   if (result.says != verdict::good) result.how = "swapoff, zram, or an encrypted swap device";
   return result;
 }

@@ -85,6 +85,13 @@ TEST_CASE("what the kernel is built without needs no switch, but Yama does") {
         verdict::weak);
 }
 
+TEST_CASE("a large machine may have any number of user namespaces") {
+  const auto found =
+      finding("user.max_user_namespaces", {{"/proc/sys/user/max_user_namespaces", "2062607"}});
+  CHECK(found.says == verdict::good);
+  CHECK(found.wanted == "1 or more");
+}
+
 TEST_CASE("a setting that makes no sense is not called good") {
   CHECK(finding("kernel.dmesg_restrict", {{"/proc/sys/kernel/dmesg_restrict", "one"}}).says ==
         verdict::unknown);
@@ -98,6 +105,11 @@ TEST_CASE("swap is as good as where it lies") {
   CHECK(with("/dev/sda2").found == "/dev/sda2");
   CHECK(with("/dev/zram0").says == verdict::good);
   CHECK(with("/dev/dm-1").says == verdict::unknown);
+  // Of several the worst counts, wherever it stands.
+  const auto last = with("/dev/zram0 partition 1 0 100\n/dev/dm-1 partition 1 0 5\n/dev/sda2");
+  CHECK(last.says == verdict::weak);
+  CHECK(last.found == "/dev/sda2");
+  CHECK(with("/dev/dm-1 partition 1 0 5\n/dev/zram0").found == "/dev/dm-1");
   CHECK(finding("swap", {}, "/proc/swaps").says == verdict::unknown);
 }
 
