@@ -446,7 +446,8 @@ void slot::tell_breaker() {
 slot::call_result slot::shed() {
   ++gate_->shed;
   return fail(error(schema::ErrorKind::OVERLOADED, "the broker is short of memory",
-                    fmt::format("it uses {} MiB, above {} MiB (memory_soft_bytes_max)",
+                    fmt::format("it uses {} MiB, has been above {} MiB (memory_soft_bytes_max), "
+                                "and takes calls again at nine tenths of that",
                                 gate_->memory_bytes >> 20U, gate_->memory_bytes_max >> 20U),
                     "wait and repeat"));
 }
