@@ -32,7 +32,8 @@ class host_server final : public schema::Host::Server {
 
   kj::Promise<void> log(LogContext context) override {
     const auto params = context.getParams();
-    entry_->log->plugin_says(generation_, params.getLevel(), text(params.getText()));
+    const auto said = params.getText();
+    entry_->log->plugin_says(generation_, params.getLevel(), {said.begin(), said.size()});
     return kj::READY_NOW;
   }
 

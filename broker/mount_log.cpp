@@ -6,6 +6,11 @@
 #include "broker/event_log.hpp"
 
 namespace bulkhead {
+namespace {
+
+constexpr std::size_t said_lines_max = 16;  // of the longest; what comes after is not looked at
+
+}  // namespace
 
 class mount_log::pipe_sink final : public log_sink {
  public:
@@ -54,9 +59,10 @@ void mount_log::broker_says(std::uint64_t generation, schema::LogLevel level, st
 
 void mount_log::plugin_says(std::uint64_t generation, schema::LogLevel level,
                             std::string_view text) {
-  std::string one_line(text);
-  one_line += '\n';
-  add(generation, schema::LogSource::PLUGIN, level, said_.feed(one_line, clock_.now()));
+  // To split a whole frame would hold up everybody, to drop most of its lines in the end.
+  std::string said(text.substr(0, said_lines_max * line_bytes_max_));
+  said += '\n';
+  add(generation, schema::LogSource::PLUGIN, level, said_.feed(said, clock_.now()));
 }
 
 std::vector<mount_log::entry> mount_log::lines(std::uint64_t after, std::size_t count) const {

@@ -37,6 +37,7 @@ class mount_log : public std::enable_shared_from_this<mount_log> {
 
   /// The broker's own word on an instance. One line.
   void broker_says(std::uint64_t generation, schema::LogLevel level, std::string text);
+  /// What came through Host.log: a line, or a few of them.
   void plugin_says(std::uint64_t generation, schema::LogLevel level, std::string_view text);
 
   /// The newest `count` lines above number `after`, oldest first.
