@@ -25,7 +25,8 @@ constexpr auto protocol_max = schema::PROTOCOL_MAX;
 // last words make it to the report.
 constexpr std::size_t pipe_chunk_bytes = std::size_t{16} * 1024;
 constexpr std::size_t last_words_bytes_max = std::size_t{64} * 1024;
-constexpr std::size_t why_bytes_max = 2048;   // of the reason in a report
+constexpr std::size_t why_bytes_max = 2048;                  // of the reason in a report
+constexpr kj::Duration ping_again = 100 * kj::MILLISECONDS;  // while it has too many calls
 constexpr std::size_t log_slices_per_s = 10;  // the log's rate is kept over slices of a second
 
 kj::Duration duration(std::chrono::milliseconds span) {
@@ -192,7 +193,7 @@ void instance::open_link(unique_fd link) {
   options.limits = settings_.stream;
   options.timer = loop().timer();
   options.budget = settings_.budget;
-  options.flow_words_max = wire::plugin_flow_words_max;
+  options.flow_words_max = settings_.flow_words_max;
   // The plugin serves; the broker asks first.
   link_ =
       kj::heap<wire::connection>(kj::mv(stream), wire::connection::side::CLIENT, nullptr, options);
@@ -254,23 +255,26 @@ kj::Promise<void> instance::watch_health() {
       });
 }
 
-/// Resolves with the answer; without one the instance is on its way out.
+/// Resolves with an answer, whatever it is.
+kj::Promise<void> instance::ask_for_life() {
+  return KJ_ASSERT_NONNULL(plugin_).pingRequest().send().ignoreResult().catch_(
+      [this](kj::Exception&& problem) -> kj::Promise<void> {
+        const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
+        if (said.from_plugin()) return kj::READY_NOW;
+        if (said.kind != schema::ErrorKind::OVERLOADED) return kj::NEVER_DONE;
+        // It was not asked, because of what waits for it: it may get on with that.
+        return loop().timer().afterDelay(ping_again).then([this] { return ask_for_life(); });
+      });
+}
+
+/// Resolves when it has answered; when it does not in time, it is on its way out.
 kj::Promise<void> instance::ping() {
   auto limit = loop().timer().afterDelay(duration(settings_.limits.ping_wait)).then([this] {
     if (phase_ != phase::ready || stop_asked_) return;
     begin_end(end_cause::unresponsive, fmt::format("did not answer a ping within {} ms",
                                                    settings_.limits.ping_wait.count()));
   });
-  return KJ_ASSERT_NONNULL(plugin_)
-      .pingRequest()
-      .send()
-      .ignoreResult()
-      .catch_([](kj::Exception&& problem) -> kj::Promise<void> {
-        const auto said = wire::parse_error(problem, wire::plugin_hops_at_broker);
-        if (said.from_plugin()) return kj::READY_NOW;
-        return kj::NEVER_DONE;  // it was not asked, because it has too many calls to answer
-      })
-      .exclusiveJoin(kj::mv(limit));
+  return ask_for_life().exclusiveJoin(kj::mv(limit));
 }
 
 kj::Promise<void> instance::hello() {

@@ -110,6 +110,7 @@ struct instance_config {
   instance_limits limits;
   wire::stream_limits stream = wire::plugin_stream_limits();
   wire::budget_limits budget;
+  std::uint64_t flow_words_max = wire::plugin_flow_words_max;
 };
 
 /// The actor. `spawner` answers spawn_request; `parent` hears of ready and ended. `sink` and
@@ -144,6 +145,7 @@ class instance final : public hosted<instance_actor::base> {
   void begin_health_checks();
   kj::Promise<void> watch_health();
   kj::Promise<void> ping();
+  kj::Promise<void> ask_for_life();
   void start_failed(const kj::Exception& error);
   kj::Promise<void> read_pipe(pipe_reader& pipe);
   std::size_t read_chunk(pipe_reader& pipe);

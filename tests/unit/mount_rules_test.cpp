@@ -324,6 +324,30 @@ TEST_CASE_METHOD(fixture, "L10 a plugin that stops answering pings is killed and
   CHECK(version() == "1.0.0");
 }
 
+TEST_CASE_METHOD(fixture, "a plugin with too many calls to be pinged is asked when it has fewer") {
+  tb.services().limits.plugin_calls_unanswered_max = 1;
+  mount([](mount_spec& spec) {
+    spec.life.ping_every = 10s;
+    spec.life.ping_wait = 5s;
+  });
+  {
+    auto stuck = start("m/hang");
+    tb.settle();
+    CHECK(read("m/x").find("overloaded") == 0);
+    tb.advance(10s);
+    tb.advance(4s);
+  }
+  tb.settle();
+  tb.advance(200ms);
+  CHECK(version() == "1.0.0");
+  tb.advance(5s);
+  CHECK(status().generation == 1);
+
+  auto stuck = start("m/hang");  // one that keeps them is not asked for ever
+  for (int i = 0; i < 16; ++i) tb.advance(1s);
+  CHECK(status().generation == 2);
+}
+
 TEST_CASE_METHOD(fixture, "a plugin whose oldest call is too old is killed and replaced") {
   mount([](mount_spec& spec) { spec.life.call_age_max = 20s; });
   auto stuck = start("m/hang");
