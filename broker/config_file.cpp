@@ -65,6 +65,17 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"sample_ms", &limits::sample_ms},
       {"samples_kept", &limits::samples_kept},
       {"memory_soft_bytes_max", &limits::memory_soft_bytes_max},
+      {"plugin_frame_ms_max", &limits::plugin_frame_ms_max},
+      {"plugin_write_ms_max", &limits::plugin_write_ms_max},
+      {"plugin_calls_open_max", &limits::plugin_calls_open_max},
+      {"plugin_calls_unanswered_max", &limits::plugin_calls_unanswered_max},
+      {"plugin_capabilities_max", &limits::plugin_capabilities_max},
+      {"plugin_message_capabilities_max", &limits::plugin_message_capabilities_max},
+      {"plugin_capabilities_given_max", &limits::plugin_capabilities_given_max},
+      {"plugin_pipeline_steps_max", &limits::plugin_pipeline_steps_max},
+      {"plugin_tail_calls_max", &limits::plugin_tail_calls_max},
+      {"plugin_frames_per_s_max", &limits::plugin_frames_per_s_max},
+      {"plugin_flow_words_max", &limits::plugin_flow_words_max},
   };
   return fields;
 }

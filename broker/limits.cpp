@@ -5,6 +5,7 @@
 #include "broker/broker_core.hpp"
 #include "broker/catalog/registration.hpp"
 #include "broker/catalog/trust_desk.hpp"
+#include "broker/config_file.hpp"
 #include "broker/confinement_rules.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/declaration_reader.hpp"
@@ -80,6 +81,15 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
   lines.insert(lines.end(), own.begin(), own.end());
 }
 
+void add_wire(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const auto configured = configured_limits(limits);
+  for (const auto& each : wire::limit_table) {
+    const auto own = configured.find(each.name);
+    lines.push_back(
+        {each.name, own == configured.end() ? each.value : own->second, each.unit, each.outcome});
+  }
+}
+
 }  // namespace
 
 std::vector<limit_line> list_limits(const broker_limits& limits) {
@@ -148,8 +158,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
   };
   add_catalog(lines, limits);
   add_use(lines, limits);
-  for (const auto& each : wire::limit_table)
-    lines.push_back({each.name, each.value, each.unit, each.outcome});
+  add_wire(lines, limits);
   return lines;
 }
 

@@ -46,6 +46,18 @@ struct broker_limits {
   std::chrono::milliseconds sample_ms{2'000};
   std::uint32_t samples_kept = 300;
   std::uint64_t memory_soft_bytes_max = 1ULL << 30U;
+  // Of a plugin's link; schema/wire/wire_limits.hpp says what each bounds.
+  std::chrono::milliseconds plugin_frame_ms_max{10'000};
+  std::chrono::milliseconds plugin_write_ms_max{30'000};
+  std::uint32_t plugin_calls_open_max = 4096;
+  std::uint32_t plugin_calls_unanswered_max = 16'384;
+  std::uint32_t plugin_capabilities_max = 16'384;
+  std::uint32_t plugin_message_capabilities_max = 1024;
+  std::uint32_t plugin_capabilities_given_max = 16'384;
+  std::uint32_t plugin_pipeline_steps_max = 64;
+  std::uint32_t plugin_tail_calls_max = 64;
+  std::uint32_t plugin_frames_per_s_max = 100'000;
+  std::uint64_t plugin_flow_words_max = 1U << 20U;
 };
 
 struct limit_line {

@@ -8,6 +8,7 @@
 
 #include "actors/supervisor.hpp"
 #include "broker/convert.hpp"
+#include "broker/instance_settings.hpp"
 #include "broker/mount_rules.hpp"
 
 namespace bulkhead {
@@ -341,24 +342,17 @@ void mount_supervisor::start_reserved(std::uint64_t generation) {
 
 mount_supervisor::run_of mount_supervisor::start_instance(std::uint64_t generation, bool beside) {
   const auto& life = entry_->spec.life;
-  const auto& limits = services_.limits;
-  instance_config settings;
+  auto settings = instance_settings(services_.limits, generation);
   const auto choice =
       choose_release(services_, *entry_, beside ? reload_->anew : entry_->take_wanted);
   settings.process.executable = services_.config.plugin_directory + "/" + entry_->spec.plugin;
   settings.prepare = choice.prepare;
   if (choice.of == nullptr && !settings.prepare)
     settings.prepare = confined_file(services_, entry_, settings.process);
-  settings.generation = generation;
-  settings.broker_version = BULKHEAD_VERSION;
-  settings.calls_in_flight_max = limits.calls_in_flight_max;
-  settings.log_line_bytes_max = limits.log_line_bytes_max;
-  settings.limits.start_max =
-      time_within(life.start_max, times_of(choice.of.get()).start_max, limits.start_ms_max);
+  settings.limits.start_max = time_within(life.start_max, times_of(choice.of.get()).start_max,
+                                          services_.limits.start_ms_max);
   settings.limits.ping_every = life.ping_every;
   settings.limits.ping_wait = life.ping_wait;
-  settings.limits.log_bytes_per_s_max = limits.log_bytes_per_s_max;
-  settings.error_text_bytes_max = wire::error_text_bytes_max;
 
   entry_->generations_used = std::max(entry_->generations_used, generation);
   run_of started;

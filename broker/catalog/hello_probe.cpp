@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "actors/hosted.hpp"
-#include "actors/instance.hpp"
 #include "broker/convert.hpp"
+#include "broker/instance_settings.hpp"
 #include "broker/mount_bring_up.hpp"
 #include "broker/mount_log.hpp"
 #include "broker/redact.hpp"
@@ -69,16 +69,8 @@ class hello_probe final : public hosted<instance_parent::base> {
 
  private:
   void start() {
-    const auto& limits = services_.limits;
-    instance_config settings;
+    auto settings = instance_settings(services_.limits, only_generation);
     settings.process = std::move(program_);
-    settings.generation = only_generation;
-    settings.broker_version = BULKHEAD_VERSION;
-    settings.calls_in_flight_max = limits.calls_in_flight_max;
-    settings.log_line_bytes_max = limits.log_line_bytes_max;
-    settings.error_text_bytes_max = wire::error_text_bytes_max;
-    settings.limits.start_max = limits.start_ms_max;
-    settings.limits.log_bytes_per_s_max = limits.log_bytes_per_s_max;
     instance_ = spawn<bulkhead::instance, caf::monitored>(
         loop(), std::move(settings), services_.spawner, caf::actor_cast<instance_parent>(this),
         log_->sink(only_generation), said_);

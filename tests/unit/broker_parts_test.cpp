@@ -5,19 +5,24 @@
 #include <capnp/message.h>
 #include <kj/debug.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "broker/config_file.hpp"
 #include "broker/convert.hpp"
 #include "broker/crash_report.hpp"
 #include "broker/event_log.hpp"
 #include "broker/fair_store.hpp"
+#include "broker/instance_settings.hpp"
 #include "broker/limits.hpp"
+#include "broker/mount_log.hpp"
 #include "broker/mount_record.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/revocable_store.hpp"
 #include "broker/router.hpp"
 #include "schema/wire/error_text.hpp"
+#include "schema/wire/wire_limits.hpp"
 
 using namespace bulkhead;              // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
@@ -221,6 +226,66 @@ TEST_CASE("every limit has a name of its own, a unit and an outcome") {
     // No descriptor is taken from a plugin.
     CHECK((each.value > 0 || each.name == "plugin_fds_per_message_max"));
   }
+}
+
+TEST_CASE("of a text for the log so much is looked at, and one line or a few are taken") {
+  manual_clock clock;
+  const auto log = std::make_shared<mount_log>(5000, 64, clock);
+  log->plugin_says(1, schema::LogLevel::INFO, "one\ntwo");
+  CHECK(log->last_lines(1, 9) == std::vector<std::string>{"one", "two"});
+  log->plugin_says(1, schema::LogLevel::INFO, std::string(100'000, '\n'));
+  clock.advance(std::chrono::seconds(1));
+  log->plugin_says(1, schema::LogLevel::INFO, "three");
+  const auto last = log->last_lines(1, 2);
+  CHECK(last[0] == "[27 lines dropped: more than 1000 per second]");  // of 16 * 64, and its end
+  CHECK(last[1] == "three");
+}
+
+TEST_CASE("limits of the wire that are settings have one default, and are listed as they are set") {
+  const auto defaults = configured_limits({});
+  broker_limits raised;
+  raised.plugin_calls_open_max = 70'000;
+  std::size_t settings = 0;
+  for (const auto& each : wire::limit_table) {
+    const auto own = defaults.find(each.name);
+    if (own == defaults.end()) continue;
+    ++settings;
+    INFO(each.name);
+    CHECK(own->second == each.value);
+    const auto lines = list_limits(raised);
+    const auto shown = std::find_if(lines.begin(), lines.end(),
+                                    [&](const auto& line) { return line.name == each.name; });
+    REQUIRE(shown != lines.end());
+    CHECK(shown->value == (shown->name == "plugin_calls_open_max" ? 70'000 : each.value));
+  }
+  CHECK(settings == 11);
+}
+
+TEST_CASE("each limit of a plugin's link is that of the broker") {
+  broker_limits limits;
+  limits.plugin_calls_open_max = 1;
+  limits.plugin_calls_unanswered_max = 2;
+  limits.plugin_capabilities_max = 3;
+  limits.plugin_message_capabilities_max = 4;
+  limits.plugin_capabilities_given_max = 5;
+  limits.plugin_pipeline_steps_max = 6;
+  limits.plugin_tail_calls_max = 7;
+  limits.plugin_frames_per_s_max = 8;
+  limits.plugin_flow_words_max = 9;
+  limits.plugin_frame_ms_max = std::chrono::milliseconds(10);
+  limits.plugin_write_ms_max = std::chrono::milliseconds(11);
+  const auto settings = instance_settings(limits, 1);
+  CHECK(settings.budget.calls_open == 1);
+  CHECK(settings.budget.calls_unanswered == 2);
+  CHECK(settings.budget.capabilities_held == 3);
+  CHECK(settings.budget.message_capabilities == 4);
+  CHECK(settings.budget.capabilities_given == 5);
+  CHECK(settings.budget.pipeline_steps == 6);
+  CHECK(settings.budget.tail_calls == 7);
+  CHECK(settings.budget.frames_per_s == 8);
+  CHECK(settings.flow_words_max == 9);
+  CHECK(settings.stream.frame_ms == 10);
+  CHECK(settings.stream.write_ms == 11);
 }
 
 namespace {

@@ -61,6 +61,8 @@ state_key = "/etc/k"
 call_ms_max = 30000
 clients_max = 7
 client_flow_words_max = 4096
+plugin_calls_open_max = 50000
+plugin_write_ms_max = 90000
 [group.zebra]
 strategy = "rest_for_one"
 intensity = 5
@@ -83,6 +85,8 @@ strategy = "one_for_all"
   CHECK(config.limits.call_ms_max == 30s);
   CHECK(config.limits.clients_max == 7);
   CHECK(config.limits.client_flow_words_max == 4096);
+  CHECK(config.limits.plugin_calls_open_max == 50'000);
+  CHECK(config.limits.plugin_write_ms_max == 90s);
   REQUIRE(config.groups.size() == 3);
   const auto& first = config.groups[0];
   CHECK(first.name == "zebra");
