@@ -324,28 +324,62 @@ TEST_CASE_METHOD(fixture, "L10 a plugin that stops answering pings is killed and
   CHECK(version() == "1.0.0");
 }
 
-TEST_CASE_METHOD(fixture, "a plugin with too many calls to be pinged is asked when it has fewer") {
-  tb.services().limits.plugin_calls_unanswered_max = 1;
-  mount([](mount_spec& spec) {
+namespace {
+
+/// Answers "x" at once, and "hang" when it is let.
+struct slow {
+  using answers = std::vector<kj::Own<kj::PromiseFulfiller<sdk::response>>>;
+  explicit slow(answers& held) : held(held) {}
+  sdk::fields read(const sdk::request&) { return {{"version", "1.0.0"}}; }
+  kj::Promise<sdk::response> hang(const sdk::request&) {
+    auto answer = kj::newPromiseAndFulfiller<sdk::response>();
+    held.push_back(kj::mv(answer.fulfiller));
+    return kj::mv(answer.promise);
+  }
+  answers& held;
+};
+
+sdk::plugin make_slow(slow::answers& held) {
+  sdk::paths<slow> paths;
+  paths.at("hang", "Slow.").read("Waits.", &slow::hang);
+  paths.at("x", "Quick.").read("Says its version.", &slow::read);
+  return sdk::plugin("subject", "1.0.0").serves(paths, [&held](sdk::mount_context) {
+    return std::make_shared<slow>(held);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a plugin with too many calls to be pinged is asked when it has fewer") {
+  slow::answers held;
+  fixture f;
+  f.tb.plugin("p", make_slow(held));
+  constexpr unsigned unanswered_max = 3;  // to come up it is asked two things at once
+  f.tb.services().limits.plugin_calls_unanswered_max = unanswered_max;
+  f.mount([](mount_spec& spec) {
     spec.life.ping_every = 10s;
     spec.life.ping_wait = 5s;
   });
-  {
-    auto stuck = start("m/hang");
-    tb.settle();
-    CHECK(read("m/x").find("overloaded") == 0);
-    tb.advance(10s);
-    tb.advance(4s);
-  }
-  tb.settle();
-  tb.advance(200ms);
-  CHECK(version() == "1.0.0");
-  tb.advance(5s);
-  CHECK(status().generation == 1);
+  std::vector<kj::Promise<std::string>> calls;
+  const auto fill = [&] {
+    for (unsigned i = 0; i < unanswered_max; ++i) calls.push_back(f.start("m/hang"));
+    f.tb.settle();
+  };
+  fill();
+  CHECK(f.read("m/x").find("overloaded") == 0);
+  f.tb.advance(10s);
+  f.tb.advance(4s);
+  for (auto& each : held) each->fulfill(sdk::response{});
+  held.clear();
+  f.tb.settle();
+  f.tb.advance(200ms);
+  CHECK(f.version() == "1.0.0");
+  f.tb.advance(5s);
+  CHECK(f.status().generation == 1);
 
-  auto stuck = start("m/hang");  // one that keeps them is not asked for ever
-  for (int i = 0; i < 16; ++i) tb.advance(1s);
-  CHECK(status().generation == 2);
+  fill();  // one that keeps them is not asked for ever
+  for (int i = 0; i < 16; ++i) f.tb.advance(1s);
+  CHECK(f.status().generation == 2);
 }
 
 TEST_CASE_METHOD(fixture, "a plugin whose oldest call is too old is killed and replaced") {
