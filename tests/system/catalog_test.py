@@ -270,7 +270,7 @@ class Trust(CatalogTest):
         answer = self.broker.cli("plugin", "register", "bad")
         self.assertEqual(answer.code, 6, repr(answer))
 
-    def test_times_of_a_manifest_count_until_the_mount_says_other(self):
+    def test_L08_times_of_a_manifest_count_until_the_mount_says_other(self):
         file = self.install("bad")
         self.local("plugin", "manifest", file, "--kind", "generic", "--name", "bad", "--version",
                    "0.0.1", "--limit", "call-ms=300", "--limit", "start-ms=400")
