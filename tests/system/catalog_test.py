@@ -139,6 +139,16 @@ class Catalog(CatalogTest):
         self.broker.ok("restart", "old/")
         self.assertEqual(self.versions("old/"), ("1.9.0", "1.9.0"))
 
+    def test_P07_every_mount_of_a_program_is_a_process_of_its_own(self):
+        self.register("1.0.0")
+        self.register("1.1.0")
+        self.broker.ok("mount", "a/", "bad@1.0.0")
+        self.broker.ok("mount", "b/", "bad@1.0.0", "--option", "mode=echo")
+        self.broker.ok("mount", "c/", "bad@1.0.0", "--option", "mode=echo")
+        self.broker.ok("mount", "d/", "bad@1.1.0", "--option", "mode=echo")
+        pids = {self.broker.status(path)["pid"] for path in ("a/", "b/", "c/", "d/")}
+        self.assertEqual(len(pids), 4)
+
     def test_a_release_in_use_stays_and_the_refusal_names_the_mounts(self):
         self.register("1.0.0")
         self.broker.ok("mount", "a/", "bad")
@@ -150,7 +160,7 @@ class Catalog(CatalogTest):
         self.broker.ok("plugin", "deregister", "bad@1.0.0")
         self.assertEqual(len(self.broker.ok("plugin", "list").json["releases"]), 1)
 
-    def test_neither_a_crash_nor_a_new_broker_upgrades_anybody(self):
+    def test_P06_neither_a_crash_nor_a_new_broker_upgrades_anybody(self):
         self.register("1.0.0")
         self.broker.ok("mount", "m/", "bad")
         self.register("1.1.0")
@@ -260,7 +270,7 @@ class Trust(CatalogTest):
         answer = self.broker.cli("plugin", "register", "bad")
         self.assertEqual(answer.code, 6, repr(answer))
 
-    def test_times_of_a_manifest_count_until_the_mount_says_other(self):
+    def test_L08_times_of_a_manifest_count_until_the_mount_says_other(self):
         file = self.install("bad")
         self.local("plugin", "manifest", file, "--kind", "generic", "--name", "bad", "--version",
                    "0.0.1", "--limit", "call-ms=300", "--limit", "start-ms=400")

@@ -59,6 +59,9 @@ void* operator new(std::size_t size) {
   if (void* block = std::malloc(size)) return block;
   throw std::bad_alloc{};
 }
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return std::malloc(size);
+}
 void operator delete(void* block) noexcept {
   look_at(block);
   std::free(block);
