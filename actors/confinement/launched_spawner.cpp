@@ -125,7 +125,7 @@ spawn_error missing_wall_error(const process_spec& spec, const confinement_repor
                         fmt::format("the wall {} of profile {} {} ({})", to_string(which),
                                     to_string(spec.confined->of), how,
                                     error_number != 0 ? errno_text(error_number) : "no errno"),
-                        fmt::format("make the machine offer it, choose another profile, or {}",
+                        fmt::format("{}, choose another profile, or {}", way_to_have(found, which),
                                     waiver_flags(found, which)));
   error.missing = which;
   error.report = std::make_shared<const confinement_report>(found);

@@ -94,6 +94,23 @@ TEST_CASE("a waived wall may be missing, and is counted when it is") {
   CHECK(line_of(wall::cgroup_tasks, found) == "cg.tasks: enforced");
 }
 
+TEST_CASE("what keeps a uid of its own from a plugin of root's broker is said") {
+  confinement_report found;
+  found.as_root = true;
+  const auto way = [&](int error) {
+    found[wall::own_uid].error_number = error;
+    return way_to_have(found, wall::own_uid);
+  };
+  CHECK(way(EROFS).find("/run/bulkhead-users") != std::string_view::npos);
+  CHECK(way(EPERM) == way(EROFS));
+  CHECK(way(EINVAL).find("1879048192") != std::string_view::npos);
+  CHECK(way(EUSERS).find("brokers") != std::string_view::npos);
+  CHECK(way(EIO) == "make the machine offer it");
+  CHECK(way_to_have(found, wall::landlock) == way(EIO));
+  found.as_root = false;
+  CHECK(way(EPERM) == way(EIO));
+}
+
 TEST_CASE("the profile without user namespaces tries no namespace") {
   const auto wanted = wanted_walls(profile::no_userns);
   for (const auto which : {wall::user_namespace, wall::pid_namespace, wall::net_namespace})
