@@ -215,7 +215,7 @@ struct Finding {
     good @0;
     weak @1;                   # Worth mending: one wall less.
     bad @2;                    # Plugins or secrets are exposed.
-    unknown @3;                # Could not be read.
+    unknown @3;                # Could not be read, or is hidden; `found` says how.
   }
 }
 
