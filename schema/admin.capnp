@@ -171,6 +171,7 @@ struct ConfinementStatus {
   unconfined @6 :Bool;         # Development: nothing stands between the plugins of this broker and the machine.
   pending @7 :Bool;            # The instance that runs has another profile, waivers or grants: these wait for the next one.
   problem @8 :Text;            # When not empty: why the next start would be refused.
+  gaps @9 :List(Text);         # Of `walls`: what is open because some do not stand, in sentences; as "the number of its tasks has no limit".
 }
 
 struct Wall {

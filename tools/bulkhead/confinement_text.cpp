@@ -91,6 +91,7 @@ std::string confinement_lines(schema::MountStatus::Reader mount) {
       text += detail_line("waived", joined(confinement.getWaived()));
       text += detail_line("grants", joined(confinement.getGrants()));
       text += detail_line("walls", walls_line(confinement));
+      for (auto each : confinement.getGaps()) text += detail_line("left open", plain(each));
     }
   }
   text += detail_line("thresholds", amounts_text(mount.getThresholds(), true));
