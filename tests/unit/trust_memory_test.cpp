@@ -101,7 +101,7 @@ struct fixture {
 };
 
 TEST_CASE_METHOD(fixture, "control: a copy of the key or of its file that is given back is seen") {
-  CHECK(left_by([&] { std::string(file.c_str()); }) == 1);
+  CHECK(left_by([&] { std::string(file.data(), file.size()); }) == 1);
   CHECK(left_by([&] { std::string(key.key.seed().begin(), key.key.seed().end()); }) == 1);
   CHECK(left_by([] {}) == 0);
 }
