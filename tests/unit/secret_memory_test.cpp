@@ -67,6 +67,7 @@ launcher_process refusing_launcher() {
   std::array<int, 2> ends{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
   if (::fork() == 0) {
+    ::close(ends[0]);  // whose end is to be seen
     static launcher::start_order order;
     for (;;) {
       std::array<int, 64> fds{};
