@@ -52,6 +52,8 @@ struct option {
   std::string name;
   std::string value;
 
+  /// Zeroes the value, which may be a secret; so it is copied where others are moved.
+  ~option();
   bool operator==(const option&) const = default;
 };
 
@@ -148,6 +150,9 @@ struct tune_request {
   std::optional<std::vector<std::string>> grants{};
   std::optional<std::vector<named_number>> thresholds{};
   bool reload = false;  // an instance that runs is replaced, so that it has the options too
+
+  /// Zeroes the grants, as those of confinement_rules.
+  ~tune_request();
 };
 
 struct mount_status {

@@ -56,7 +56,7 @@ void write_wanted(const confinement& wanted, schema::ConfinementStatus::Builder 
   const auto limits = limits_shown(wanted.limits);
   std::vector<std::string> grants;
   grants.reserve(wanted.grants.size());
-  for (const auto& each : wanted.grants) grants.push_back(grant_shown(to_string(each)));
+  for (const auto& each : wanted.grants) grants.push_back(grant_shown(each));
   to.setProfile(std::string(to_string(wanted.of)).c_str());
   write_texts(walls, to.initWaived(size_of(walls.size())));
   write_numbers(limits, to.initLimits(size_of(limits.size())));
@@ -143,7 +143,12 @@ void write_confinement_status(const broker_services& services, const mount_recor
                               const mount_snapshot& now, schema::ConfinementStatus::Builder to) {
   write_confinement(rules_shown(mount.spec.confinement), to.initOwn());
   to.setUnconfined(services.config.confinement.unconfined);
-  if (now.report != nullptr) write_walls(*now.report, to.initWalls(wall_count));
+  if (now.report != nullptr) {
+    write_walls(*now.report, to.initWalls(wall_count));
+    const auto gaps = gaps_in(*now.report);
+    auto list = to.initGaps(size_of(gaps.size()));
+    for (unsigned i = 0; i < list.size(); ++i) list.set(i, std::string(gaps[i]).c_str());
+  }
   if (services.config.confinement.unconfined) return;
   const auto problem = kj::runCatchingExceptions([&] {
     const auto wanted = next_confinement(services, mount);

@@ -9,6 +9,7 @@
 #include <limits>
 #include <variant>
 
+#include "actors/wipe.hpp"
 #include "broker/refusal.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -227,6 +228,10 @@ profile narrowed(profile operators, const manifest_bounds& bounds) {
 
 }  // namespace
 
+confinement_rules::~confinement_rules() {
+  for (auto& each : grants) wipe(each);
+}
+
 const std::vector<std::string>& confinement_limit_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
@@ -293,9 +298,16 @@ std::string grant_shown(const std::string& text) {
   return may_hold_a_value ? text.substr(0, text.find('=')) : text;
 }
 
-confinement_rules rules_shown(confinement_rules rules) {
-  for (auto& each : rules.grants) each = grant_shown(each);
-  return rules;
+std::string grant_shown(const grant& one) {
+  if (one.kind != grant_kind::environment) return to_string(one);
+  return fmt::format("{}:{}", to_string(one.kind),
+                     std::string_view{one.what}.substr(0, one.what.find('=')));
+}
+
+confinement_rules rules_shown(const confinement_rules& rules) {
+  confinement_rules shown{rules.profile, rules.waive, rules.limits, {}};
+  for (const auto& each : rules.grants) shown.grants.push_back(grant_shown(each));
+  return shown;
 }
 
 std::vector<named_number> limits_shown(const resource_limits& limits) {

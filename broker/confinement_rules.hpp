@@ -67,6 +67,7 @@ std::optional<grant> parse_grant(std::string_view text, std::string& why);
 std::string to_string(const grant& one);
 /// The same for people who need not know the values: "env:TZ".
 std::string grant_shown(const std::string& text);
+std::string grant_shown(const grant& one);
 
 /// Every limit by its name, in the order of "memory", "swap", ...
 std::vector<named_number> limits_shown(const resource_limits& limits);
@@ -76,6 +77,6 @@ const std::vector<std::string>& confinement_limit_names();
 bool is_byte_limit(std::string_view name);
 
 /// The rules with grants as they may be shown.
-confinement_rules rules_shown(confinement_rules rules);
+confinement_rules rules_shown(const confinement_rules& rules);
 
 }  // namespace bulkhead

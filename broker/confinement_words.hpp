@@ -24,6 +24,8 @@ struct confinement_rules {
   std::vector<named_number> limits{};  // "memory", "tasks", ...; those that are not named: not said
   std::vector<std::string> grants{};   // "read-dir:/etc/ssl", "env:TZ=UTC", ...
 
+  /// Zeroes the grants, whose variables may be secrets; so they are copied where others are moved.
+  ~confinement_rules();
   bool operator==(const confinement_rules&) const = default;
 };
 

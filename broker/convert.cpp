@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "actors/wipe.hpp"
 #include "broker/confinement_desk.hpp"
 #include "schema/wire/error_text.hpp"
 
@@ -144,6 +145,15 @@ call_rules read_calls(schema::CallRules::Reader from) {
 }
 
 }  // namespace
+
+option::~option() {
+  wipe(value);
+}
+
+tune_request::~tune_request() {
+  if (!grants) return;
+  for (auto& each : *grants) wipe(each);
+}
 
 mount_spec read_spec(schema::MountSpec::Reader from) {
   mount_spec spec;

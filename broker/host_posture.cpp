@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/host_posture.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
-#include <fstream>
+#include <cstring>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <utility>
+
+#include "actors/unique_fd.hpp"
 
 namespace bulkhead {
 namespace {
@@ -26,14 +32,21 @@ struct setting {
   verdict otherwise;
   bool may_be_absent;  // the kernel is built without what it restricts
   const char* why;
+  int since = 0;  // the version that brought the switch, which is younger than what it restricts
 };
 
 constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
 
+/// As in 6006 for 6.6.
+constexpr int version_number(int major, int minor) {
+  return major * 1000 + minor;
+}
+
 constexpr std::array<setting, 8> settings{{
     {"kernel.io_uring_disabled", 2, 2, verdict::weak, true,
      "io_uring is a large way into the kernel, and only the system call filter keeps plugins from "
-     "it"},
+     "it",
+     version_number(6, 6)},
     {"kernel.unprivileged_bpf_disabled", 1, 2, verdict::weak, true,
      "programs for the kernel's BPF machine are checked by a verifier with a history of holes"},
     {"kernel.perf_event_paranoid", 3, any, verdict::weak, true,
@@ -63,30 +76,109 @@ std::string range_text(const setting& what) {
   return fmt::format("{} to {}", what.least, what.most);
 }
 
-std::optional<std::int64_t> number_in(const std::string& text) {
+std::optional<std::int64_t> number_in(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
+// -- What a file says, or why it does not ------------------------------------------------------
+
+struct sight {
+  enum class kind : std::uint8_t { there, absent, hidden };
+  kind what = kind::there;
+  std::string text;  // without the newline at its end; of what is hidden: how
+};
+
+std::string errno_text(int number) {
+  const char* const name = ::strerrorname_np(number);
+  return name != nullptr ? name : std::to_string(number);
+}
+
+/// A file beside `file` that every kernel has. Empty: none is known.
+std::string neighbour_of(std::string_view file) {
+  constexpr std::array<std::pair<std::string_view, const char*>, 5> known{{
+      {"/proc/sys/kernel/", "/proc/sys/kernel/osrelease"},
+      {"/proc/sys/vm/", "/proc/sys/vm/overcommit_memory"},
+      {"/proc/sys/user/", "/proc/sys/user/max_pid_namespaces"},
+      {"/proc/sys/fs/", "/proc/sys/fs/file-max"},
+      {"/proc/sys/", "/proc/sys/kernel/osrelease"},
+  }};
+  for (const auto& [folder, neighbour] : known)
+    if (file.starts_with(folder)) return neighbour;
+  return {};
+}
+
+sight look_at(const std::string& file, const file_reader& read) {
+  auto found = read(file);
+  if (found.error_number == 0) {
+    // No file of the kernel's is without even a newline, but for the null device in its place.
+    if (found.text.empty()) return {sight::kind::hidden, "masked: an empty file is in its place"};
+    while (!found.text.empty() && found.text.back() == '\n') found.text.pop_back();
+    return {sight::kind::there, std::move(found.text)};
+  }
+  if (found.error_number != ENOENT && found.error_number != ENOTDIR)
+    return {sight::kind::hidden,
+            fmt::format("cannot be read ({})", errno_text(found.error_number))};
+  const auto neighbour = neighbour_of(file);
+  if (neighbour.empty()) return {sight::kind::absent, "not there"};
+  const auto beside = read(neighbour);
+  if (beside.error_number == 0 && !beside.text.empty()) return {sight::kind::absent, "not there"};
+  return {sight::kind::hidden, fmt::format("hidden: {} is not there either", neighbour)};
+}
+
+void cannot_tell(host_finding& result, std::string found, std::string how) {
+  result.says = verdict::unknown;
+  result.found = std::move(found);
+  result.how = std::move(how);
+}
+
+const char* const from_outside = "look from outside of the container, or as a user who may read it";
+
+/// Of "6.1.0-18-amd64". 0: not known.
+int running_version(const file_reader& read) {
+  const auto release = look_at("/proc/sys/kernel/osrelease", read);
+  if (release.what != sight::kind::there) return 0;
+  const auto dot = release.text.find('.');
+  if (dot == std::string::npos) return 0;
+  const auto end = release.text.find_first_not_of("0123456789", dot + 1);
+  const std::string_view text = release.text;
+  const auto major = number_in(text.substr(0, dot));
+  const auto minor = number_in(text.substr(dot + 1, end - dot - 1));
+  return major && minor ? version_number(static_cast<int>(*major), static_cast<int>(*minor)) : 0;
+}
+
+void judge_absent(const setting& what, const file_reader& read, host_finding& result) {
+  if (!what.may_be_absent) {
+    result.says = what.otherwise;
+    result.how = "a kernel that has it";
+  } else if (running_version(read) < what.since) {
+    const auto since = fmt::format("Linux {}.{}", what.since / 1000, what.since % 1000);
+    cannot_tell(result, fmt::format("not there: the switch came with {}", since),
+                fmt::format("a kernel from {} on, or one without what it restricts", since));
+  } else {
+    result.says = verdict::good;
+  }
+}
+
+// -- The findings ------------------------------------------------------------------------------
+
 host_finding judge(const setting& what, const file_reader& read) {
-  host_finding result{what.name, verdict::unknown, "not there", range_text(what), what.why, {}};
-  const auto how = fmt::format("sysctl -w {}={}", what.name, what.least);
-  const auto text = read(file_of(what.name));
-  if (!text) {
-    result.says = what.may_be_absent ? verdict::good : what.otherwise;
-    if (!what.may_be_absent) result.how = "a kernel that has it";
-    return result;
+  host_finding result{what.name, verdict::unknown, {}, range_text(what), what.why, {}};
+  const auto seen = look_at(file_of(what.name), read);
+  result.found = seen.text;
+  if (seen.what == sight::kind::hidden) {
+    result.how = from_outside;
+  } else if (seen.what == sight::kind::absent) {
+    judge_absent(what, read, result);
+  } else {
+    const auto value = number_in(seen.text);
+    if (value)
+      result.says = *value >= what.least && *value <= what.most ? verdict::good : what.otherwise;
+    if (result.says != verdict::good)
+      result.how = fmt::format("sysctl -w {}={}", what.name, what.least);
   }
-  result.found = *text;
-  const auto value = number_in(*text);
-  if (!value) {
-    result.how = how;
-    return result;
-  }
-  result.says = *value >= what.least && *value <= what.most ? verdict::good : what.otherwise;
-  if (result.says != verdict::good) result.how = how;
   return result;
 }
 
@@ -99,10 +191,15 @@ host_finding judge_ia32(const file_reader& read) {
                       "system calls of 32 bits are a second way into the kernel, which only the "
                       "filter's look at the architecture closes",
                       {}};
-  const auto config = read("/proc/sys/abi/vsyscall32");
-  const auto line = read("/proc/cmdline").value_or("");
-  if (!config || line.find("ia32_emulation=0") != std::string::npos ||
-      line.find("ia32_emulation=off") != std::string::npos)
+  const auto config = look_at("/proc/sys/abi/vsyscall32", read);
+  if (config.what == sight::kind::absent) return result;
+  const auto line = look_at("/proc/cmdline", read);
+  if (config.what == sight::kind::hidden || line.what != sight::kind::there) {
+    cannot_tell(result, config.what == sight::kind::hidden ? config.text : line.text, from_outside);
+    return result;
+  }
+  if (line.text.find("ia32_emulation=0") != std::string::npos ||
+      line.text.find("ia32_emulation=off") != std::string::npos)
     return result;
   result.says = verdict::weak;
   result.found = "on";
@@ -113,18 +210,21 @@ host_finding judge_ia32(const file_reader& read) {
 host_finding judge_core_pattern(const file_reader& read) {
   host_finding result{"kernel.core_pattern",
                       verdict::good,
-                      "not there",
+                      {},
                       "core dumps that stay "
                       "with root",
                       "a core file holds the memory of the process, secrets and all; plugins and "
                       "the broker leave none, whatever this says",
                       {}};
-  const auto text = read("/proc/sys/kernel/core_pattern");
-  if (!text) return result;
-  result.found = *text;
-  if (!text->empty() && (*text)[0] == '|') return result;
-  const auto suid = read("/proc/sys/fs/suid_dumpable").value_or("0");
-  if (suid == "1") {
+  const auto pattern = look_at("/proc/sys/kernel/core_pattern", read);
+  result.found = pattern.text;
+  if (pattern.what == sight::kind::hidden) cannot_tell(result, pattern.text, from_outside);
+  if (pattern.what != sight::kind::there || pattern.text.starts_with('|')) return result;
+  const auto others = look_at("/proc/sys/fs/suid_dumpable", read);
+  if (others.what == sight::kind::hidden) {
+    cannot_tell(result, fmt::format("{} (fs.suid_dumpable {})", pattern.text, others.text),
+                from_outside);
+  } else if (others.text == "1") {
     result.says = verdict::bad;
     result.found += " (fs.suid_dumpable = 1)";
     result.how = "sysctl -w fs.suid_dumpable=0";
@@ -147,18 +247,16 @@ host_finding judge_swap(const file_reader& read) {
                       "what is swapped out lies on a disk; keys are kept out of it, what plugins "
                       "store and callers send is not",
                       {}};
-  const auto text = read("/proc/swaps");
-  if (!text) {
-    result.says = verdict::unknown;
-    result.found = "not known";
-    result.how = "mount /proc";
+  const auto table = look_at("/proc/swaps", read);
+  if (table.what != sight::kind::there) {
+    cannot_tell(result, table.text, from_outside);
     return result;
   }
   // The worst counts. A machine may have several.
   const auto gravity = [](verdict of) {
     return of == verdict::weak ? 2 : of == verdict::unknown ? 1 : 0;
   };
-  std::istringstream lines(*text);
+  std::istringstream lines(table.text);
   std::string line;
   std::getline(lines, line);  // of headings
   bool any_device = false;
@@ -180,12 +278,11 @@ host_finding judge_landlock(const file_reader& read) {
                       "on",
                       "it is the second wall around files, and the only one without namespaces",
                       {}};
-  const auto modules = read("/sys/kernel/security/lsm");
-  if (!modules) {
-    result.says = verdict::unknown;
-    result.found = "not known";
-    result.how = "mount securityfs; the report of a confined mount says whether it stands";
-  } else if (modules->find("landlock") == std::string::npos) {
+  const auto modules = look_at("/sys/kernel/security/lsm", read);
+  if (modules.what != sight::kind::there) {
+    cannot_tell(result, modules.text,
+                "mount securityfs; the report of a confined mount says whether it stands");
+  } else if (modules.text.find("landlock") == std::string::npos) {
     result.says = verdict::bad;
     result.found = "off";
     result.how = "lsm=landlock,... on the kernel's command line";
@@ -193,14 +290,18 @@ host_finding judge_landlock(const file_reader& read) {
   return result;
 }
 
-std::optional<std::string> read_host_file(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) return std::nullopt;
-  std::ostringstream content;
-  content << in.rdbuf();
-  auto text = content.str();
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
+host_file read_host_file(const std::string& file) {
+  const unique_fd from{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!from) return {{}, errno};
+  host_file found;
+  std::array<char, 4096> part{};
+  for (;;) {
+    const auto got = ::read(from.get(), part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return {{}, errno};
+    if (got == 0) return found;
+    found.text.append(part.data(), static_cast<std::size_t>(got));
+  }
 }
 
 host_finding broker_finding(const char* name, bool good, std::string found, std::string wanted,

@@ -6,10 +6,14 @@
 //
 // The judgement is pure: a table of settings, each with what is wanted, why, and how to get there,
 // held against a reader of files, which tests replace. Nothing is changed.
+//
+// What cannot be seen is never called good. A setting that is not there means that the kernel is
+// built without what it restricts, but only where its neighbours, which every kernel has, are
+// there: a container may hide a file, put an empty one in its place, or hide the whole directory.
+// Such a finding is `unknown`, and says what was met.
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +29,12 @@ struct host_finding {
   std::string how;  // empty with `good`
 };
 
-/// The content of a file, without the newline at its end; nothing when it cannot be read.
-using file_reader = std::function<std::optional<std::string>(const std::string& file)>;
+struct host_file {
+  std::string text;      // all of it
+  int error_number = 0;  // errno, when it could not be read
+};
+
+using file_reader = std::function<host_file(const std::string& file)>;
 
 /// In the order of a report.
 std::vector<host_finding> judge_host(const file_reader& read);

@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "actors/wipe.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/catalog/release_start.hpp"
 #include "broker/confinement_desk.hpp"
@@ -33,14 +35,20 @@ void set_options(std::vector<option>& options, const tune_request& what) {
   for (const auto& name : what.unset_options) {
     if (std::any_of(what.options.begin(), what.options.end(), named(name)))
       refuse_option(name, "it is set by the same request");
-    if (std::erase_if(options, named(name)) == 0) refuse_option(name, "it is not set");
+    // Not erased: what takes its place in memory would leave parts of it behind.
+    std::vector<option> others;
+    std::remove_copy_if(options.begin(), options.end(), std::back_inserter(others), named(name));
+    if (others.size() == options.size()) refuse_option(name, "it is not set");
+    options = std::move(others);
   }
   for (const auto& each : what.options) {
     const auto found = std::find_if(options.begin(), options.end(), named(each.name));
-    if (found == options.end())
+    if (found == options.end()) {
       options.push_back(each);
-    else
+    } else {
+      wipe(found->value);
       found->value = each.value;
+    }
   }
 }
 
@@ -55,7 +63,10 @@ mount_spec tuned(mount_spec spec, const tune_request& what) {
   if (what.profile) spec.confinement.profile = *what.profile;
   if (what.waive) spec.confinement.waive = *what.waive;
   if (what.limits) spec.confinement.limits = *what.limits;
-  if (what.grants) spec.confinement.grants = *what.grants;
+  if (what.grants) {
+    for (auto& each : spec.confinement.grants) wipe(each);
+    spec.confinement.grants = *what.grants;
+  }
   if (what.thresholds) spec.thresholds = *what.thresholds;
   return spec;
 }

@@ -36,9 +36,9 @@ exit_kind exit_kind_of(const instance_end& end) {
 std::string waiver_text(const std::string& path, const mount_bring_up& refused) {
   const auto found = refused.report != nullptr ? *refused.report : confinement_report{};
   return fmt::format(
-      "make the machine offer it (bulkhead doctor)   |   bulkhead tune {} {}, or the flags of "
-      "mount   |   waive = [\"{}\"] under [confinement] of the configuration",
-      path, waiver_flags(found, *refused.missing),
+      "{} (bulkhead doctor)   |   bulkhead tune {} {}, or the flags of mount   |   "
+      "waive = [\"{}\"] under [confinement] of the configuration",
+      way_to_have(found, *refused.missing), path, waiver_flags(found, *refused.missing),
       fmt::join(walls_to_waive(found, *refused.missing), "\", \""));
 }
 

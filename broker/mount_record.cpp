@@ -19,6 +19,11 @@ storage_snapshot read_snapshot(schema::Snapshot::Reader from) {
           static_cast<snapshot_state>(state)};
 }
 
+/// Options and granted variables are in it.
+void wipe(kj::ArrayPtr<capnp::word> words) {
+  ::explicit_bzero(words.begin(), words.asBytes().size());
+}
+
 }  // namespace
 
 std::string mount_key(std::string_view path) {
@@ -47,9 +52,14 @@ std::string encode_record(const mount_record& from) {
     snapshot.setTakenUnixMs(from.snapshot->taken_unix_ms);
     snapshot.setState(static_cast<schema::Snapshot::State>(from.snapshot->state));
   }
-  const auto words = capnp::messageToFlatArray(message);
+  auto words = capnp::messageToFlatArray(message);
   const auto chars = words.asChars();
-  return {chars.begin(), chars.size()};
+  std::string bytes{chars.begin(), chars.size()};
+  wipe(words);
+  for (const auto segment : message.getSegmentsForOutput())
+    // The builder's own memory; it only lends it for reading.
+    wipe(kj::arrayPtr(const_cast<capnp::word*>(segment.begin()), segment.size()));
+  return bytes;
 }
 
 bool decode_record(const std::string& bytes, mount_record& record) {
@@ -74,6 +84,7 @@ bool decode_record(const std::string& bytes, mount_record& record) {
     record.storage_version = from.getStorageVersion();
     if (from.hasSnapshot()) record.snapshot = read_snapshot(from.getSnapshot());
   });
+  wipe(words);
   return problem == nullptr && !record.uuid.empty() && !record.spec.path.empty();
 }
 

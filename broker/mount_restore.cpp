@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "actors/wipe.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/refusal.hpp"
@@ -68,7 +69,10 @@ kj::Promise<void> broker_core::load_page(std::string after) {
   request.after = std::move(after);
   return services_.store.range(std::move(request))
       .then([this](range_result&& page) -> kj::Promise<void> {
-        for (const auto& row : page.rows) restore(row.key, row.value);
+        for (auto& row : page.rows) {
+          restore(row.key, row.value);
+          wipe(row.value);
+        }
         if (!page.more) return kj::READY_NOW;
         return load_page(page.rows.back().key);
       });

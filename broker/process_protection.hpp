@@ -10,11 +10,17 @@
 //     zeroed when they are let go                    keys derived from them, text of key files and
 //                                                    signing keys; a value that a plugin stores,
 //                                                    once it is written; one that it reads, once it
-//                                                    is in its answer
+//                                                    is in its answer; options of a mount and
+//                                                    granted variables, in each copy: the mount's
+//                                                    own, an instance's, a tuning's, records of the
+//                                                    store, the order to the launcher and what that
+//                                                    has of it once the program runs
 //     not zeroed                                     messages (Cap'n Proto's segments, buffers of
-//                                                    links and sockets), pages that SQLite holds,
-//                                                    copies of short texts within strings that were
-//                                                    moved from
+//                                                    links and sockets), among them the call that
+//                                                    gives a plugin its options; pages that SQLite
+//                                                    holds; the text of a configuration file and
+//                                                    what is parsed of it; copies of short texts
+//                                                    within strings that were moved from
 //     held as long as the mount                      its options and granted variables, in plain
 // So what was stored may be found in freed memory of the broker for a while, by who can read that
 // all the same: root, a debugger of the kernel, a machine's image, swap. Against the last, encrypt

@@ -175,6 +175,7 @@ struct ConfinementStatus {
   unconfined @6 :Bool;         # Development: nothing stands between the plugins of this broker and the machine.
   pending @7 :Bool;            # The instance that runs has another profile, waivers or grants: these wait for the next one.
   problem @8 :Text;            # When not empty: why the next start would be refused.
+  gaps @9 :List(Text);         # Of `walls`: what is open because some do not stand, in sentences; as "the number of its tasks has no limit".
 }
 
 struct Wall {
@@ -219,7 +220,7 @@ struct Finding {
     good @0;
     weak @1;                   # Worth mending: one wall less.
     bad @2;                    # Plugins or secrets are exposed.
-    unknown @3;                # Could not be read.
+    unknown @3;                # Could not be read, or is hidden; `found` says how.
   }
 }
 

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "actors/wipe.hpp"
+
 namespace bulkhead {
 namespace {
 
@@ -105,6 +107,10 @@ const wall_set& privileged() {
 
 }  // namespace
 
+grant::~grant() {
+  wipe(what);
+}
+
 std::string_view to_string(wall which) {
   return word_of(wall_words, which);
 }
@@ -158,6 +164,32 @@ std::vector<wall> missing_by_waiver(const confinement_report& found) {
     if (excused.test(index_of(which)) && found[which].state != wall_state::enforced)
       missing.push_back(which);
   return missing;
+}
+
+std::vector<std::string_view> gaps_in(const confinement_report& found) {
+  const auto up = [&](wall which) { return found[which].state == wall_state::enforced; };
+  confinement asked;
+  asked.of = found.of;
+  asked.waived = found.waived;
+  if (missing_wall(asked, found)) return {};
+  std::vector<std::string_view> gaps;
+  if (!up(wall::mount_namespace))
+    gaps.push_back(
+        up(wall::landlock)
+            ? "a program that may ask for files (dynamic, a script, or with files granted) can "
+              "learn of the host's paths whether they are there, whose and how long they are"
+            : "the host's files are open to a program that may ask for files, as far as to its "
+              "user");
+  const bool rlimits = up(wall::resource_limits);
+  // One of a user counts all processes of that user.
+  const bool own_user = up(wall::own_uid) || up(wall::user_namespace);
+  if (!up(wall::cgroup_tasks) && !(rlimits && own_user))
+    gaps.push_back("the number of its tasks has no limit");
+  if (!up(wall::cgroup_memory))
+    gaps.push_back(rlimits ? "its memory is limited per process, not as a whole"
+                           : "its memory has no limit");
+  if (!up(wall::cgroup_cpu)) gaps.push_back("its use of the processor has no limit");
+  return gaps;
 }
 
 std::string line_of(wall which, const confinement_report& report) {

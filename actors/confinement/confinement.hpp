@@ -12,7 +12,12 @@
 //   strict-unprivileged  what a broker without root can have: the same, without own uids, dropped
 //                        groups, the executable-memfd switch, and control groups being required
 //   no-userns            for hosts whose policy forbids user namespaces: no namespaces at all;
-//                        Landlock, the system call filter, limits
+//                        Landlock, the system call filter, limits. The host's root stays in sight:
+//                        a program that may ask for files (a dynamic one, a script, one with files
+//                        granted) can learn of any path that its user may reach whether it is
+//                        there, whose and how long it is, though not what is in it. And without
+//                        root nothing limits its tasks, as the limit of a user would count all
+//                        processes of the broker's user
 //   interpreter          strict, for a program that brings a loader or a language runtime: the root
 //                        holds a read-only private copy of what it needs, and memory may become
 //                        executable
@@ -131,6 +136,8 @@ struct grant {
                       // which is nothing of the process: the broker connects, see Host.connect
   std::string where;  // the absolute path inside; empty: the same. For a file: empty
 
+  /// Zeroes it, as the value of a variable may be a secret; so it is copied where others are moved.
+  ~grant();
   bool operator==(const grant&) const = default;
 };
 
@@ -171,6 +178,10 @@ std::optional<wall> missing_wall(const confinement& asked, const confinement_rep
 
 /// The waived walls that do not stand: to be logged and counted at each start.
 std::vector<wall> missing_by_waiver(const confinement_report& found);
+
+/// What is open to a plugin that runs because walls do not stand, where their names alone do not
+/// say it; a sentence each. None of a start that was refused.
+std::vector<std::string_view> gaps_in(const confinement_report& found);
 
 /// One line: "landlock: enforced, 7", "cg.cpu: unavailable (EACCES), waived".
 std::string line_of(wall which, const confinement_report& report);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -53,41 +54,56 @@ unique_fd empty_pipe() {
   return unique_fd{ends[0]};
 }
 
-void add_texts(launcher::start_order& order, const std::vector<std::string>& texts) {
-  for (const auto& text : texts) {
-    if (text.size() + 1 > order.text.size() - order.text_bytes)
-      throw order_too_long{"the arguments and the environment"};
-    std::memcpy(order.text.data() + order.text_bytes, text.c_str(), text.size() + 1);
-    order.text_bytes += static_cast<std::uint32_t>(text.size()) + 1;
+/// The environment of a plugin may hold secrets.
+struct wiped_order {
+  void operator()(launcher::start_order* order) const {
+    ::explicit_bzero(order->text.data(), order->text_bytes);
+    std::default_delete<launcher::start_order>{}(order);
   }
+};
+using order_pointer = std::unique_ptr<launcher::start_order, wiped_order>;
+
+void add_text(launcher::start_order& order, const std::string& text) {
+  if (text.size() + 1 > order.text.size() - order.text_bytes)
+    throw order_too_long{"the arguments and the environment"};
+  std::memcpy(order.text.data() + order.text_bytes, text.c_str(), text.size() + 1);
+  order.text_bytes += static_cast<std::uint32_t>(text.size()) + 1;
 }
 
-std::unique_ptr<launcher::start_order> order_for(const process_spec& spec,
-                                                 const confined_program& program,
-                                                 const wall_set& without, bool as_root) {
-  auto order = std::make_unique<launcher::start_order>();
+void add_texts(launcher::start_order& order, const std::vector<std::string>& texts) {
+  for (const auto& text : texts) add_text(order, text);
+}
+
+bool is_variable(const grant& each) {
+  return each.kind == grant_kind::environment;
+}
+
+order_pointer order_for(const process_spec& spec, const confined_program& program,
+                        const wall_set& without, bool as_root) {
+  order_pointer order{std::make_unique<launcher::start_order>().release()};
   const auto& asked = *spec.confined;
   const wall_set wanted = wanted_walls(asked.of) & ~without;
   order->wanted = bits_of(wanted);
   order->required = bits_of(wanted & required_walls(asked.of, as_root) & ~asked.waived);
   order->limits = asked.limits;
   order->form = program.form;
-  auto environment = spec.environment;
-  for (const auto& each : asked.grants)
-    if (each.kind == grant_kind::environment) environment.push_back(each.what);
-  if (program.arguments.size() > launcher::arguments_max ||
-      environment.size() > launcher::environment_max)
+  const auto variables =
+      spec.environment.size() + static_cast<std::size_t>(std::count_if(
+                                    asked.grants.begin(), asked.grants.end(), is_variable));
+  if (program.arguments.size() > launcher::arguments_max || variables > launcher::environment_max)
     throw order_too_long{"the number of arguments or of environment variables"};
   if (program.contents.size() > launcher::placements_max)
     throw order_too_long{"its libraries and grants"};
   order->arguments = static_cast<std::uint16_t>(program.arguments.size());
-  order->environment = static_cast<std::uint16_t>(environment.size());
+  order->environment = static_cast<std::uint16_t>(variables);
   order->placements = static_cast<std::uint16_t>(program.contents.size());
   add_texts(*order, program.arguments);
-  add_texts(*order, environment);
+  add_texts(*order, spec.environment);
+  for (const auto& each : asked.grants)
+    if (is_variable(each)) add_text(*order, each.what);
   for (std::size_t n = 0; n < program.contents.size(); ++n) {
     order->placed[n] = program.contents[n].kind;
-    add_texts(*order, {program.contents[n].where});
+    add_text(*order, program.contents[n].where);
   }
   return order;
 }
@@ -125,7 +141,7 @@ spawn_error missing_wall_error(const process_spec& spec, const confinement_repor
                         fmt::format("the wall {} of profile {} {} ({})", to_string(which),
                                     to_string(spec.confined->of), how,
                                     error_number != 0 ? errno_text(error_number) : "no errno"),
-                        fmt::format("make the machine offer it, choose another profile, or {}",
+                        fmt::format("{}, choose another profile, or {}", way_to_have(found, which),
                                     waiver_flags(found, which)));
   error.missing = which;
   error.report = std::make_shared<const confinement_report>(found);

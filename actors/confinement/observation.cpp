@@ -64,16 +64,17 @@ bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-/// ".../bulkhead-PID-N", as the launcher names the group of an instance; the broker's own may begin
-/// alike.
+/// ".../bulkhead-PID.RANDOM-N", as the launcher names the group of an instance; the broker's own
+/// may begin alike.
 bool is_group_of_instance(std::string_view group) {
   constexpr std::string_view prefix = "bulkhead-";
   const auto name = group.substr(group.rfind('/') + 1);
   if (!name.starts_with(prefix)) return false;
   const auto numbers = name.substr(prefix.size());
+  const auto dot = numbers.find('.');
   const auto dash = numbers.find('-');
-  return dash != std::string_view::npos && is_digits(numbers.substr(0, dash)) &&
-         is_digits(numbers.substr(dash + 1));
+  return dot < dash && dash != std::string_view::npos && is_digits(numbers.substr(0, dot)) &&
+         is_digits(numbers.substr(dot + 1, dash - dot - 1)) && is_digits(numbers.substr(dash + 1));
 }
 
 class comparison {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace bulkhead {
 
 std::vector<std::string_view> walls_to_waive(const confinement_report& found, wall missing) {
@@ -20,6 +22,26 @@ std::vector<std::string_view> walls_to_waive(const confinement_report& found, wa
 
 std::string waiver_flags(const confinement_report& found, wall missing) {
   return fmt::format("--waive {}", fmt::join(walls_to_waive(found, missing), " --waive "));
+}
+
+std::string_view way_to_have(const confinement_report& found, wall missing) {
+  constexpr std::string_view any = "make the machine offer it";
+  if (missing != wall::own_uid || !found.as_root) return any;
+  switch (found[missing].error_number) {
+    case EINVAL:
+      return "map the uids 1879048192 to 2147483647 into this container";
+    case EUSERS:
+      return "stop other brokers, which hold all uids there are for plugins";
+    case EROFS:
+    case ENOENT:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+      return "let root, and nobody else, write /run, and in it /run/bulkhead-users (mode 0600), "
+             "which tells which uids are taken";
+    default:
+      return any;
+  }
 }
 
 }  // namespace bulkhead

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What an operator would have to waive for a start that was refused for a missing wall. Pure.
+// What an operator can do about a start that was refused for a missing wall. Pure.
 
 #include <string>
 #include <string_view>
@@ -18,5 +18,9 @@ std::vector<std::string_view> walls_to_waive(const confinement_report& found, wa
 
 /// The same as flags of the command line: "--waive uid --waive groups".
 std::string waiver_flags(const confinement_report& found, wall missing);
+
+/// How to come by the wall instead: "make the machine offer it", or what keeps it away where the
+/// errno of the report says so.
+std::string_view way_to_have(const confinement_report& found, wall missing);
 
 }  // namespace bulkhead

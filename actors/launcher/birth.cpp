@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <new>
 
@@ -172,12 +171,6 @@ void prepare(const surroundings& around, const birth_plan& plan, const newborn& 
 void close_one(int& fd) {
   if (fd >= 0) ::close(fd);
   fd = -1;
-}
-
-std::int64_t now_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
 /// Something can be read before `deadline`.

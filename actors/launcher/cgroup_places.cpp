@@ -86,10 +86,11 @@ bool find_group(std::string_view controller, path_text& group) {
   return false;
 }
 
-int find_place(std::string_view controller, path_text& place) {
+int find_place(std::string_view controller, group_place& found) {
   mount_point mounted;
   path_text group;
   if (!find_mount(controller, mounted) || !find_group(controller, group)) return ENOENT;
+  found.top << mounted.place.view();
   auto rest = group.view();
   const auto root = mounted.root.view();
   // Only a part of the tree may be mounted, as in a container.
@@ -97,18 +98,18 @@ int find_place(std::string_view controller, path_text& place) {
     if (!rest.starts_with(root)) return ENOENT;
     rest.remove_prefix(root.size());
   }
-  place << mounted.place.view() << (rest == "/" ? "" : rest);
-  return place.fits() ? 0 : ENAMETOOLONG;
+  found.own << mounted.place.view() << (rest == "/" ? "" : rest);
+  return found.own.fits() ? 0 : ENAMETOOLONG;
 }
 
 }  // namespace
 
-int unified_place(path_text& place) {
-  return find_place("", place);
+int unified_place(group_place& found) {
+  return find_place("", found);
 }
 
-int old_place(std::string_view controller, path_text& place) {
-  return find_place(controller, place);
+int old_place(std::string_view controller, group_place& found) {
+  return find_place(controller, found);
 }
 
 }  // namespace bulkhead::launcher

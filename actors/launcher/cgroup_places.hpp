@@ -6,10 +6,15 @@
 
 namespace bulkhead::launcher {
 
-/// Of version 2. 0, or errno: ENOENT when it is mounted nowhere.
-int unified_place(path_text& place);
+struct group_place {
+  path_text own;  // the group of this process
+  path_text top;  // of what is mounted of the hierarchy
+};
+
+/// Of version 2, into an empty `found`. 0, or errno: ENOENT when it is mounted nowhere.
+int unified_place(group_place& found);
 
 /// Of a controller of version 1, as in "memory". Likewise.
-int old_place(std::string_view controller, path_text& place);
+int old_place(std::string_view controller, group_place& found);
 
 }  // namespace bulkhead::launcher

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "actors/launcher/cgroups.hpp"
 
-#include <dirent.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -15,13 +13,10 @@ namespace {
 
 constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu};
 constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu"};
-constexpr std::string_view our_prefix = "bulkhead-";
 constexpr std::uint64_t period_us = 100'000;
 constexpr std::uint64_t us_per_percent = period_us / 100;
 constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100
 constexpr std::string_view no_limit = "-1";    // of version 1
-
-constexpr int removal_ms_max = 50;  // of each group
 
 const char* name_of(controller which) {
   return names[static_cast<std::size_t>(which)];
@@ -104,45 +99,6 @@ int limit_cpu(int base, bool unified, const group_name& group, const resource_li
   return write_number(base, group, "cpu.shares", shares < 2 ? 2 : shares);
 }
 
-/// Those in it may still be dying: without a pid namespace a plugin outlives its init a moment.
-void remove_directory(int base, const group_name& name) {
-  for (int tries = 0; tries < removal_ms_max; ++tries) {
-    if (::unlinkat(base, name.c_str(), AT_REMOVEDIR) == 0 || errno != EBUSY) return;
-    ::poll(nullptr, 0, 1);
-  }
-}
-
-/// A process that nobody reaps has ended too.
-bool has_ended(pid_t process) {
-  path_text path;
-  path << "/proc/" << static_cast<std::uint64_t>(process) << "/stat";
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return errno == ENOENT;
-  std::array<char, 512> text;
-  const auto size = ::read(file, text.data(), text.size());
-  const int error = errno;
-  ::close(file);
-  if (size < 0) return error == ESRCH;
-  // "PID (name) STATE": the name may hold anything but is followed by the last bracket.
-  const std::string_view all{text.data(), static_cast<std::size_t>(size)};
-  const auto bracket = all.rfind(") ");
-  return bracket != std::string_view::npos && bracket + 2 < all.size() &&
-         (all[bracket + 2] == 'Z' || all[bracket + 2] == 'X');
-}
-
-/// "bulkhead-PID-N" of a process that is no more; or had this one's number, as in a container that
-/// was started again, where everybody has the number of last time.
-bool is_left_behind(const char* name) {
-  const std::string_view text{name};
-  if (!text.starts_with(our_prefix)) return false;
-  pid_t owner = 0;
-  std::size_t at = our_prefix.size();
-  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
-    owner = owner * 10 + (text[at] - '0');
-  return owner > 0 && at < text.size() && text[at] == '-' &&
-         (owner == ::getpid() || has_ended(owner));
-}
-
 }  // namespace
 
 void group_entry::close_all() {
@@ -153,17 +109,18 @@ void group_entry::close_all() {
 }
 
 void cgroups::find_unified() {
-  path_text own;
-  unified_.error = unified_place(own);
+  group_place found;
+  unified_.error = unified_place(found);
   if (unified_.error != 0) return;
   path_text above;
-  above << own.view().substr(0, own.view().rfind('/'));
-  const path_text& chosen = is_delegated(above) ? above : own;
+  above << found.own.view().substr(0, found.own.view().rfind('/'));
+  const path_text& chosen = is_delegated(above) ? above : found.own;
   unified_ = {open_directory(chosen), 0, true};
   if (unified_.base < 0) {
     unified_.error = errno;
     return;
   }
+  mark(unified_, found.top);
   for (const auto which : all_controllers) {
     short_text<16> add;
     add << "+" << name_of(which);
@@ -176,37 +133,32 @@ void cgroups::find_unified() {
 void cgroups::find_old(controller which) {
   auto& entry = controllers_[static_cast<std::size_t>(which)];
   if (entry.base >= 0) return;
-  path_text own;
-  const int error = old_place(name_of(which), own);
+  group_place found;
+  const int error = old_place(name_of(which), found);
   if (error != 0) return;  // and that of version 2 stays
-  entry = {open_directory(own), 0, false};
-  if (entry.base < 0) entry.error = errno;
+  entry = {open_directory(found.own), 0, false};
+  if (entry.base < 0)
+    entry.error = errno;
+  else
+    mark(entry, found.top);
+}
+
+/// Who can set no mark can make no groups, and has none to remove.
+void cgroups::mark(hierarchy& where, const path_text& top) {
+  where.marked = set_mark(where.base, mark_);
+  if (where.marked) sweep_.add(top);
 }
 
 void cgroups::find() {
+  mark_ = new_mark();
   find_unified();
   for (const auto which : all_controllers) find_old(which);
-  if (unified_.base >= 0) sweep(unified_.base);
-  for (const auto& each : controllers_)
-    if (each.base >= 0 && !each.unified) sweep(each.base);
 }
 
-void cgroups::sweep(int base) const {
-  alignas(dirent64) std::array<char, 4096> bytes;
-  ::lseek(base, 0, SEEK_SET);
-  for (;;) {
-    const auto got = ::syscall(SYS_getdents64, base, bytes.data(), bytes.size());
-    if (got <= 0) return;
-    for (long at = 0; at < got;) {
-      const auto* const entry = reinterpret_cast<const dirent64*>(bytes.data() + at);
-      at += entry->d_reclen;
-      if (!is_left_behind(entry->d_name)) continue;
-      group_name name;
-      name << entry->d_name;
-      write_in(base, name, "cgroup.kill", "1");
-      remove_directory(base, name);
-    }
-  }
+group_name cgroups::next_group() {
+  group_name name;
+  name << mark_.view() << "-" << ++made_;
+  return name;
 }
 
 group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
@@ -288,13 +240,21 @@ int cgroups::change(const group_name& name, const resource_limits& limits,
   return done;
 }
 
-void cgroups::remove(const group_name& name) const {
+bool cgroups::remove(const group_name& name) const {
+  bool all = true;
   if (unified_.base >= 0) {
-    write_in(unified_.base, name, "cgroup.kill", "1");
-    remove_directory(unified_.base, name);
+    kill_group(unified_.base, name.c_str());
+    all = remove_group(unified_.base, name.c_str());
   }
   for (const auto& each : controllers_)
-    if (each.base >= 0 && !each.unified) remove_directory(each.base, name);
+    if (each.base >= 0 && !each.unified) all = remove_group(each.base, name.c_str()) && all;
+  return all;
+}
+
+void cgroups::leave() const {
+  if (unified_.marked) remove_group(unified_.base, mark_.c_str());
+  for (const auto& each : controllers_)
+    if (each.marked && !each.unified) remove_group(each.base, mark_.c_str());
 }
 
 }  // namespace bulkhead::launcher

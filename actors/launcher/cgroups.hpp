@@ -9,8 +9,8 @@
 // does it while the launcher goes on, and before anybody waits for it (see spares). The group that
 // one write kills is version 2's, with controllers or without.
 //
-// A group is named bulkhead-PID-N by its launcher, and removed when its init has been reaped. What
-// a launcher that was killed left behind, the next one that starts at the same place removes.
+// A group is removed when its init has been reaped, and what is left in it has died. What a
+// launcher that was killed left behind, the next one of its user removes (cgroup_owners.hpp).
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +18,7 @@
 #include <array>
 #include <cstdint>
 
+#include "actors/launcher/cgroup_owners.hpp"
 #include "actors/launcher/kernel.hpp"
 #include "actors/launcher/report.hpp"
 
@@ -25,8 +26,6 @@ namespace bulkhead::launcher {
 
 enum class controller : std::uint8_t { memory, tasks, cpu };
 inline constexpr std::size_t controllers = 3;
-
-using group_name = short_text<40>;
 
 /// The groups that one instance joins: open descriptors, for its birth. -1 where there is none.
 struct group_entry {
@@ -39,8 +38,11 @@ struct group_entry {
 
 class cgroups {
  public:
-  /// Looks for what is there, and removes what dead launchers left. Before anything was made.
+  /// Looks for what is there, and takes possession. Before anything is made.
   void find();
+
+  /// A name that no group has yet.
+  group_name next_group();
 
   /// Makes the groups of a new instance, and notes those walls of `wanted` that have none.
   group_entry make(birth_report& report, std::uint64_t wanted, const group_name& name) const;
@@ -52,14 +54,22 @@ class cgroups {
   /// Likewise, of a living instance. 0, or errno, and which wall.
   int change(const group_name& name, const resource_limits& limits, std::uint8_t& which) const;
 
-  /// Kills what is in them, and removes them.
-  void remove(const group_name& name) const;
+  /// Kills what is in them, and removes them. False: some of it is still dying, so that it is to be
+  /// called again. Never waits.
+  bool remove(const group_name& name) const;
+
+  /// When all groups have been removed, and no other is made.
+  void leave() const;
+
+  /// The end of what dead launchers left.
+  group_sweep& sweep() { return sweep_; }
 
  private:
   struct hierarchy {
     int base = -1;         // the directory that holds the instances' groups
     int error = ENOENT;    // why there is none
     bool unified = false;  // version 2
+    bool marked = false;   // as this launcher's
   };
   const hierarchy& of(controller which) const {
     return controllers_[static_cast<std::size_t>(which)];
@@ -67,10 +77,13 @@ class cgroups {
   int write(controller which, const group_name& name, const resource_limits& limits) const;
   void find_unified();
   void find_old(controller which);
-  void sweep(int base) const;
+  void mark(hierarchy& where, const path_text& top);
 
   std::array<hierarchy, controllers> controllers_;
   hierarchy unified_;  // for cgroup.kill
+  mark_name mark_;
+  std::uint64_t made_ = 0;
+  group_sweep sweep_;
 };
 
 /// The wall that a controller is.

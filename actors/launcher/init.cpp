@@ -26,18 +26,28 @@ constexpr int above_all = 64;
 constexpr int orphans_looked_for_ms = 1000;
 constexpr std::uint64_t us_per_s = 1'000'000;
 
-void settle_descriptors(const instance_plan& plan, int plugin, int ready) {
+/// 0, or errno: then nothing is where it belongs.
+int settle_descriptors(const instance_plan& plan, int plugin, int ready) {
   const std::array<int, 6> from{
       plan.status, plugin, plan.lifeline, plan.launcher_lifeline, ready, plan.memory_events};
   const std::size_t count = plan.memory_events >= 0 ? from.size() : from.size() - 1;
   std::array<int, 6> moved{};
-  for (std::size_t n = 0; n < count; ++n) moved[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
+  for (std::size_t n = 0; n < count; ++n) {
+    moved[n] = ::fcntl(from[n], F_DUPFD_CLOEXEC, above_all);
+    if (moved[n] < 0) return errno;
+  }
   for (std::size_t n = 0; n < count; ++n)
-    ::dup3(moved[n], status_at + static_cast<int>(n), O_CLOEXEC);
+    if (::dup3(moved[n], status_at + static_cast<int>(n), O_CLOEXEC) < 0) return errno;
   ::close(0);
   ::close(1);
   ::close(2);
-  ::syscall(SYS_close_range, status_at + static_cast<int>(count), ~0U, 0);
+  return ::syscall(SYS_close_range, status_at + static_cast<int>(count), ~0U, 0) == 0 ? 0 : errno;
+}
+
+[[noreturn]] void stop(const instance_plan& plan, int error, std::uint8_t wall = no_wall) {
+  stopped(*plan.report, stage::init, error, wall);
+  ::syscall(SYS_exit_group, 1);
+  __builtin_unreachable();
 }
 
 /// The same walls as the plugin's, as far as they mean something for a program that opens nothing.
@@ -61,9 +71,7 @@ void raise_walls(const instance_plan& plan) {
   });
   raise(wall::seccomp, [&] { raise_init_seccomp(own); });
   const auto which = first_missing(own, tried & plan.required);
-  if (which == no_wall) return;
-  stopped(*plan.report, stage::init, own.walls[which].error_number, which);
-  ::syscall(SYS_exit_group, 1);
+  if (which != no_wall) stop(plan, own.walls[which].error_number, which);
 }
 
 std::uint64_t microseconds(const timeval& time) {
@@ -108,7 +116,8 @@ void reap(pid_t child) {
 }  // namespace
 
 void run_init(const instance_plan& plan, pid_t child, int plugin, int ready) {
-  settle_descriptors(plan, plugin, ready);
+  const int error = settle_descriptors(plan, plugin, ready);
+  if (error != 0) stop(plan, error);
   if (has(plan.wanted, wall::lifeline)) stands(*plan.report, wall::lifeline);
   raise_walls(plan);
   const int patience = has(plan.wanted, wall::seccomp) ? -1 : orphans_looked_for_ms;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instances that live, and what each of them holds of the host's: a place in this table, a uid,
-// two handles, control groups. All of it is given back when its init has been reaped, and not
-// before.
+// two handles, control groups. The handles are given back when its init has been reaped; the rest
+// when its groups could be removed too. Without a pid namespace a plugin outlives its init a
+// moment, and until then its uid may be nobody else's.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +18,8 @@ inline constexpr std::size_t instances_max = 4096;
 
 struct instance {
   std::uint64_t number = 0;  // that of its start order; 0: it is a spare, or the place is free
-  pid_t init = -1;           // -1: the place is free
+  pid_t init = -1;           // -1: the place is free, or what was there is leaving
+  bool leaving = false;      // its init has been reaped
   int init_handle = -1;
   int plugin_handle = -1;  // -1 until its program runs
   pid_t plugin = -1;
@@ -32,7 +34,7 @@ class instance_table {
   /// Null when it is full.
   instance* free_place() {
     for (auto& each : places_)
-      if (each.init < 0) return &each;
+      if (each.init < 0 && !each.leaving) return &each;
     return nullptr;
   }
   instance* numbered(std::uint64_t number) {
@@ -48,13 +50,18 @@ class instance_table {
 
   bool any() const {
     for (const auto& each : places_)
-      if (each.init >= 0) return true;
+      if (each.init >= 0 || each.leaving) return true;
     return false;
   }
   template <class Visit>
   void for_each(Visit&& visit) const {
     for (const auto& each : places_)
       if (each.init >= 0) visit(each);
+  }
+  template <class Visit>
+  void for_each_leaving(Visit&& visit) {
+    for (auto& each : places_)
+      if (each.leaving) visit(each);
   }
 
  private:

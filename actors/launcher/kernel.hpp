@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -68,6 +69,12 @@ inline int write_file(int directory, const char* path, std::string_view text) {
   const int error = written < 0 ? errno : written == static_cast<ssize_t>(text.size()) ? 0 : EIO;
   ::close(file);
   return error;
+}
+
+inline std::int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
 /// A copy of this process, as fork makes one; with a handle on it in `pidfd`. 0 in the copy. Only

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "actors/launcher/birth.hpp"
@@ -69,6 +70,22 @@ struct newborn_instance {
 constexpr std::size_t spares_kept = 2;
 constexpr int idle_ms = 4;
 constexpr int close_down_ms_max = 1000;
+// Between attempts at groups in which something is still dying.
+constexpr int removal_ms_min = 1;
+constexpr int removal_ms_max = 1000;
+// An answer for which there is no memory.
+constexpr int answer_tries = 100;
+constexpr int answer_ms = 10;
+
+/// As sending said: there is nobody left to send to.
+bool is_gone(int error) {
+  return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+}
+
+/// A shorter wait; below 0 is none.
+int sooner(int one, int other) {
+  return one < 0 ? other : other < 0 ? one : std::min(one, other);
+}
 
 class launcher {
  public:
@@ -84,6 +101,7 @@ class launcher {
   bool start(const start_order& order);
   bool bear(const birth_plan& what, newborn_instance& made);
   bool try_start(newborn_instance& with, const start_order& order, start_answer& answer);
+  bool hand_over(newborn_instance& with, start_answer& answer);
   bool take_spare(const birth_plan& what, newborn_instance& taken);
   void make_spare();
   void limit(newborn_instance& which, const resource_limits& limits);
@@ -92,11 +110,13 @@ class launcher {
   bool change(const limits_order& order);
   int change(const instance& which, const resource_limits& limits, std::uint8_t& wall);
   void reap();
+  void leave(instance& which);
+  void remove_groups();
+  int patience();
+  void use_idle_time();
 
   template <class Answer>
-  bool say(Answer& answer, std::span<const int> descriptors = {}) {
-    return send_message(socket_fd, &answer, sizeof answer, descriptors);
-  }
+  bool say(const Answer& answer);
 
   surroundings around_;
   instance_table instances_;
@@ -104,7 +124,9 @@ class launcher {
   int users_error_ = 0;
   int signals_ = -1;
   int own_lifeline_ = -1;  // its end is that of all instances
-  std::uint64_t groups_made_ = 0;
+  std::size_t leaving_ = 0;
+  int removal_pause_ms_ = removal_ms_min;
+  std::int64_t next_removal_ms_ = 0;
   std::array<newborn_instance, spares_kept> spares_;
   birth_plan last_plan_;
   resource_limits last_limits_;
@@ -150,11 +172,40 @@ bool launcher::prepare() {
 void launcher::run() {
   for (bool there = true; there;) {
     std::array<pollfd, 2> wait{{{socket_fd, POLLIN, 0}, {signals_, POLLIN, 0}}};
-    const int ready = ::poll(wait.data(), wait.size(), spares_wanted_ ? idle_ms : -1);
-    if (ready == 0) make_spare();
-    if (ready <= 0) continue;
-    if (wait[1].revents != 0) reap();
-    if (wait[0].revents != 0) there = take_order();
+    const int ready = ::poll(wait.data(), wait.size(), patience());
+    if (ready == 0) use_idle_time();
+    if (ready > 0 && wait[1].revents != 0) reap();
+    if (ready > 0 && wait[0].revents != 0) there = take_order();
+    remove_groups();
+  }
+}
+
+/// Milliseconds until there is something to be done without being asked; -1: there is nothing.
+int launcher::patience() {
+  const auto now = now_ms();
+  const auto sweep = around_.groups.sweep().due_in(now);
+  int wait = spares_wanted_ ? idle_ms : -1;
+  if (sweep >= 0) wait = sooner(wait, std::max(sweep, idle_ms));
+  if (leaving_ > 0)
+    wait = sooner(wait, static_cast<int>(std::max<std::int64_t>(next_removal_ms_ - now, 0)));
+  return wait;
+}
+
+void launcher::use_idle_time() {
+  if (spares_wanted_) return make_spare();
+  auto& sweep = around_.groups.sweep();
+  const auto now = now_ms();
+  if (sweep.due_in(now) == 0) sweep.step(now);
+}
+
+/// For a sender that lacks something it is sent later: a broker that waits for an answer in vain
+/// gives its launcher up, and all its plugins with it. False: there is nobody to answer.
+template <class Answer>
+bool launcher::say(const Answer& answer) {
+  for (int tries = 0;; ++tries) {
+    if (send_message(socket_fd, &answer, sizeof answer)) return true;
+    if (is_gone(errno) || tries == answer_tries) return false;
+    ::poll(nullptr, 0, answer_ms);
   }
 }
 
@@ -168,7 +219,9 @@ void launcher::close_down() {
     pollfd wait{signals_, POLLIN, 0};
     ::poll(&wait, 1, 1);
     reap();
+    remove_groups();
   }
+  if (!instances_.any()) around_.groups.leave();
 }
 
 void launcher::reap() {
@@ -187,10 +240,32 @@ void launcher::reap() {
     }
     ::close(ended->init_handle);
     if (ended->plugin_handle >= 0) ::close(ended->plugin_handle);
-    if (ended->user != 0) users_.give_back(ended->user);
-    around_.groups.remove(ended->group);
-    *ended = instance{};
+    leave(*ended);
   }
+}
+
+/// Gives back the rest, at once or as soon as the groups can be removed.
+void launcher::leave(instance& which) {
+  instance left;
+  left.leaving = true;
+  left.user = which.user;
+  left.group = which.group;
+  which = left;
+  ++leaving_;
+  removal_pause_ms_ = removal_ms_min;
+  next_removal_ms_ = 0;
+}
+
+void launcher::remove_groups() {
+  if (leaving_ == 0 || now_ms() < next_removal_ms_) return;
+  instances_.for_each_leaving([&](instance& each) {
+    if (!around_.groups.remove(each.group)) return;
+    if (each.user != 0) users_.give_back(each.user);
+    each = instance{};
+    --leaving_;
+  });
+  next_removal_ms_ = now_ms() + removal_pause_ms_;
+  removal_pause_ms_ = std::min(2 * removal_pause_ms_, removal_ms_max);
 }
 
 /// False: the broker has gone, or talks nonsense.
@@ -248,9 +323,12 @@ bool launcher::bear(const birth_plan& what, newborn_instance& made) {
   instance* const place = instances_.free_place();
   if (place == nullptr) return false;
   made.plan = what;
-  if (has(what.wanted, wall::own_uid) && users_error_ == 0) made.plan.user = users_.take();
+  if (has(what.wanted, wall::own_uid)) {
+    if (around_.privileged && users_error_ != 0) users_error_ = users_.claim_block();
+    if (users_error_ == 0) made.plan.user = users_.take();
+  }
   made.plan.user_error = users_error_ != 0 ? users_error_ : EAGAIN;
-  made.plan.group << "bulkhead-" << static_cast<std::uint64_t>(::getpid()) << "-" << ++groups_made_;
+  made.plan.group = around_.groups.next_group();
   made.child = give_birth(around_, made.plan);
   if (made.child.init > 0) {
     made.place = place;
@@ -262,8 +340,9 @@ bool launcher::bear(const birth_plan& what, newborn_instance& made) {
     made.child.init_handle = -1;  // the table's now
     return true;
   }
-  around_.groups.remove(made.plan.group);
-  if (made.plan.user != 0) users_.give_back(made.plan.user);
+  place->user = made.plan.user;
+  place->group = made.plan.group;
+  leave(*place);
   return true;
 }
 
@@ -310,7 +389,7 @@ void launcher::limit(newborn_instance& which, const resource_limits& limits) {
   which.limited = true;
 }
 
-/// True when it has been said that the program runs.
+/// True when the program runs, and the answer says so.
 bool launcher::try_start(newborn_instance& with, const start_order& order, start_answer& answer) {
   auto& child = with.child;
   int plugin = -1;
@@ -337,7 +416,21 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   with.place->has_rlimits = is_up(*child.report, wall::resource_limits);
   with.place->counts_tasks =
       is_up(*child.report, wall::user_namespace) || is_up(*child.report, wall::own_uid);
-  return say(answer, std::array{with.place->init_handle, plugin, child.status});
+  return true;
+}
+
+/// Gives the broker what holds a program that runs. Where that cannot be had it is as if it did not
+/// run: a failed start, of which the answer tells. False: there is nobody to answer.
+bool launcher::hand_over(newborn_instance& with, start_answer& answer) {
+  const std::array handles{with.place->init_handle, with.place->plugin_handle, with.child.status};
+  if (send_message(socket_fd, &answer, sizeof answer, handles)) return true;
+  if (is_gone(errno)) return false;
+  answer.stopped_at = stage::descriptors;
+  answer.error_number = errno;
+  answer.init = answer.plugin = 0;
+  with.place->number = 0;  // nobody knows it
+  let_go(with);
+  return say(answer);
 }
 
 bool launcher::start(const start_order& order) {
@@ -370,8 +463,9 @@ bool launcher::start(const start_order& order) {
   }
   if (!runs) {
     let_go(with);
-    return answer.stopped_at != stage::none && say(answer);
+    return say(answer);
   }
+  if (!hand_over(with, answer)) return false;
   forget(with.child);
   last_plan_ = plan;
   last_limits_ = order.limits;

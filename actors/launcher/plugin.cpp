@@ -40,6 +40,7 @@ void await_order(const instance_plan& plan, int ready) {
   while (::read(ready, &nothing, 1) < 0 && errno == EINTR) {
   }
   ::close(ready);
+  if (plan.report->stopped_at != stage::none) ::_exit(1);  // its init has ended, and says why
   const auto got = receive_message(plan.reins, &start.order, sizeof start.order, start.fds);
   if (got.size <= 0) ::_exit(1);  // the launcher does not need it any more
   if (got.cut_off || got.fds < start_fds) stop(plan, stage::descriptors, EBADMSG);

@@ -2,8 +2,7 @@
 #include "actors/launcher/users.hpp"
 
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,17 +12,41 @@
 namespace bulkhead::launcher {
 namespace {
 
-/// 0, or errno.
-int hold_name(int socket, std::uint32_t block) {
-  short_text<64> name;
-  name << "bulkhead-users-" << block;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  // A zero byte in front makes it abstract.
-  std::memcpy(address.sun_path + 1, name.c_str(), name.view().size());
-  const auto size =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.view().size());
-  return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0 ? 0 : errno;
+constexpr const char* folder = "/run";
+constexpr const char* name = "bulkhead-users";
+
+bool is_roots_alone(int file, mode_t type, mode_t forbidden) {
+  struct stat found {};
+  return ::fstat(file, &found) == 0 && (found.st_mode & S_IFMT) == type && found.st_uid == 0 &&
+         (found.st_mode & forbidden) == 0;
+}
+
+/// The file whose bytes stand for the blocks: open, or -1 and errno.
+int open_blocks() {
+  const int place = ::open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (place < 0) return -1;
+  int file = -1;
+  errno = EPERM;
+  if (is_roots_alone(place, S_IFDIR, S_IWGRP | S_IWOTH))
+    file = ::openat(place, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+  const int error = errno;
+  ::close(place);
+  errno = error;
+  if (file < 0 || is_roots_alone(file, S_IFREG, S_IRWXG | S_IRWXO)) return file;
+  ::close(file);
+  return errno = EPERM, -1;
+}
+
+/// 0, or errno: EUSERS when it is another's. The lock is that of the open file, not of the process:
+/// it stays as long as that is open.
+int hold(int file, std::uint32_t block) {
+  struct flock one {};
+  one.l_type = F_WRLCK;
+  one.l_whence = SEEK_SET;
+  one.l_start = block;
+  one.l_len = 1;
+  if (::fcntl(file, F_OFD_SETLK, &one) == 0) return 0;
+  return errno == EAGAIN || errno == EACCES ? EUSERS : errno;
 }
 
 /// The first number of a text, which is taken off.
@@ -60,17 +83,17 @@ bool is_mapped() {
 
 int user_range::claim_block() {
   if (!is_mapped()) return EINVAL;
-  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return errno;
+  const int file = open_blocks();
+  if (file < 0) return errno;
   std::uint32_t start = 0;
   if (::getrandom(&start, sizeof start, 0) != sizeof start) start = 0;
-  int error = EADDRINUSE;
-  for (std::uint32_t n = 0; n < blocks && error == EADDRINUSE; ++n) {
+  int error = EUSERS;
+  for (std::uint32_t n = 0; n < blocks && error == EUSERS; ++n) {
     const std::uint32_t block = (start + n) % blocks;
-    error = hold_name(socket, block);
+    error = hold(file, block);
     if (error == 0) base_ = first + block * block_size;
   }
-  if (error != 0) ::close(socket);  // otherwise it stays open as long as this process runs
+  if (error != 0) ::close(file);  // otherwise it stays open as long as this process runs
   return error;
 }
 

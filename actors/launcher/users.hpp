@@ -3,9 +3,16 @@
 // the host has.
 //
 // They come from 1879048192 to 2147483647, which no distribution and no systemd hands out. Several
-// launchers share the range: each takes a block of 4096 and holds it by a name in the abstract
-// namespace of Unix sockets, which goes when the launcher does. A uid that was given back is the
-// last one of its block to be given out again.
+// launchers share the range: each takes a block of 4096, and holds it by a lock on one byte of
+// /run/bulkhead-users. The kernel lets go of the lock with the process, however that ended. The
+// file is root's with mode 0600, in a directory that only root writes: nobody else can hold a
+// block, and so keep root's brokers from having one. A block is looked for from a random one on, so
+// that one which was let go a moment ago is seldom the next, and launchers that do not see each
+// other's /run, as in containers that share the host's users, seldom meet.
+//
+// Where the file cannot be had, as /run is read-only, or is or holds somebody else's, no uid is
+// given out, which refuses starts by the name of the wall and an errno; it is tried again at each
+// start. A uid that was given back is the last one of its block to be given out again.
 #pragma once
 
 #include <bitset>
@@ -19,8 +26,9 @@ class user_range {
   static constexpr std::uint32_t block_size = 4096;
   static constexpr std::uint32_t blocks = 65'536;
 
-  /// 0, or errno: every block is taken, no socket can be had; EINVAL where the range means nobody,
-  /// as in most containers.
+  /// Once without error. 0, or errno: EUSERS, every block is taken; EINVAL where the range means
+  /// nobody, as in most containers; EPERM, the file or its directory is not root's alone; or what
+  /// opening it said.
   int claim_block();
 
   /// 0 when none is free, or no block was claimed.

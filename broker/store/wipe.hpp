@@ -3,22 +3,13 @@
 
 // Values that plugins store are zeroed where the broker lets go of its own copies of them.
 
-#include <openssl/crypto.h>
-
 #include <memory>
-#include <string>
 #include <utility>
 
+#include "actors/wipe.hpp"
 #include "broker/store/store.hpp"
 
 namespace bulkhead {
-
-/// Zeroes all that the text has room for, also where a longer one was before, and empties it.
-inline void wipe(std::string& text) {
-  text.resize(text.capacity());
-  OPENSSL_cleanse(text.data(), text.size());
-  text.clear();
-}
 
 /// The values that it would store.
 inline void wipe(txn_request& request) {

@@ -2,14 +2,18 @@
 #include "tests/confinement/confined.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 namespace confined {
 namespace {
@@ -143,6 +147,72 @@ std::string status_of(pid_t process, const std::string& key) {
   for (std::string line; std::getline(status, line);)
     if (line.starts_with(key + ":\t")) return line.substr(key.size() + 2);
   return "";
+}
+
+pid_t parent_of(pid_t process) {
+  const auto parent = status_of(process, "PPid");
+  return parent.empty() ? -1 : std::stoi(parent);
+}
+
+std::vector<pid_t> children_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
+                     "/children"};
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
+pid_t launcher_of(const spawned_process& child) {
+  return parent_of(parent_of(child.process->pid()));
+}
+
+std::size_t groups_made_by(pid_t launcher) {
+  std::size_t count = 0;
+  const auto mark = "bulkhead-" + std::to_string(launcher) + ".";
+  std::error_code ignored;
+  for (auto each = std::filesystem::recursive_directory_iterator(
+           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
+       each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
+    if (each->path().filename().string().starts_with(mark)) ++count;
+  return count;
+}
+
+bool comes_true(const std::function<bool()>& condition) {
+  constexpr int tries = 2000;
+  constexpr int pause_ms = 5;
+  for (int n = 0; n < tries; ++n) {
+    if (condition()) return true;
+    ::poll(nullptr, 0, pause_ms);
+  }
+  return false;
+}
+
+std::function<bulkhead::launcher_process()> launcher_after(const std::string& path,
+                                                           std::function<void()> become) {
+  return [path, become = std::move(become)] {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    if (::fork() == 0) {
+      become();
+      ::dup2(ends[1], 3);
+      ::execl(path.c_str(), path.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    return bulkhead::launcher_process{bulkhead::unique_fd{ends[0]}, nullptr};
+  };
+}
+
+std::string public_launcher(const bulkhead::temporary_directory& folder) {
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  std::filesystem::copy_file(launcher_path(), folder / "launcher");
+  REQUIRE(::chmod((folder / "launcher").c_str(), 0755) == 0);
+  return folder / "launcher";
+}
+
+void become_nobody() {
+  constexpr unsigned nobody = 65534;
+  if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
 }
 
 }  // namespace confined

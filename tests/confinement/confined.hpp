@@ -2,11 +2,13 @@
 // What the tests of real confinement share: starting the program `inside`, and hearing it out.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "actors/confinement/launched_spawner.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace confined {
 
@@ -56,5 +58,22 @@ std::string attempt(bulkhead::spawner& by, const std::string& what,
 
 /// Of /proc/PID/status: what is behind "key:".
 std::string status_of(pid_t process, const std::string& key);
+
+pid_t parent_of(pid_t process);
+std::vector<pid_t> children_of(pid_t process);
+pid_t launcher_of(const bulkhead::spawned_process& child);
+
+/// Directories anywhere beneath the mounts of control groups that `launcher` made.
+std::size_t groups_made_by(pid_t launcher);
+
+/// Until it holds: false when it does not within 10 s.
+bool comes_true(const std::function<bool()>& condition);
+
+/// A launcher that is started as `become` makes its process, before it is executed.
+std::function<bulkhead::launcher_process()> launcher_after(const std::string& path,
+                                                           std::function<void()> become);
+/// The same launcher, where anybody can execute it.
+std::string public_launcher(const bulkhead::temporary_directory& folder);
+void become_nobody();
 
 }  // namespace confined

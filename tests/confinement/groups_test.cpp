@@ -39,56 +39,6 @@ bool is_ours(const std::string& group) {
   return group.find("/bulkhead-") != std::string::npos;
 }
 
-/// Directories of ours anywhere beneath the mounts of control groups, made by `launcher`.
-std::size_t groups_made_by(pid_t launcher) {
-  std::size_t count = 0;
-  const auto mark = "bulkhead-" + std::to_string(launcher) + "-";
-  std::error_code ignored;
-  for (auto each = std::filesystem::recursive_directory_iterator(
-           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
-       each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
-    if (each->path().filename().string().starts_with(mark)) ++count;
-  return count;
-}
-
-std::size_t children_of(pid_t process) {
-  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
-                     "/children"};
-  std::size_t count = 0;
-  for (pid_t child = 0; file >> child;) ++count;
-  return count;
-}
-
-pid_t parent_of(pid_t process) {
-  const auto parent = status_of(process, "PPid");
-  return parent.empty() ? -1 : std::stoi(parent);
-}
-
-pid_t launcher_of(const spawned_process& child) {
-  return parent_of(parent_of(child.process->pid()));
-}
-
-/// A launcher that is started as `become` makes its process, before it is executed.
-std::function<launcher_process()> launcher_after(const std::string& path, void (*become)()) {
-  return [path, become] {
-    std::array<int, 2> ends{};
-    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
-    if (::fork() == 0) {
-      become();
-      ::dup2(ends[1], 3);
-      ::execl(path.c_str(), path.c_str(), nullptr);
-      ::_exit(127);
-    }
-    ::close(ends[1]);
-    return launcher_process{unique_fd{ends[0]}, nullptr};
-  };
-}
-
-void become_nobody() {
-  constexpr unsigned nobody = 65534;
-  if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
-}
-
 void write_own(const char* path, const std::string& text) {
   const int file = ::open(path, O_WRONLY);
   if (::write(file, text.data(), text.size()) < 0) ::_exit(126);
@@ -122,32 +72,6 @@ void lose_process_trees() {
       ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
     ::_exit(126);
   write_own("/proc/sys/user/max_pid_namespaces", "0");
-}
-
-/// Where this process may keep groups of the controller of memory, or of all of version 2.
-std::string place_of_groups() {
-  const auto groups = groups_of(::getpid());
-  for (const auto& place :
-       {groups.contains("memory") ? "/sys/fs/cgroup/memory" + groups.at("memory") : std::string{},
-        groups.contains("") ? "/sys/fs/cgroup" + groups.at("") : std::string{}})
-    if (!place.empty() && ::access((place + "/cgroup.procs").c_str(), F_OK) == 0) return place;
-  return {};
-}
-
-constexpr const char* number_left = "-4711";  // far from where a launcher begins to count
-
-/// As another launcher with the same number would have left it.
-void leave_a_group() {
-  const auto group = place_of_groups() + "/bulkhead-" + std::to_string(::getpid()) + number_left;
-  if (::mkdir(group.c_str(), 0755) != 0) ::_exit(126);
-}
-
-/// The launcher where anybody can execute it.
-std::string public_launcher(const temporary_directory& folder) {
-  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
-  std::filesystem::copy_file(launcher_path(), folder / "launcher");
-  REQUIRE(::chmod((folder / "launcher").c_str(), 0755) == 0);
-  return folder / "launcher";
 }
 
 confinement as_asked(profile of) {
@@ -310,7 +234,7 @@ TEST_CASE("no limit of memory is none, also where there was one before") {
   CHECK(limit_of(first) == std::to_string(limited.limits.memory_bytes));
   // Those that are kept ready have the limits of the one before.
   const auto launcher = launcher_of(first);
-  for (int n = 0; n < 1000 && children_of(launcher) < 3; ++n) ::poll(nullptr, 0, 5);
+  for (int n = 0; n < 1000 && children_of(launcher).size() < 3; ++n) ::poll(nullptr, 0, 5);
   auto unlimited = whole();
   unlimited.limits.memory_bytes = 0;
   auto second = start(by, inside({"wait"}, unlimited));
@@ -354,20 +278,9 @@ TEST_CASE("groups go with their instance, and with a launcher that ends, and aft
   launcher = launcher_of(child);
   REQUIRE(::kill(launcher, SIGKILL) == 0);
   end_of(child);
-  // The spawner notices, and its next launcher sweeps.
+  // The spawner notices, and its next launcher sweeps when it has nothing else to do.
   auto next = start(*by, inside({"wait"}));
-  CHECK(groups_made_by(launcher) == 0);
-}
-
-TEST_CASE("what a launcher of the same number left is none of this one's groups") {
-  if (!as_root()) return;  // nobody can make one
-  REQUIRE_FALSE(place_of_groups().empty());
-  auto chosen = options();
-  chosen.starts = launcher_after(launcher_path(), leave_a_group);
-  launched_spawner by{chosen};
-  REQUIRE(by.prepare());
-  for (const auto& each : std::filesystem::directory_iterator(place_of_groups()))
-    CHECK_FALSE(each.path().filename().string().ends_with(number_left));
+  CHECK(comes_true([&] { return groups_made_by(launcher) == 0; }));
 }
 
 TEST_CASE("a launcher without room for an order's descriptors says so, and goes on") {

@@ -27,22 +27,8 @@ unique_fd handle_on(pid_t process) {
   return unique_fd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
 }
 
-/// The parents of `process`: its init, and the launcher.
-pid_t parent_of(pid_t process) {
-  const auto parent = status_of(process, "PPid");
-  return parent.empty() ? -1 : std::stoi(parent);
-}
-
 bool ends(const unique_fd& handle) {
   return readable(handle.get());
-}
-
-std::vector<pid_t> children_of(pid_t process) {
-  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
-                     "/children"};
-  std::vector<pid_t> children;
-  for (pid_t child = 0; file >> child;) children.push_back(child);
-  return children;
 }
 
 /// Does it stand anywhere in the memory of the process? Nothing when that cannot be read.

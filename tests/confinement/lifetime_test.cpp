@@ -42,11 +42,6 @@ double milliseconds_since(clock_type::time_point then) {
   return std::chrono::duration<double, std::milli>(clock_type::now() - then).count();
 }
 
-pid_t parent_of(pid_t process) {
-  const auto parent = status_of(process, "PPid");
-  return parent.empty() ? -1 : std::stoi(parent);
-}
-
 unique_fd handle_on(pid_t process) {
   return unique_fd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
 }
@@ -138,36 +133,6 @@ std::size_t entries_in(const std::string& folder) {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
-std::size_t groups_of(pid_t launcher) {
-  std::size_t count = 0;
-  const auto mark = "bulkhead-" + std::to_string(launcher) + "-";
-  std::error_code ignored;
-  for (auto each = std::filesystem::recursive_directory_iterator(
-           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
-       each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
-    if (each->path().filename().string().starts_with(mark)) ++count;
-  return count;
-}
-
-std::size_t children_of(pid_t process) {
-  std::ifstream file{"/proc/" + std::to_string(process) + "/task/" + std::to_string(process) +
-                     "/children"};
-  std::size_t count = 0;
-  for (pid_t child = 0; file >> child;) ++count;
-  return count;
-}
-
-/// Until it holds; what takes a moment in the kernel has 10 s for it.
-template <class Condition>
-bool comes_true(const Condition& condition) {
-  const auto then = clock_type::now();
-  while (!condition()) {
-    if (milliseconds_since(then) > 10'000) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
-  }
-  return true;
-}
-
 struct kept {
   std::size_t descriptors, children, groups;
   bool operator==(const kept&) const = default;
@@ -176,7 +141,7 @@ struct kept {
 kept kept_by(pid_t launcher) {
   const auto folder = "/proc/" + std::to_string(launcher) + "/fd";
   return {as_root() || ::access(folder.c_str(), R_OK) == 0 ? entries_in(folder) : 0,
-          children_of(launcher), groups_of(launcher)};
+          children_of(launcher).size(), groups_made_by(launcher)};
 }
 
 /// Once nothing has changed for a while: a spare may be half made, a group on its way out.
@@ -224,7 +189,7 @@ TEST_CASE("starts and kills leave nothing behind") {
     child.process->signal_group(SIGKILL);
     end_of(child);
   };
-  const auto settled = [&] { return children_of(launcher) == spares; };
+  const auto settled = [&] { return children_of(launcher).size() == spares; };
   cycle();
   REQUIRE(comes_true(settled));
   const auto before = settled_by(launcher);

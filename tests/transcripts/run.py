@@ -63,7 +63,7 @@ of_the_machine = [
     (r"(?m)^TIME  \d+  \d+\.\d  SIZE.*$", "TIME  NUMBERS"),  # usage
     (r"(?m)^(.+): (?:good|weak|unknown)\n  found  .*$", r"\1: VERDICT\n  found  FOUND"),
     (r"(?m)^  try  .*\n", ""),
-    (r"(?m)^\d+ (of \d+ are as they should be)$", r"N \1"),
+    (r"(?m)^\d+ (of \d+ are as they should be)(; \d+ cannot be told from here)?$", r"N \1"),
 ]
 
 

@@ -32,8 +32,8 @@ const std::string good_limits =
     "Max locked memory         0                    0                    bytes     \n";
 
 const std::string good_groups =
-    "9:name=systemd:/\n4:memory:/x/bulkhead-12-3\n1:cpu,cpuacct:/bulkhead-12-3\n"
-    "8:pids:/bulkhead-12-3\n0::/y/bulkhead-12-3\n";
+    "9:name=systemd:/\n4:memory:/x/bulkhead-12.7-3\n1:cpu,cpuacct:/bulkhead-12.7-3\n"
+    "8:pids:/bulkhead-12.7-3\n0::/y/bulkhead-12.7-3\n";
 
 confinement_report all_enforced() {
   confinement_report report;
@@ -123,19 +123,21 @@ TEST_CASE("a group that is not an instance's own is no wall") {
     return hold_against(view, {}, report);
   };
   CHECK_FALSE(contradicted(good_groups));
-  CHECK_FALSE(contradicted("0::/bulkhead-12-3\n"));  // version 2 has them all
+  CHECK_FALSE(contradicted("0::/bulkhead-12.7-3\n"));  // version 2 has them all
   CHECK(contradicted("0::/\n") == wall::cgroup_kill);
   // The broker's own, or one beside it, is none of an instance's.
-  for (const auto& other : {"0::/bulkhead-service\n", "0::/bulkhead-12-3/leaf\n",
-                            "0::/bulkhead-12-3.scope\n", "0::/bulkhead-12\n", "0::/bulkhead--3\n"})
+  for (const auto& other :
+       {"0::/bulkhead-service\n", "0::/bulkhead-12.7-3/leaf\n", "0::/bulkhead-12.7-3.scope\n",
+        "0::/bulkhead-12.7\n", "0::/bulkhead-12.-3\n", "0::/bulkhead-12-3\n", "0::/bulkhead-.7-3\n",
+        "0::/bulkhead--3\n"})
     CHECK(contradicted(other) == wall::cgroup_kill);
   // As the end of a process shows in version 1.
-  CHECK_FALSE(contradicted(with(good_groups, "8:pids:/bulkhead-12-3", "8:pids:/")));
-  CHECK(contradicted(with(good_groups, "4:memory:/x/bulkhead-12-3", "4:memory:/x")) ==
+  CHECK_FALSE(contradicted(with(good_groups, "8:pids:/bulkhead-12.7-3", "8:pids:/")));
+  CHECK(contradicted(with(good_groups, "4:memory:/x/bulkhead-12.7-3", "4:memory:/x")) ==
         wall::cgroup_memory);
-  CHECK(contradicted(with(good_groups, "8:pids:/bulkhead-12-3", "8:pids:/x")) ==
+  CHECK(contradicted(with(good_groups, "8:pids:/bulkhead-12.7-3", "8:pids:/x")) ==
         wall::cgroup_tasks);
-  CHECK(contradicted(with(good_groups, "cpuacct:/bulkhead-12-3", "cpuacct:/x")) ==
+  CHECK(contradicted(with(good_groups, "cpuacct:/bulkhead-12.7-3", "cpuacct:/x")) ==
         wall::cgroup_cpu);
 }
 

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -94,10 +95,58 @@ TEST_CASE("a waived wall may be missing, and is counted when it is") {
   CHECK(line_of(wall::cgroup_tasks, found) == "cg.tasks: enforced");
 }
 
+TEST_CASE("what keeps a uid of its own from a plugin of root's broker is said") {
+  confinement_report found;
+  found.as_root = true;
+  const auto way = [&](int error) {
+    found[wall::own_uid].error_number = error;
+    return way_to_have(found, wall::own_uid);
+  };
+  CHECK(way(EROFS).find("/run/bulkhead-users") != std::string_view::npos);
+  CHECK(way(EPERM) == way(EROFS));
+  CHECK(way(EINVAL).find("1879048192") != std::string_view::npos);
+  CHECK(way(EUSERS).find("brokers") != std::string_view::npos);
+  CHECK(way(EIO) == "make the machine offer it");
+  CHECK(way_to_have(found, wall::landlock) == way(EIO));
+  found.as_root = false;
+  CHECK(way(EPERM) == way(EIO));
+}
+
 TEST_CASE("the profile without user namespaces tries no namespace") {
   const auto wanted = wanted_walls(profile::no_userns);
   for (const auto which : {wall::user_namespace, wall::pid_namespace, wall::net_namespace})
     CHECK(!wanted.test(index_of(which)));
+}
+
+TEST_CASE("what is open without namespaces, and without root, is said in words") {
+  const std::string_view tasks = "the number of its tasks has no limit";
+  const auto says = [](const confinement_report& found, std::string_view part) {
+    const auto gaps = gaps_in(found);
+    return std::any_of(gaps.begin(), gaps.end(), [&](std::string_view each) {
+      return each.find(part) != std::string_view::npos;
+    });
+  };
+  CHECK(gaps_in(all_standing(profile::strict)).empty());
+  confinement_report found;
+  found.of = profile::no_userns;
+  const auto wanted = required_walls(profile::no_userns);
+  for (std::size_t at = 0; at < wall_count; ++at)
+    if (wanted.test(at)) found.walls[at].state = wall_state::enforced;
+  CHECK(says(found, "host's paths"));
+  CHECK(says(found, tasks));
+  CHECK(says(found, "memory is limited per process"));
+  CHECK(says(found, "processor"));
+  found[wall::own_uid].state = wall_state::enforced;  // as root
+  CHECK_FALSE(says(found, tasks));
+  found[wall::landlock].state = wall_state::unavailable;
+  CHECK(gaps_in(found).empty());  // refused
+  found.waived.set(index_of(wall::landlock));
+  CHECK(says(found, "host's files are open"));
+  found[wall::mount_namespace].state = wall_state::enforced;
+  found[wall::cgroup_tasks].state = wall_state::enforced;
+  found[wall::cgroup_memory].state = wall_state::enforced;
+  found[wall::cgroup_cpu].state = wall_state::enforced;
+  CHECK(gaps_in(found).empty());
 }
 
 TEST_CASE("what is to be waived is what is required, was tried, and does not stand") {

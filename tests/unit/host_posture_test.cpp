@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <map>
 
 using namespace bulkhead;
@@ -27,12 +28,21 @@ const files hardened{
     {"/proc/swaps", "Filename\tType\tSize\tUsed\tPriority"},
     {"/sys/kernel/security/lsm", "capability,landlock,yama"},
     {"/proc/cmdline", "ro quiet"},
+    {"/proc/sys/kernel/osrelease", "6.12.3-amd64\n"},
+    {"/proc/sys/vm/overcommit_memory", "0\n"},
+    {"/proc/sys/user/max_pid_namespaces", "15000\n"},
+    {"/proc/sys/fs/file-max", "1000000\n"},
 };
 
+// For a content that is none.
+const std::string forbidden = "EACCES";
+
 std::vector<host_finding> judged(const files& machine) {
-  return judge_host([&machine](const std::string& file) -> std::optional<std::string> {
+  return judge_host([&machine](const std::string& file) -> host_file {
     const auto found = machine.find(file);
-    return found == machine.end() ? std::nullopt : std::optional(found->second);
+    if (found == machine.end()) return {{}, ENOENT};
+    if (found->second == forbidden) return {{}, EACCES};
+    return {found->second, 0};
   });
 }
 
@@ -90,6 +100,54 @@ TEST_CASE("a large machine may have any number of user namespaces") {
       finding("user.max_user_namespaces", {{"/proc/sys/user/max_user_namespaces", "2062607"}});
   CHECK(found.says == verdict::good);
   CHECK(found.wanted == "1 or more");
+}
+
+TEST_CASE("what cannot be read, or is hidden or masked, is not called good, and says why") {
+  for (const auto* const name :
+       {"kernel.io_uring_disabled", "kernel.unprivileged_bpf_disabled",
+        "kernel.perf_event_paranoid", "vm.unprivileged_userfaultfd", "kernel.dmesg_restrict",
+        "kernel.kptr_restrict", "kernel.yama.ptrace_scope", "user.max_user_namespaces",
+        "kernel.core_pattern"}) {
+    auto file = "/proc/sys/" + std::string(name);
+    std::replace(file.begin() + 10, file.end(), '.', '/');
+    INFO(name);
+    const auto unreadable = finding(name, {{file, forbidden}});
+    CHECK(unreadable.says == verdict::unknown);
+    CHECK(unreadable.found == "cannot be read (EACCES)");
+    CHECK_FALSE(unreadable.how.empty());
+    const auto masked = finding(name, {{file, ""}});  // by the null device
+    CHECK(masked.says == verdict::unknown);
+    CHECK(masked.found == "masked: an empty file is in its place");
+    // As a container does with whole directories.
+    auto machine = hardened;
+    std::erase_if(machine, [](const auto& each) { return each.first.starts_with("/proc/sys/"); });
+    for (const auto& each : judged(machine)) {
+      if (each.name != name) continue;
+      CHECK(each.says == verdict::unknown);
+      CHECK(each.found.starts_with("hidden: /proc/sys/"));
+    }
+  }
+  CHECK(finding("ia32 emulation", {{"/proc/sys/abi/vsyscall32", forbidden}}).says ==
+        verdict::unknown);
+  CHECK(finding("ia32 emulation", {{"/proc/sys/abi/vsyscall32", "1"}, {"/proc/cmdline", forbidden}})
+            .says == verdict::unknown);
+  CHECK(finding("kernel.core_pattern", {{"/proc/sys/fs/suid_dumpable", forbidden}}).says ==
+        verdict::unknown);
+  CHECK(finding("swap", {{"/proc/swaps", forbidden}}).found == "cannot be read (EACCES)");
+  CHECK(finding("landlock", {{"/sys/kernel/security/lsm", forbidden}}).says == verdict::unknown);
+}
+
+TEST_CASE("a kernel older than the switch of io_uring may have it all the same") {
+  const auto older =
+      finding("kernel.io_uring_disabled", {{"/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n"}},
+              "/proc/sys/kernel/io_uring_disabled");
+  CHECK(older.says == verdict::unknown);
+  CHECK(older.found == "not there: the switch came with Linux 6.6");
+}
+
+TEST_CASE("an empty pattern of core files is one, with its newline") {
+  CHECK(finding("kernel.core_pattern", {{"/proc/sys/kernel/core_pattern", "\n"}}).says ==
+        verdict::good);
 }
 
 TEST_CASE("a setting that makes no sense is not called good") {

@@ -91,6 +91,7 @@ std::string confinement_lines(schema::MountStatus::Reader mount) {
       text += detail_line("waived", joined(confinement.getWaived()));
       text += detail_line("grants", joined(confinement.getGrants()));
       text += detail_line("walls", walls_line(confinement));
+      for (auto each : confinement.getGaps()) text += detail_line("left open", plain(each));
     }
   }
   text += detail_line("thresholds", amounts_text(mount.getThresholds(), true));
@@ -176,7 +177,9 @@ std::string top_text(capnp::List<schema::MountStatus>::Reader mounts, bool colou
 std::string doctor_text(capnp::List<schema::Finding>::Reader findings, bool all) {
   std::string text;
   unsigned good = 0;
+  unsigned unknown = 0;
   for (auto each : findings) {
+    if (each.getVerdict() == schema::Finding::Verdict::UNKNOWN) ++unknown;
     if (each.getVerdict() == schema::Finding::Verdict::GOOD) {
       ++good;
       if (!all) continue;
@@ -187,7 +190,8 @@ std::string doctor_text(capnp::List<schema::Finding>::Reader findings, bool all)
     text += detail_line("why", plain(each.getWhy()));
     text += detail_line("try", plain(each.getHow()));
   }
-  return text + fmt::format("{} of {} are as they should be\n", good, findings.size());
+  text += fmt::format("{} of {} are as they should be", good, findings.size());
+  return text + (unknown == 0 ? "\n" : fmt::format("; {} cannot be told from here\n", unknown));
 }
 
 }  // namespace bulkhead::cli

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+// The launcher itself: what it holds of the host's beside other launchers, what it clears away
+// after those that are no more, and what it goes on through.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "actors/launcher/messages.hpp"
+#include "actors/launcher/orders.hpp"
+#include "tests/confinement/confined.hpp"
+
+using namespace bulkhead;
+using namespace confined;
+
+namespace {
+
+constexpr std::int64_t first_user = 1'879'048'192;
+constexpr std::int64_t users_of_a_block = 4096;
+constexpr std::int64_t blocks = 65'536;
+constexpr const char* file_of_blocks = "/run/bulkhead-users";
+
+std::int64_t block_of(const spawned_process& child) {
+  return ((*child.report)[wall::own_uid].value - first_user) / users_of_a_block;
+}
+
+struct flock part(short type, std::int64_t first, std::int64_t count) {
+  struct flock bytes {};
+  bytes.l_type = type;
+  bytes.l_whence = SEEK_SET;
+  bytes.l_start = first;
+  bytes.l_len = count;
+  return bytes;
+}
+
+bool is_held(const unique_fd& file, std::int64_t block) {
+  auto bytes = part(F_WRLCK, block, 1);
+  REQUIRE(::fcntl(file.get(), F_OFD_GETLK, &bytes) == 0);
+  return bytes.l_type != F_UNLCK;
+}
+
+void change_lock(const unique_fd& file, short type, std::int64_t first, std::int64_t count) {
+  auto bytes = part(type, first, count);
+  REQUIRE(::fcntl(file.get(), F_OFD_SETLK, &bytes) == 0);
+}
+
+/// A launcher to whom the directory is /run.
+launched_spawner_options with_run(const std::string& directory, unsigned flags = 0) {
+  auto chosen = options();
+  chosen.starts = launcher_after(launcher_path(), [directory, flags] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount(directory.c_str(), "/run", nullptr, MS_BIND, nullptr) != 0 ||
+        ::mount(nullptr, "/run", nullptr, MS_REMOUNT | MS_BIND | flags, nullptr) != 0)
+      ::_exit(126);
+  });
+  return chosen;
+}
+
+spawn_error refused_with_run(const std::string& directory, unsigned flags = 0) {
+  launched_spawner by{with_run(directory, flags)};
+  return start_fails(by, inside({"wait"}));
+}
+
+/// A directory as /run is.
+void make_public(const temporary_directory& folder) {
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+}
+
+/// Where this process may keep groups: of the controller of memory, or of all of version 2.
+std::string place_of_groups() {
+  std::ifstream file{"/proc/self/cgroup"};
+  std::string unified;
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    const auto controller = line.substr(first + 1, second - first - 1);
+    const auto group = line.substr(second + 1);
+    if (controller == "memory") return "/sys/fs/cgroup/memory" + group;
+    if (controller.empty()) unified = "/sys/fs/cgroup" + group;
+  }
+  REQUIRE_FALSE(unified.empty());
+  return unified;
+}
+
+/// A directory of groups that goes with the test, with all in it.
+class group_directory {
+ public:
+  explicit group_directory(std::string path) : path_{std::move(path)} {
+    REQUIRE(::mkdir(path_.c_str(), 0755) == 0);
+  }
+  group_directory(const group_directory&) = delete;
+  group_directory& operator=(const group_directory&) = delete;
+  ~group_directory() {
+    for (const auto& each : made_) ::rmdir(each.c_str());
+    ::rmdir(path_.c_str());
+  }
+
+  std::string make(const std::string& name, unsigned mode) {
+    made_.push_back(path_ + "/" + name);
+    REQUIRE(::mkdir(made_.back().c_str(), mode) == 0);
+    return made_.back();
+  }
+
+ private:
+  std::string path_;
+  std::vector<std::string> made_;
+};
+
+bool is_there(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+/// A process that waits, in the group; killed with its object.
+class lodger {
+ public:
+  explicit lodger(const std::string& group) {
+    process_ = ::fork();
+    if (process_ == 0)
+      for (;;) ::pause();
+    std::ofstream{group + "/cgroup.procs"} << process_ << std::flush;
+  }
+  lodger(const lodger&) = delete;
+  lodger& operator=(const lodger&) = delete;
+  ~lodger() {
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+
+ private:
+  pid_t process_ = -1;
+};
+
+/// The group of a process by version 1's controller of memory; empty where that is version 2's.
+std::string memory_group_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/cgroup"};
+  for (std::string line; std::getline(file, line);) {
+    const auto at = line.find(":memory:");
+    if (at != std::string::npos) return "/sys/fs/cgroup/memory" + line.substr(at + 8);
+  }
+  return {};
+}
+
+/// The socket of a launcher, without the link around it, which reads each answer at once. It has
+/// room for few answers, and the launcher waits a moment for more before it fails to send one: as
+/// if there were no memory.
+class bare_launcher {
+ public:
+  bare_launcher() {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    socket_ = unique_fd{ends[0]};
+    const unique_fd theirs{ends[1]};
+    const int bytes = 1;  // the kernel makes that its minimum
+    const timeval most{0, 20'000};
+    REQUIRE(::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0);
+    REQUIRE(::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most) == 0);
+    const auto path = launcher_path();
+    process_ = ::fork();
+    if (process_ == 0) {
+      ::dup2(theirs.get(), launcher::socket_fd);
+      ::execl(path.c_str(), path.c_str(), nullptr);
+      ::_exit(127);
+    }
+    std::array<int, 2> line{};
+    REQUIRE(::pipe2(line.data(), O_CLOEXEC) == 0);
+    const unique_fd far{line[0]};
+    lifeline_ = unique_fd{line[1]};
+    launcher::hello_order hello;
+    hello.head = head_of(launcher::order_kind::hello, 1);
+    send(&hello, sizeof hello, std::array{far.get()});
+    CHECK(answer<launcher::hello_answer>().head.number == 1);
+  }
+
+  static launcher::header head_of(launcher::order_kind kind, std::uint64_t number) {
+    launcher::header head;
+    head.kind = static_cast<std::uint16_t>(kind);
+    head.number = number;
+    return head;
+  }
+
+  void send(const void* order, std::size_t size, std::span<const int> fds = {}) const {
+    REQUIRE(launcher::send_message(socket_.get(), order, size, fds));
+  }
+
+  /// Its descriptors are closed.
+  template <class Answer>
+  Answer answer() const {
+    Answer came;
+    std::array<int, 8> fds{};
+    REQUIRE(readable(socket_.get()));
+    const auto got = launcher::receive_message(socket_.get(), &came, sizeof came, fds);
+    for (std::size_t n = 0; n < got.fds; ++n) ::close(fds[n]);
+    REQUIRE(got.size == static_cast<ssize_t>(sizeof came));
+    return came;
+  }
+
+  /// An order with a short answer. False: that one does not come.
+  bool ask() {
+    launcher::limits_order order;
+    order.head = head_of(launcher::order_kind::limits, 2);
+    order.instance = 4711;
+    send(&order, sizeof order);
+    ++asked_;
+    const auto wanted = asked_ * static_cast<int>(sizeof(launcher::limits_answer));
+    for (int tries = 0; tries < 40; ++tries) {
+      int waiting = 0;
+      REQUIRE(::ioctl(socket_.get(), FIONREAD, &waiting) == 0);
+      if (waiting == wanted) return true;
+      ::poll(nullptr, 0, 5);
+    }
+    return false;
+  }
+  /// Its only instance so far was killed.
+  bool has_killed() const {
+    const auto children = children_of(process_);
+    return children.size() == 1 && status_of(children.front(), "State").starts_with('Z');
+  }
+  /// Reads the answers to these.
+  void take_answers() {
+    for (; asked_ > 0; --asked_) CHECK(answer<launcher::limits_answer>().error_number == ESRCH);
+  }
+
+ private:
+  pid_t process_ = -1;
+  unique_fd socket_, lifeline_;
+  int asked_ = 0;
+};
+
+/// A plugin that says "!" and waits for the end of its link.
+class greeter {
+ public:
+  greeter() : program_{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)} {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    said_ = unique_fd{ends[0]};
+    output_ = unique_fd{ends[1]};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    link_ = unique_fd{ends[0]};
+    far_link_ = unique_fd{ends[1]};
+  }
+
+  void order(const bare_launcher& from, std::uint64_t number) {
+    const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    launcher::start_order order;
+    order.head = bare_launcher::head_of(launcher::order_kind::start, number);
+    auto wanted = wanted_walls(whole().of);
+    wanted.reset(index_of(wall::landlock));  // which lets no file of the host be executed
+    order.wanted = wanted.to_ullong();
+    constexpr std::string_view words{"inside\0greet\0", 13};
+    std::copy(words.begin(), words.end(), order.text.begin());
+    order.arguments = 2;
+    order.text_bytes = words.size();
+    from.send(&order, launcher::size_of(order),
+              std::array{program_.get(), null.get(), output_.get(), null.get(), far_link_.get()});
+    output_.reset();
+    far_link_.reset();
+  }
+
+  /// All that it said until it ended.
+  std::string all_it_said() const { return text_of(said_); }
+  void end() { link_.reset(); }
+
+ private:
+  unique_fd program_, said_, output_, link_, far_link_;
+};
+
+/// The longest of the waits for an answer of the launcher while it has groups to remove that are
+/// not empty; and whether they went when they were.
+struct removal {
+  std::chrono::milliseconds wait;
+  bool went;
+};
+
+removal remove_groups_that_are_in_use() {
+  constexpr int instances = 8;
+  launched_spawner by{options()};
+  std::vector<spawned_process> children;
+  std::vector<std::string> groups;
+  for (int n = 0; n < instances; ++n) {
+    children.push_back(start(by, inside({"wait"})));
+    groups.push_back(memory_group_of(children.back().process->pid()));
+  }
+  std::vector<std::unique_ptr<lodger>> lodgers;
+  for (const auto& each : groups) lodgers.push_back(std::make_unique<lodger>(each));
+  for (auto& each : children) {
+    each.process->signal_group(SIGKILL);
+    end_of(each);
+  }
+  const auto then = std::chrono::steady_clock::now();
+  CHECK(by.set_limits(children.back().ticket + 1000, {}) == ESRCH);
+  const auto wait = std::chrono::steady_clock::now() - then;
+  for (int n = 0; n < 20; ++n) {
+    ::poll(nullptr, 0, 10);  // longer than anybody would wait in one go
+    for (const auto& each : groups) CHECK(is_there(each));
+  }
+  lodgers.clear();
+  const bool went = comes_true([&] {
+    return std::none_of(groups.begin(), groups.end(), [](auto& at) { return is_there(at); });
+  });
+  return {std::chrono::duration_cast<std::chrono::milliseconds>(wait), went};
+}
+
+}  // namespace
+
+TEST_CASE("a block of uids is held by a lock that only root can have, and goes with its launcher") {
+  if (!as_root()) {
+    CHECK((*start(inside({"wait"})).report)[wall::own_uid].error_number == EPERM);
+    return;
+  }
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const auto block = block_of(child);
+  const unique_fd file{::open(file_of_blocks, O_RDWR | O_CLOEXEC)};
+  REQUIRE(file);
+  CHECK(is_held(file, block));
+  const pid_t other = ::fork();
+  if (other == 0) {
+    become_nobody();
+    ::_exit(::open(file_of_blocks, O_RDONLY) < 0 && errno == EACCES ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(other, &status, 0) == other);
+  CHECK(status == 0);
+  REQUIRE(::kill(launcher_of(child), SIGKILL) == 0);
+  CHECK(comes_true([&] { return !is_held(file, block); }));
+}
+
+TEST_CASE("a launcher takes the block that is free, and refuses starts as long as there is none") {
+  if (!as_root()) return;  // who has uids of nobody's; see above
+  temporary_directory run;
+  make_public(run);
+  const unique_fd file{
+      ::open((run / "bulkhead-users").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  REQUIRE(file);
+  change_lock(file, F_WRLCK, 0, blocks);
+  launched_spawner by{with_run(run.path())};
+  const auto error = start_fails(by, inside({"wait"}));
+  CHECK(error.missing == wall::own_uid);
+  CHECK(error.error_number == EUSERS);
+  change_lock(file, F_UNLCK, 4711, 1);
+  auto child = start(by, inside({"wait"}));
+  CHECK(block_of(child) == 4711);
+  CHECK(is_held(file, 4711));
+}
+
+TEST_CASE("where /run is not root's alone, or cannot be written, a start says so") {
+  if (!as_root()) return;
+  constexpr unsigned nobody = 65534;
+  const auto refuses = [](const temporary_directory& run, int error_number, unsigned flags = 0) {
+    const auto error = refused_with_run(run.path(), flags);
+    CHECK(error.missing == wall::own_uid);
+    CHECK(error.error_number == error_number);
+    CHECK(error.remedy.find(file_of_blocks) != std::string::npos);
+  };
+  temporary_directory run;
+  make_public(run);
+  refuses(run, EROFS, MS_RDONLY);
+  REQUIRE(::chmod(run.path().c_str(), 01777) == 0);
+  refuses(run, EPERM);
+  make_public(run);
+  std::ofstream{run / "bulkhead-users"} << "";
+  REQUIRE(::chmod((run / "bulkhead-users").c_str(), 0640) == 0);
+  refuses(run, EPERM);
+  REQUIRE(::chmod((run / "bulkhead-users").c_str(), 0600) == 0);
+  REQUIRE(::chown((run / "bulkhead-users").c_str(), nobody, nobody) == 0);
+  refuses(run, EPERM);
+  std::filesystem::remove(run / "bulkhead-users");
+  std::filesystem::create_symlink("elsewhere", run / "bulkhead-users");
+  refuses(run, ELOOP);
+  CHECK_FALSE(is_there(run / "elsewhere"));
+}
+
+TEST_CASE("groups are judged by the lock of their owner's mark, wherever they are") {
+  if (!as_root()) return;  // nobody can make one
+  constexpr unsigned nobody = 65534;
+  group_directory place{place_of_groups() + "/another-place"};
+  const auto living = "bulkhead-" + std::to_string(::getpid());
+  // Its number says nothing: that of this process, which lives.
+  const auto dead_mark = place.make(living + ".1", 0700), dead = place.make(living + ".1-1", 0755);
+  // As of a launcher in another process tree.
+  const auto held_mark = place.make("bulkhead-4194304.2", 0700);
+  const auto held = place.make("bulkhead-4194304.2-1", 0755);
+  const unique_fd lock{::open(held_mark.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  REQUIRE(::flock(lock.get(), LOCK_EX | LOCK_NB) == 0);
+  const auto others_mark = place.make("bulkhead-4194304.3", 0700);
+  REQUIRE(::chown(others_mark.c_str(), nobody, nobody) == 0);
+  const auto others = place.make("bulkhead-4194304.3-1", 0755);
+  const auto without_mark = place.make("bulkhead-4194304.4-1", 0755);
+  const auto unknown = place.make("bulkhead-service", 0755);
+  // In use: come back to when it is not.
+  const auto used_mark = place.make("bulkhead-4194304.5", 0700);
+  const auto used = place.make("bulkhead-4194304.5-1", 0755);
+  auto in_use = std::make_unique<lodger>(used);
+
+  launched_spawner by{options()};
+  REQUIRE(by.prepare());
+  CHECK(comes_true([&] { return !is_there(dead_mark); }));
+  CHECK_FALSE(is_there(dead));
+  in_use.reset();
+  CHECK(comes_true([&] { return !is_there(used_mark); }));
+  CHECK_FALSE(is_there(used));
+  for (const auto& each : {held_mark, held, others_mark, others, without_mark, unknown})
+    CHECK(is_there(each));
+}
+
+TEST_CASE("a launcher has a mark that only its user can lock, and holds it") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const auto mark = "bulkhead-" + std::to_string(launcher_of(child)) + ".";
+  int marks = 0;
+  if (!as_root()) CHECK(groups_made_by(launcher_of(child)) == 0);
+  for (const auto& each : std::filesystem::directory_iterator(place_of_groups())) {
+    const auto name = each.path().filename().string();
+    if (!name.starts_with(mark) || name.find('-', mark.size()) != std::string::npos) continue;
+    ++marks;
+    struct stat found {};
+    REQUIRE(::stat(each.path().c_str(), &found) == 0);
+    CHECK((found.st_mode & 0777) == 0700);
+    const unique_fd lock{::open(each.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    CHECK(::flock(lock.get(), LOCK_EX | LOCK_NB) != 0);
+    CHECK(errno == EWOULDBLOCK);
+  }
+  CHECK(marks == (as_root() ? 1 : 0));
+}
+
+TEST_CASE("groups that are in use keep nobody waiting, and are removed when they are not") {
+  if (!as_root()) return;  // then there are none
+  if (memory_group_of(::getpid()).empty()) {
+    WARN("control groups of version 2 kill what is in them: there is no group in use");
+    return;
+  }
+  using namespace std::chrono_literals;
+  auto wait = 1'000'000ms;
+  for (int tries = 0; tries < 3 && wait >= 100ms; ++tries) {
+    const auto tried = remove_groups_that_are_in_use();
+    REQUIRE(tried.went);
+    wait = std::min(wait, tried.wait);
+  }
+  CHECK(wait < 100ms);
+}
+
+TEST_CASE("an answer that cannot be sent is a failed start, and the end of nothing else") {
+  bare_launcher by;
+  while (by.ask()) {
+  }
+  int room = 0;
+  for (by.take_answers(); room < 100 && by.ask(); ++room) {
+  }
+  by.take_answers();
+  REQUIRE(room > 0);
+  for (int n = 0; n < room; ++n) REQUIRE(by.ask());
+  greeter first;
+  first.order(by, 10);
+  REQUIRE(comes_true([&] { return by.has_killed(); }));
+  by.take_answers();
+  const auto failed = by.answer<launcher::start_answer>();
+  CHECK(failed.head.number == 10);
+  CHECK(failed.stopped_at == launcher::stage::descriptors);
+  CHECK(failed.error_number == EAGAIN);
+
+  greeter second;
+  second.order(by, 11);
+  const auto runs = by.answer<launcher::start_answer>();
+  CHECK(runs.head.number == 11);
+  CHECK(runs.stopped_at == launcher::stage::none);
+  second.end();
+  CHECK(second.all_it_said() == "!");
+}
+
+TEST_CASE("an init that cannot arrange its descriptors refuses the start, by its name") {
+  launcher_link link{launcher_after(launcher_path(),
+                                    [] {
+                                      const rlimit few{48, 48};  // of which it wants 64 and more
+                                      if (::setrlimit(RLIMIT_NOFILE, &few) != 0) ::_exit(126);
+                                    })(),
+                     std::chrono::seconds{10}};
+  const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  launcher::start_order order;
+  order.arguments = 1;
+  order.text_bytes = 1;
+  for (int n = 0; n < 2; ++n) {
+    const auto answer =
+        link.start(order, std::array{program.get(), null.get(), null.get(), null.get(), null.get()})
+            .answer;
+    CHECK(answer.stopped_at == launcher::stage::init);
+    CHECK(answer.error_number == EINVAL);
+  }
+}
