@@ -374,6 +374,7 @@ kj::Promise<void> upgrade(test_broker& tb) {
 
 crash_points points() {
   crash_points all;
+  all.lies = all.lies_and_dies = true;
   all.plugins = two_releases;
   all.prepare = mounted;
   all.operate = upgrade;
