@@ -233,6 +233,7 @@ kj::Promise<void> mount_bring_up::keep_number(std::uint32_t known) {
   return services_
       .change_record(entry_,
                      [known, release = of](mount_record& record) {
+                       demand_settled(record);
                        record.storage_version = known;
                        write_release(record, release.get());
                      })

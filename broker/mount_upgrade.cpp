@@ -13,22 +13,34 @@
 
 namespace bulkhead {
 
+namespace {
+
+[[noreturn]] void refuse_rollback(const mount_record& of, std::string why, std::string remedy) {
+  refuse(error_kind::failed_precondition, fmt::format("'{}' cannot be rolled back", of.spec.path),
+         std::move(why), std::move(remedy));
+}
+
+void demand_snapshot(const mount_record& of) {
+  const auto state = state_of_snapshot(of);
+  if (!state || state == snapshot_state::copying)
+    refuse_rollback(
+        of, "there is no snapshot: no upgrade has migrated its storage, or it was rolled back",
+        fmt::format("bulkhead status {}", of.spec.path));
+  if (state == snapshot_state::migrating)
+    refuse_rollback(of, "its storage is being migrated",
+                    fmt::format("bulkhead stop {}", of.spec.path));
+}
+
+}  // namespace
+
 void broker_core::check_rollback(const mount_entry& entry) const {
-  const auto& path = entry.spec.path;
-  const auto what = fmt::format("'{}' cannot be rolled back", path);
-  if (!entry.snapshot || entry.snapshot->state == snapshot_state::copying)
-    refuse(error_kind::failed_precondition, what,
-           "there is no snapshot: no upgrade has migrated its storage, or it was rolled back",
-           fmt::format("bulkhead status {}", path));
-  if (entry.snapshot->state == snapshot_state::migrating)
-    refuse(error_kind::failed_precondition, what, "its storage is being migrated",
-           fmt::format("bulkhead stop {}", path));
+  demand_snapshot(entry);
   const auto& version = entry.snapshot->version;
   if (version.empty() || services_.catalog->find({entry.spec.kind, entry.spec.plugin, version}))
     return;
-  refuse(error_kind::failed_precondition, what,
-         fmt::format("the release {} that ran before is not registered any more", version),
-         fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
+  refuse_rollback(
+      entry, fmt::format("the release {} that ran before is not registered any more", version),
+      fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
 }
 
 kj::Promise<mount_snapshot> broker_core::rollback(const std::string& path) {
@@ -47,6 +59,7 @@ kj::Promise<mount_snapshot> broker_core::rollback(const std::string& path) {
 
 kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
   const auto mark = [](mount_record& record) {
+    demand_snapshot(record);  // an upgrade may have begun meanwhile
     const auto& before = *record.snapshot;
     record.storage_version = before.storage_version;
     if (!before.version.empty()) record.spec.version = record.version_running = before.version;
@@ -59,11 +72,13 @@ kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
             fmt::format("to {}; what was written since is lost", snapshot_text(*entry->snapshot)));
         return halt(entry);
       })
-      .then([this, entry] { return settle_storage(services_, entry); })
-      .catch_([entry](kj::Exception&& problem) {
-        // What is left of the snapshot when the view is back is removed before the start, or later.
-        if (!entry->snapshot || entry->snapshot->state != snapshot_state::copying)
-          kj::throwFatalException(kj::mv(problem));
+      .then([this, entry] {
+        return settle_storage(services_, entry).catch_([entry](kj::Exception&& problem) {
+          // What is left of the snapshot when the view is back is removed before the start, or
+          // later.
+          if (!entry->snapshot || entry->snapshot->state != snapshot_state::copying)
+            kj::throwFatalException(kj::mv(problem));
+        });
       });
 }
 
