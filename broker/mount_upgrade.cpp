@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/refusal.hpp"
 #include "broker/storage_upgrade.hpp"
 
@@ -33,23 +34,34 @@ void demand_snapshot(const mount_record& of) {
 
 }  // namespace
 
-void broker_core::check_rollback(const mount_entry& entry) const {
+/// The release that ran before; null: an unregistered file did.
+std::shared_ptr<const release> broker_core::check_rollback(const mount_entry& entry) const {
   demand_snapshot(entry);
   const auto& version = entry.snapshot->version;
-  if (version.empty() || services_.catalog->find({entry.spec.kind, entry.spec.plugin, version}))
-    return;
-  refuse_rollback(
-      entry, fmt::format("the release {} that ran before is not registered any more", version),
-      fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
+  if (version.empty()) return nullptr;
+  auto before = services_.catalog->find({entry.spec.kind, entry.spec.plugin, version});
+  if (before == nullptr)
+    refuse_rollback(
+        entry, fmt::format("the release {} that ran before is not registered any more", version),
+        fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
+  return before;
 }
 
 kj::Promise<mount_snapshot> broker_core::rollback(const std::string& path) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
     auto& route = require_settled(path);
     auto entry = route.entry;
-    check_rollback(*entry);
+    auto before = check_rollback(*entry);
     route.work = mount_work::rolling_back;
-    return return_to_snapshot(entry)
+    return demand_startable(services_, *entry, before)
+        .catch_([entry, before](kj::Exception&& problem) {
+          const auto why = to_error(problem);
+          refuse_rollback(*entry,
+                          fmt::format("the release {} that ran before could not start: {}: {}",
+                                      before->spec.version, why.what(), why.why()),
+                          why.remedy());
+        })
+        .then([this, entry] { return return_to_snapshot(entry); })
         .then([this, entry] { return start_as_before(entry); })
         .attach(kj::defer([this, entry] {
           if (auto* now = route_of(*entry)) now->work = mount_work::none;

@@ -158,6 +158,12 @@ release_choice choose_release(broker_services& services, const mount_entry& entr
   return refused(meant);
 }
 
+kj::Promise<void> demand_startable(broker_services& services, const mount_entry& entry,
+                                   const std::shared_ptr<const release>& of) {
+  if (of == nullptr) return kj::READY_NOW;
+  return kj::evalNow([&] { return chosen(services, of, entry).prepare().ignoreResult(); });
+}
+
 kj::Promise<void> write_release(broker_services& services,
                                 const std::shared_ptr<mount_entry>& entry,
                                 const std::shared_ptr<const release>& of) {

@@ -318,6 +318,33 @@ TEST_CASE_METHOD(fixture, "a rollback to a release that is gone changes nothing"
   CHECK(status().storage_version == 2);
 }
 
+TEST_CASE_METHOD(fixture, "a rollback to a release that could not start changes nothing") {
+  enter_2();
+  reload();
+  const auto second = view_of(tb);
+  const auto is_refused = [&](const std::string& why) {
+    const auto said = failure_of(tb.core().rollback("m"));
+    CHECK(said.kind() == error_kind::failed_precondition);
+    CHECK(std::string(said.what()) == "'m/' cannot be rolled back");
+    CHECK(said.why().find("the release 1.0.0 that ran before could not start") == 0);
+    CHECK(said.why().find(why) != std::string::npos);
+    CHECK(status().plugin_version == "2.0.0");
+    CHECK(status().state == mount_state::ready);
+    CHECK(view_of(tb) == second);
+  };
+  SECTION("its file is another by now") {
+    tb.write_file("ledger-1.0.0", "#!/bin/false other\n");
+    std::filesystem::permissions(tb.directory() / "ledger-1.0.0",
+                                 std::filesystem::perms::owner_all);
+    tb.forget_images();
+    is_refused("SHA-256");
+  }
+  SECTION("it may not run any more") {
+    tb.wait(tb.trust().set_policy("generic", signature_rule::required));
+    is_refused("may not run");
+  }
+}
+
 TEST_CASE_METHOD(fixture, "a mount in quarantine is rolled back and serves") {
   enter_2();
   reload();
