@@ -169,11 +169,13 @@ TEST_CASE("what a plugin was lent ends with its instance, whoever holds it by th
   CHECK(put(view) == nullptr);
   *lent = nullptr;
   tb.crash("raw");
-  for (auto& each : {view, given.viewRequest().send().getView()}) {
-    const auto refused = put(each);
+  const auto check_refused = [&](schema::View::Client of) {
+    const auto refused = put(kj::mv(of));
     CHECK(refused != nullptr);
     KJ_IF_MAYBE (problem, refused) {
       CHECK(to_error(*problem).kind() == error_kind::plugin_unavailable);
     }
-  }
+  };
+  check_refused(view);
+  check_refused(given.viewRequest().send().getView());
 }
