@@ -62,6 +62,7 @@ struct mount_launch;
 struct mount_query;
 struct mount_reload;
 struct mount_reset;
+struct mount_hold_breaker;
 struct mount_restart;
 struct mount_retired;
 struct mount_signal;
@@ -158,6 +159,8 @@ using mount_actor = instance_parent::extend<
     // Leaves quarantine: clears the window and starts, answers as above. Elsewhere it changes
     // nothing.
     caf::replies_to<mount_reset>::with<mount_snapshot>,
+    // Opens or closes the breaker by hand; calls in flight go on. Answers at once.
+    caf::replies_to<mount_hold_breaker>::with<mount_snapshot>,
     // Stops the instance in good order; nothing starts it but start, restart and reset. Answers
     // when it has stopped.
     caf::replies_to<mount_halt>::with<mount_snapshot>,
@@ -246,6 +249,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_launch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_reset)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_hold_breaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_restart)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bulkhead::mount_signalled)

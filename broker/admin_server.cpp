@@ -73,6 +73,7 @@ void write_status(const mount_snapshot& from, const mount_entry& entry,
   to.setGroup(spec.group.c_str());
   to.setBreaker(static_cast<schema::BreakerState>(from.breaker));
   to.setBreakerMs(ms(from.breaker_left));
+  to.setBreakerHeld(from.breaker_held);
   to.setReload(from.reload.c_str());
   to.setKind(status.kind.c_str());
   to.setVersion(status.version.c_str());
@@ -201,6 +202,14 @@ class admin_server final : public schema::Admin::Server {
 
   kj::Promise<void> reset(ResetContext context) override {
     return core_.reset(text(context.getParams().getPath()))
+        .then([this, context](mount_snapshot&& status) mutable {
+          write(status, context.getResults().initStatus());
+        });
+  }
+
+  kj::Promise<void> holdBreaker(HoldBreakerContext context) override {
+    const auto params = context.getParams();
+    return core_.hold_breaker(text(params.getPath()), params.getOpen())
         .then([this, context](mount_snapshot&& status) mutable {
           write(status, context.getResults().initStatus());
         });

@@ -7,18 +7,14 @@ namespace bulkhead {
 
 void breaker::use(const breaker_policy& policy) {
   policy_ = policy;
-  if (policy.failures_max == 0) {
-    state_ = breaker_state::closed;
-    failures_ = 0;
-    probing_ = false;
-  }
+  if (policy.failures_max == 0 && !held_) close();
   open_for_ = state_ == breaker_state::closed ? policy.open : std::min(open_for_, policy.open_max);
 }
 
 breaker::admission breaker::admit(instant now) {
   if (state_ == breaker_state::closed) return admission::pass;
   if (state_ == breaker_state::open) {
-    if (now < probe_at_) return admission::refuse;
+    if (held_ || now < probe_at_) return admission::refuse;
     state_ = breaker_state::half_open;
     probing_ = false;
   }
@@ -31,10 +27,7 @@ void breaker::answered(admission as) {
   if (state_ == breaker_state::closed) {
     failures_ = 0;
   } else if (as == admission::probe && state_ == breaker_state::half_open) {
-    state_ = breaker_state::closed;
-    failures_ = 0;
-    open_for_ = policy_.open;
-    probing_ = false;
+    close();
   }
 }
 
@@ -54,12 +47,23 @@ void breaker::dropped(admission as) {
 }
 
 void breaker::renewed() {
-  if (state_ == breaker_state::closed) {
-    failures_ = 0;
-    return;
-  }
+  if (state_ == breaker_state::closed) failures_ = 0;
+  if (state_ == breaker_state::closed || held_) return;
   state_ = breaker_state::half_open;
   probing_ = false;
+}
+
+void breaker::hold_open() {
+  state_ = breaker_state::open;
+  held_ = true;
+}
+
+void breaker::close() {
+  state_ = breaker_state::closed;
+  failures_ = 0;
+  open_for_ = policy_.open;
+  probing_ = false;
+  held_ = false;
 }
 
 void breaker::trip(instant now) {
@@ -70,11 +74,13 @@ void breaker::trip(instant now) {
 }
 
 breaker_state breaker::state(instant now) const {
-  return state_ == breaker_state::open && now >= probe_at_ ? breaker_state::half_open : state_;
+  const bool due = state_ == breaker_state::open && !held_ && now >= probe_at_;
+  return due ? breaker_state::half_open : state_;
 }
 
 std::chrono::nanoseconds breaker::open_left(instant now) const {
-  return state(now) == breaker_state::open ? probe_at_ - now : std::chrono::nanoseconds{0};
+  return state(now) == breaker_state::open && !held_ ? probe_at_ - now
+                                                     : std::chrono::nanoseconds{0};
 }
 
 }  // namespace bulkhead

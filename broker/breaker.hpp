@@ -14,6 +14,8 @@
 // its time. Half open lets exactly one call through; all others are refused until that one has
 // ended. Results of calls that were let through in an earlier state change nothing.
 //
+// An operator can hold it open, whatever its policy: then nothing but the operator closes it.
+//
 // Pure: time is passed in. Not for several threads.
 
 #include <chrono>
@@ -37,7 +39,7 @@ class breaker {
 
   explicit breaker(breaker_policy policy) : policy_(policy), open_for_(policy.open) {}
 
-  /// Another policy, from the next failure on. Without failures_max it closes.
+  /// Another policy, from the next failure on. Without failures_max it closes, unless it is held.
   void use(const breaker_policy& policy);
 
   /// May a call go through now? Who got `pass` or `probe` tells later how it ended: answered,
@@ -54,8 +56,14 @@ class breaker {
   /// A new instance serves.
   void renewed();
 
+  /// By hand: no call goes through until close(), not even a probe.
+  void hold_open();
+  /// By hand: calls go through, and nothing is counted yet.
+  void close();
+  bool held() const { return held_; }
+
   breaker_state state(instant now) const;
-  /// While open: until the next probe. Zero otherwise.
+  /// While open and not held: until the next probe. Zero otherwise.
   std::chrono::nanoseconds open_left(instant now) const;
 
  private:
@@ -67,6 +75,7 @@ class breaker {
   std::chrono::nanoseconds open_for_;
   instant probe_at_{};
   bool probing_ = false;
+  bool held_ = false;
 };
 
 }  // namespace bulkhead

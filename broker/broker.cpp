@@ -206,6 +206,13 @@ reload_result broker::reload(const std::string& path, reload_request how) {
       .front();
 }
 
+mount_status broker::hold_breaker(const std::string& path, bool open) {
+  return thread_
+      ->wait<mount_snapshot>(
+          [&](broker_thread::parts& with) { return with.core.hold_breaker(path, open); })
+      .status;
+}
+
 mount_status broker::stop_mount(const std::string& path) {
   return thread_
       ->wait<mount_snapshot>([&](broker_thread::parts& with) { return with.core.stop(path); })

@@ -393,6 +393,9 @@ class broker {
   mount_status restart(const std::string& path);
   /// Leaves quarantine: clears what was counted, and starts. Elsewhere it changes nothing.
   mount_status reset(const std::string& path);
+  /// Opens the mount's circuit breaker by hand: new calls fail at once, those in flight go on, the
+  /// instance stays. Closed by hand too, or by a new start of the broker.
+  mount_status hold_breaker(const std::string& path, bool open);
   /// Replaces the mount's instance without a failed call; when the new one does not come up the old
   /// one serves on, and the result says why. Throws `error` only when there is nothing to reload.
   reload_result reload(const std::string& path, reload_request how = {});

@@ -526,6 +526,12 @@ kj::Promise<mount_snapshot> broker_core::reset(const std::string& path) {
   });
 }
 
+kj::Promise<mount_snapshot> broker_core::hold_breaker(const std::string& path, bool open) {
+  return kj::evalNow([&] {
+    return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_hold_breaker{open});
+  });
+}
+
 kj::Promise<mount_snapshot> broker_core::stop(const std::string& path) {
   return kj::evalNow(
       [&] { return ask_.ask<mount_snapshot>(require_usable(path).actor, mount_halt{}); });

@@ -104,6 +104,7 @@ class broker_core {
   kj::Promise<mount_snapshot> await_start(const std::string& path);
   kj::Promise<mount_snapshot> restart(const std::string& path);
   kj::Promise<mount_snapshot> reset(const std::string& path);
+  kj::Promise<mount_snapshot> hold_breaker(const std::string& path, bool open);
   kj::Promise<mount_snapshot> stop(const std::string& path);
   kj::Promise<mount_snapshot> start(const std::string& path);
   /// One result each; a mount that cannot be reloaded is a result too. Fails with not_found when no

@@ -23,6 +23,10 @@ struct mount_await_start {};
 struct mount_restart {};
 /// Leaves quarantine: clears the window and starts.
 struct mount_reset {};
+/// Opens the breaker, until it is closed so too.
+struct mount_hold_breaker {
+  bool open = false;
+};
 struct mount_query {
   bool limited = false;  // not before the limits that were asked for are those of what runs, or not
 };
@@ -96,6 +100,7 @@ struct mount_handover {
 /// INTERNAL: the mount's breaker changed.
 struct mount_breaker {
   breaker_state state = breaker_state::closed;
+  bool by_hand = false;
 };
 
 /// Everything there is to say of a mount at one moment.
@@ -108,6 +113,7 @@ struct mount_snapshot {
   instance_stats instance;
   breaker_state breaker = breaker_state::closed;
   std::chrono::nanoseconds breaker_left{0};
+  bool breaker_held = false;
   bool refused = false;  // answer to mount_restart and mount_start: it is quarantined
   bool asleep = false;   // stopped, and its next call starts it
   std::string reload;    // what a reload is at; empty when none is under way

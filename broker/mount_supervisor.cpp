@@ -103,9 +103,11 @@ mount_supervisor::~mount_supervisor() noexcept = default;
 /// What happens to the mount outside of this actor is told to it.
 void mount_supervisor::attend_to_entry() {
   const auto self = caf::actor_cast<mount_actor>(this->ctrl());
-  entry_->slot->on_breaker([weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now) {
-    if (auto mount = caf::actor_cast<caf::actor>(weak)) caf::anon_send(mount, mount_breaker{now});
-  });
+  entry_->slot->on_breaker(
+      [weak = caf::actor_cast<caf::actor_addr>(self)](breaker_state now, bool by_hand) {
+        if (auto mount = caf::actor_cast<caf::actor>(weak))
+          caf::anon_send(mount, mount_breaker{now, by_hand});
+      });
   entry_->pass = [this, weak = caf::actor_cast<caf::actor_addr>(self)](const auto& what) {
     if (auto mount = caf::actor_cast<caf::actor>(weak))
       caf::anon_send(mount, mount_passed{live_.generation, what});
@@ -142,6 +144,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
         return await_start();
       },
       [this](const mount_reset&) { return reset(); },
+      [this](const mount_hold_breaker& order) { return hold_breaker(order.open); },
       [this](const mount_halt&) { return halt(); },
       [this](const mount_start& order) -> caf::result<mount_snapshot> {
         if (leaving_ || state() == child_state::quarantined) return refusal();
@@ -175,12 +178,7 @@ mount_actor::behavior_type mount_supervisor::make_behavior() {
           restart(order.reason);
       },
       [this](const mount_retired& order) { retired(order.generation); },
-      [this](const mount_breaker& news) {
-        static constexpr std::array names = {"breaker_closed", "breaker_open", "breaker_half_open"};
-        services_.events.record(
-            entry_->spec.path, live_.generation, names.at(static_cast<std::size_t>(news.state)),
-            news.state == breaker_state::open ? "calls were not answered in time" : "");
-      },
+      [this](const mount_breaker& news) { breaker_changed(news); },
   };
 }
 
@@ -503,6 +501,19 @@ caf::result<mount_snapshot> mount_supervisor::reset() {
   return await_start();
 }
 
+mount_snapshot mount_supervisor::hold_breaker(bool open) {
+  if (!entry_->closed) entry_->slot->hold_breaker(open);
+  return snapshot();
+}
+
+void mount_supervisor::breaker_changed(const mount_breaker& news) {
+  static constexpr std::array names = {"breaker_closed", "breaker_open", "breaker_half_open"};
+  const char* reason = news.state == breaker_state::open ? "calls were not answered in time" : "";
+  services_.events.record(entry_->spec.path, live_.generation,
+                          names.at(static_cast<std::size_t>(news.state)),
+                          news.by_hand ? "by an operator" : reason);
+}
+
 caf::result<mount_snapshot> mount_supervisor::halt() {
   if (leaving_) return snapshot();
   abandon_reload("the mount was stopped meanwhile");
@@ -599,6 +610,7 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
   result.oldest_call = std::chrono::nanoseconds(entry_->slot->oldest_call() / kj::NANOSECONDS);
   result.breaker = entry_->slot->breaker_now();
   result.breaker_left = entry_->slot->breaker_left();
+  result.breaker_held = entry_->slot->breaker_held();
   if (reload_)
     result.reload = fmt::format("generation {} {}", reload_->green.generation,
                                 reload_->on_trial ? "is on trial" : "is starting");

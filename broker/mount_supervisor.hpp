@@ -179,6 +179,8 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
   caf::result<mount_snapshot> reset();
+  mount_snapshot hold_breaker(bool open);
+  void breaker_changed(const mount_breaker& news);
   caf::result<mount_snapshot> halt();
   caf::result<mount_snapshot> condemn(const std::string& reason);
   caf::result<mount_snapshot> begin_stop(const mount_stop& order);

@@ -432,13 +432,24 @@ void slot::set_call_alarm(std::uint64_t calls, std::function<void()> reached) {
   call_alarm_ = std::move(reached);
 }
 
-void slot::on_breaker(std::function<void(breaker_state)> changed) {
+void slot::on_breaker(std::function<void(breaker_state, bool)> changed) {
   breaker_changed_ = std::move(changed);
+}
+
+void slot::hold_breaker(bool open) {
+  if (open == breaker_.held() && (open || breaker_.state(now()) == breaker_state::closed)) return;
+  if (open)
+    breaker_.hold_open();
+  else
+    breaker_.close();
+  told_breaker_ = breaker_.state(now());
+  if (breaker_changed_) breaker_changed_(told_breaker_, true);
 }
 
 void slot::tell_breaker() {
   const auto state = breaker_.state(now());
-  if (std::exchange(told_breaker_, state) != state && breaker_changed_) breaker_changed_(state);
+  if (std::exchange(told_breaker_, state) != state && breaker_changed_)
+    breaker_changed_(state, false);
 }
 
 // -- calls ----------------------------------------------------------------------------------------
@@ -454,6 +465,7 @@ slot::call_result slot::shed() {
 slot::call_result slot::call(const method& what, context_ptr context) {
   ++total_;
   if (gate_ != nullptr && gate_->closed && mode_ != mode::refusing) return shed();
+  if (breaker_.held() && mode_ != mode::refusing) return fail(breaker_is_open());
   switch (mode_) {
     case mode::serving:
       return forward(what, kj::mv(context), false);
@@ -477,7 +489,7 @@ slot::call_result slot::forward(const method& what, context_ptr context, bool wa
   auto admitted = breaker_.admit(now());
   tell_breaker();
   if (admitted == breaker::admission::refuse) {
-    if (!waited) return fail(breaker_is_open());
+    if (!waited || breaker_.held()) return fail(breaker_is_open());
     admitted = breaker::admission::pass;
   }
   auto& chosen = choose_lane(admitted);
@@ -515,6 +527,12 @@ slot::call_result slot::forward(const method& what, context_ptr context, bool wa
 }
 
 kj::Exception slot::breaker_is_open() const {
+  if (breaker_.held()) {
+    return error(schema::ErrorKind::PLUGIN_UNAVAILABLE,
+                 fmt::format("mount '{}' takes no calls for now", path_),
+                 "an operator has opened its breaker",
+                 fmt::format("wait, or bulkhead breaker {} close", path_));
+  }
   const auto left = breaker_.open_left(now());
   return error(
       schema::ErrorKind::PLUGIN_UNAVAILABLE,

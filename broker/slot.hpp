@@ -149,8 +149,11 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
 
   breaker_state breaker_now() const { return breaker_.state(now()); }
   std::chrono::nanoseconds breaker_left() const { return breaker_.open_left(now()); }
-  /// `changed` hears of every change of the breaker.
-  void on_breaker(std::function<void(breaker_state)> changed);
+  bool breaker_held() const { return breaker_.held(); }
+  /// By an operator: refuses calls until it is closed again, or closes. What is in flight goes on.
+  void hold_breaker(bool open);
+  /// `changed` hears of every change of the breaker, and whether an operator made it.
+  void on_breaker(std::function<void(breaker_state, bool by_hand)> changed);
   /// While it is closed, new calls fail as overloaded. Null: there is none.
   void heed(std::shared_ptr<load_gate> gate) { gate_ = std::move(gate); }
 
@@ -219,7 +222,7 @@ class slot final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   std::uint64_t service_ =
       0;  // counts instances that served: the breaker hears of the newest's calls
   breaker_state told_breaker_ = breaker_state::closed;
-  std::function<void(breaker_state)> breaker_changed_;
+  std::function<void(breaker_state, bool)> breaker_changed_;
   std::shared_ptr<load_gate> gate_;
   std::uint64_t call_alarm_at_ = 0;  // 0: none
   std::function<void()> call_alarm_;

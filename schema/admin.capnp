@@ -142,6 +142,10 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   doctor @34 () -> (findings :List(Finding));
   # How far the machine and the broker's own process are hardened: what was found, what is wanted, why, and how to get there. Looks
   # at the machine now.
+
+  holdBreaker @35 (path :Text, open :Bool) -> (status :MountStatus);
+  # Opens the mount's circuit breaker by hand: new calls fail at once as `pluginUnavailable`, those in flight go on, the instance stays.
+  # With `open` false it closes, also when it opened by itself. Not kept over a new start of the broker.
 }
 
 struct NamedNumber {
@@ -469,6 +473,7 @@ struct MountStatus {
   confinement @45 :ConfinementStatus; # Null in the list of `mounts`: it is worked out where one mount is told of.
   usage @46 :Usage;               # The newest sample; null before the first.
   thresholds @47 :List(NamedNumber);
+  breakerHeld @48 :Bool;          # Open by `holdBreaker`.
 }
 
 enum BreakerState {

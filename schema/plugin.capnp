@@ -12,6 +12,10 @@
 #   5. The broker calls `shutdown`, waits, sends SIGTERM, waits, sends SIGKILL to the process group.
 #   6. End of file on descriptor 3 means that the broker is gone: exit at once.
 #
+# The link carries bytes, no descriptors. A confined plugin reads and writes it with read, readv, write and writev, and waits with poll
+# or epoll: sendmsg and recvmsg end it. Cap'n Proto's TwoPartyClient and TwoPartyServer do that unless they are told to pass
+# descriptors (interpreters may use send and recv too).
+#
 # What a plugin may need of Cap'n Proto: calls, capabilities as arguments and results, release. It need not pipeline, need not
 # return a capability that it was given, and need not hold a promise open, unless its own typed interface does.
 #

@@ -395,9 +395,11 @@ int main(int, char** argv) {
   misbehave_at_start(how);
   auto io = kj::setupAsyncIo();
   capnp::Capability::Client server(kj::heap<bad_plugin>(how, io.provider->getTimer()));
+  wire::connection_options options;
+  options.limits.fds_per_message = wire::plugin_fds_per_message_max;
   // Not owned: a mode closes the descriptor, or writes to it, behind the back of the event loop.
   wire::connection link(io.lowLevelProvider->wrapUnixSocketFd(link_fd),
-                        wire::connection::side::SERVER, kj::mv(server));
+                        wire::connection::side::SERVER, kj::mv(server), kj::mv(options));
   link.on_disconnect().wait(io.waitScope);
   if (how.is_deaf() || how.is("ignores-eof")) live_on();
   return 0;

@@ -12,6 +12,12 @@ namespace bars {
 
 constexpr int tries_max = 5;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double slow_factor = 4;  // of what a sanitizer makes slower
+#else
+constexpr double slow_factor = 1;
+#endif
+
 /// Whether `holds` says so in one of at most `tries_max` tries.
 template <class Holds>
 bool met(const Holds& holds) {

@@ -142,11 +142,6 @@ void allow_descriptors(allow_list& list) {
   for (const int option : {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt),
              {equals(1, SOL_SOCKET), equals(2, static_cast<std::uint64_t>(option))});
-  // The link is read and written by these; never with MSG_OOB, which has a history.
-  list.add(SCMP_ACT_ALLOW, SCMP_SYS(recvmsg),
-           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT})});
-  list.add(SCMP_ACT_ALLOW, SCMP_SYS(sendmsg),
-           {none_of(2, 0xffffffffU & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT})});
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC})
     list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, static_cast<std::uint64_t>(command))});
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equals(1, F_SETFL), none_of(2, O_ASYNC | O_DIRECT)});

@@ -18,7 +18,7 @@ namespace bulkhead::trust {
 /// A SHA-256.
 struct digest {
   std::array<std::uint8_t, 32> bytes{};
-  auto operator<=>(const digest&) const = default;
+  auto operator<=>(const digest&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 digest sha256(std::string_view bytes);

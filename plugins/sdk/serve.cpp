@@ -137,6 +137,8 @@ void run(const std::shared_ptr<const plugin_definition>& definition, int fd) {
       kj::heap<plugin_server>(definition, work, [&end](unsigned grace_ms) { end.ask(grace_ms); }));
   wire::connection_options options;
   options.timer = timer;
+  // No descriptor comes or goes on a plugin's link, and a confined plugin has no call for it.
+  options.limits.fds_per_message = wire::plugin_fds_per_message_max;
   wire::connection link(
       io.lowLevelProvider->wrapUnixSocketFd(fd, kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP),
       wire::connection::side::SERVER, kj::mv(server), kj::mv(options));

@@ -191,7 +191,10 @@ std::size_t output_queue::send_now(pieces data, kj::ArrayPtr<const int> fds) {
     }
     ssize_t sent = 0;
     do {
-      sent = ::sendmsg(*socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+      // A confined plugin may write to its link as to a file only. KJ has made the socket
+      // non-blocking, and ignores SIGPIPE.
+      sent = fds.size() == 0 ? ::writev(*socket, vectors.data(), static_cast<int>(count))
+                             : ::sendmsg(*socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
       if (errno == EAGAIN || errno == ENOBUFS) return 0;

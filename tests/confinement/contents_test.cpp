@@ -174,16 +174,19 @@ TEST_CASE("a program gets no file of the host's by naming it as a library or as 
   std::filesystem::copy_file("/lib/x86_64-linux-gnu/libc.so.6", folder / "libown.so");
   const std::string refused =
       " is no library that everybody may read in a folder of libraries, or in one that was granted";
+  const auto refused_as = [&](std::string what, const std::string& which) {
+    return what.append(", ").append(which).append(",").append(refused);
+  };
   // A file, whoever may read it; and a library that is not where libraries are.
   for (const auto& name : {"key", "libown.so"}) {
     const auto path = folder / name;
     CAPTURE(path);
     CHECK(refusal_of(folder, program_that_needs(real_loader, path)) ==
-          "a library that it needs, " + path + "," + refused);
+          refused_as("a library that it needs", path));
     CHECK(refusal_of(folder, program_that_needs(real_loader, name, folder.path())) ==
-          std::string{"a library that it needs, "} + name + "," + refused);
+          refused_as("a library that it needs", name));
     CHECK(refusal_of(folder, program_that_needs(path, "libc.so.6")) ==
-          "its loader, " + path + "," + refused);
+          refused_as("its loader", path));
   }
   CHECK(refusal_of(folder, program_that_needs(real_loader, "/usr/lib/../../etc/passwd"))
             .ends_with(refused));

@@ -112,15 +112,9 @@ std::uint32_t control(filter_kind kind, const known_call& call) {
   return only_if(plain || flags || locks);
 }
 
-/// Calls on the link that write(2) and its like do not do: descriptors travel with these.
-std::uint32_t messages(filter_kind kind, const known_call& call) {
-  const std::uint64_t flags = call.arguments[2] & 0xffffffffU;
-  if (call.number == SYS_recvmsg) {
-    return only_if((flags & ~std::uint64_t{MSG_CMSG_CLOEXEC | MSG_DONTWAIT}) == 0);
-  }
-  if (call.number == SYS_sendmsg) {
-    return only_if((flags & ~std::uint64_t{MSG_NOSIGNAL | MSG_DONTWAIT}) == 0);
-  }
+/// What a program may ask about a socket. It reads and writes its link as a file: the calls for
+/// messages would carry descriptors.
+std::uint32_t socket_question(filter_kind kind, const known_call& call) {
   const bool runtimes = kind == filter_kind::interpreter && call.arguments[2] == SO_PROTOCOL;
   return only_if(
       call.arguments[1] == SOL_SOCKET &&
@@ -158,10 +152,8 @@ std::optional<std::uint32_t> by_arguments(filter_kind kind, const known_call& ca
     case SYS_ioctl:
     case SYS_fcntl:
       return control(kind, call);
-    case SYS_recvmsg:
-    case SYS_sendmsg:
     case SYS_getsockopt:
-      return messages(kind, call);
+      return socket_question(kind, call);
     case SYS_mmap:
     case SYS_mprotect:
     case SYS_madvise:

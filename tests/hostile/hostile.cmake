@@ -22,15 +22,16 @@ target_link_libraries(filter_test PRIVATE test-main bulkhead-options)
 add_dependencies(filter_test bulkhead-launcher)
 
 # hostile-NAME runs as root where the tests do, hostile-NAME-user gives root up first. They take the processor from one another, so
-# they run by themselves. In a build with a sanitizer the launcher and the attacks are without it, and so the same.
+# they run by themselves. In a build with a sanitizer the launcher and the attacks are without it, and so the same: `nosanitize`.
 add_test(NAME hostile-filter COMMAND filter_test)
 foreach(user "" "-user")
   set(as $<$<STREQUAL:${user},-user>:--user>)
   add_test(NAME hostile-profiles${user} COMMAND hostile_test ${as} "unconfined*,strict*,no-userns*" COMMAND_EXPAND_LISTS)
   add_test(NAME hostile-ablation${user} COMMAND hostile_test ${as} "with*" COMMAND_EXPAND_LISTS)
-  set_tests_properties(hostile-profiles${user} hostile-ablation${user} PROPERTIES LABELS hostile TIMEOUT 900 RUN_SERIAL ON)
+  set_tests_properties(hostile-profiles${user} hostile-ablation${user} PROPERTIES LABELS "hostile;nosanitize" TIMEOUT 900 RUN_SERIAL ON)
 endforeach()
 add_test(NAME hostile-walk COMMAND hostile_test "every*")
 add_test(NAME hostile-alone COMMAND hostile_test "how*")
-set_tests_properties(hostile-filter hostile-walk hostile-alone PROPERTIES LABELS hostile TIMEOUT 600)
+set_tests_properties(hostile-filter PROPERTIES LABELS hostile TIMEOUT 600)
+set_tests_properties(hostile-walk hostile-alone PROPERTIES LABELS "hostile;nosanitize" TIMEOUT 600)
 set_tests_properties(hostile-walk hostile-alone PROPERTIES RUN_SERIAL ON)

@@ -16,11 +16,6 @@ namespace hostile {
 
 namespace {
 
-/// What is no breach but what the link is for: it carries descriptors both ways, at most
-/// `fds_per_message_max` with a message, and the kernel closes what comes beyond that. What the
-/// broker holds of it is bounded by the rules of the wire.
-const std::set<std::string> link_is_for{"recvmsg", "scm"};
-
 /// What may get through where all of these walls cannot be had: limits that take a control group,
 /// and what a profile without namespaces, or a user without root, cannot hide or drop.
 struct excuse {
@@ -63,8 +58,7 @@ void holds(bulkhead::profile of) {
             << "\n  walls that do not stand:\n"
             << (done.report.empty() ? "    none\n" : done.report);
   if (must_work()) CHECK(names_of(done.missing) == "nothing");
-  auto allowed = excused(not_to_be_had(done, of));
-  allowed.insert(link_is_for.begin(), link_is_for.end());
+  const auto allowed = excused(not_to_be_had(done, of));
   for (const auto& [name, found] : done.found) {
     INFO(name << ": " << found.how << "; it " << attack_named(name).meaning);
     CHECK(found.what != result::broken);

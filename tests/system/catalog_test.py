@@ -139,6 +139,16 @@ class Catalog(CatalogTest):
         self.broker.ok("restart", "old/")
         self.assertEqual(self.versions("old/"), ("1.9.0", "1.9.0"))
 
+    def test_P07_every_mount_of_a_program_is_a_process_of_its_own(self):
+        self.register("1.0.0")
+        self.register("1.1.0")
+        self.broker.ok("mount", "a/", "bad@1.0.0")
+        self.broker.ok("mount", "b/", "bad@1.0.0", "--option", "mode=echo")
+        self.broker.ok("mount", "c/", "bad@1.0.0", "--option", "mode=echo")
+        self.broker.ok("mount", "d/", "bad@1.1.0", "--option", "mode=echo")
+        pids = {self.broker.status(path)["pid"] for path in ("a/", "b/", "c/", "d/")}
+        self.assertEqual(len(pids), 4)
+
     def test_a_release_in_use_stays_and_the_refusal_names_the_mounts(self):
         self.register("1.0.0")
         self.broker.ok("mount", "a/", "bad")
@@ -150,7 +160,7 @@ class Catalog(CatalogTest):
         self.broker.ok("plugin", "deregister", "bad@1.0.0")
         self.assertEqual(len(self.broker.ok("plugin", "list").json["releases"]), 1)
 
-    def test_neither_a_crash_nor_a_new_broker_upgrades_anybody(self):
+    def test_P06_neither_a_crash_nor_a_new_broker_upgrades_anybody(self):
         self.register("1.0.0")
         self.broker.ok("mount", "m/", "bad")
         self.register("1.1.0")

@@ -273,7 +273,7 @@ class Grouped(SystemTest):
                                  "strict", output="table")
         self.assertIn("a script cannot run under the profile strict", answer.err)
 
-    def test_who_uses_its_memory_up_is_reported_as_such(self):
+    def test_L20_who_uses_its_memory_up_is_reported_as_such(self):
         self.broker.ok("mount", "b/", "bad_plugin", "--option", "mode=eats-memory",
                        "--limit", "memory=32M")
         answer = self.broker.cli("write", "b/a", "c=d", output="table")

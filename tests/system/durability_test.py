@@ -107,7 +107,7 @@ class Killed(harness.SystemTest):
         longest_s = 0.0
         for _ in range(kills):
             load = Load(self.broker, values, mounted, moments.random())
-            time.sleep(moments.uniform(0, load_s_max))
+            time.sleep(moments.uniform(0, harness.seconds(load_s_max)))
             self.broker.kill()
             killed = time.monotonic()
             harness.until("no plugin outlives the broker",

@@ -28,7 +28,7 @@ import unittest
 settings = argparse.Namespace()
 poll_s = 0.02
 slow_factor_sanitized = 4
-strict = os.environ.get("BULKHEAD_STRICT") == "1"  # the machine is quiet: bars on time as they are stated
+strict = os.environ.get("BULKHEAD_STRICT") == "1"  # the machine is quiet
 growth_kib_max = 4 * 1024  # of a broker that came back to where it was
 
 

@@ -23,7 +23,8 @@ cell one_core(const char* path, std::vector<double> p50_us, std::vector<double> 
 results measured() {
   results found;
   found.cells = {one_core("byte relay", {50}, {40}), one_core("stock proxy", {100}, {20}),
-                 one_core("broker, typed", {70}, {30}), one_core("broker, request", {91}, {20})};
+                 one_core("broker, typed", {70}, {30}), one_core("broker, request", {91}, {20}),
+                 one_core("unconfined, typed", {67.2}, {30})};
   return found;
 }
 
@@ -63,11 +64,12 @@ TEST_CASE("ratios are taken round by round") {
 
 TEST_CASE("a bar is met at its limit and missed beyond it") {
   const auto all = bars(measured());
-  REQUIRE(all.size() == 4);
+  REQUIRE(all.size() == 5);
   CHECK(bar_named(all, "stock proxy").value == Approx(0.7));
   CHECK(bar_named(all, "byte relay").value == Approx(1.4));
   CHECK(bar_named(all, "many outstanding").value == Approx(1.5));
   CHECK(bar_named(all, "request style").value == Approx(1.3));
+  CHECK(bar_named(all, "against unconfined").value == Approx(70 / 67.2));
   bar at_most{"", 5, 5, false, "ms"};
   bar at_least{"", 5, 5, true, "x"};
   CHECK(at_most.met());

@@ -117,6 +117,34 @@ TEST_CASE_METHOD(fixture, "K11 a new instance takes an open breaker to half open
   CHECK(subject.admit(now) == admission::probe);
 }
 
+TEST_CASE_METHOD(fixture, "K10 a breaker that is opened by hand is closed by hand alone") {
+  const auto before = subject.admit(now);
+  subject.hold_open();
+  CHECK(subject.open_left(now) == 0s);
+  subject.answered(before);
+  now += 1h;
+  subject.renewed();
+  subject.use(breaker_policy{0, 10s, 35s, 2.0});
+  CHECK(subject.admit(now) == admission::refuse);
+  CHECK(subject.state(now) == breaker_state::open);
+  CHECK(subject.held());
+  subject.use(breaker_policy{3, 10s, 35s, 2.0});
+  subject.close();
+  CHECK_FALSE(subject.held());
+  CHECK(subject.admit(now) == admission::pass);
+}
+
+TEST_CASE_METHOD(fixture, "K10 what was counted is forgotten when a breaker is closed by hand") {
+  open();
+  subject.unanswered(probe(), now);
+  REQUIRE(subject.open_left(now) == 20s);
+  subject.close();
+  fail(2);
+  CHECK(subject.state(now) == breaker_state::closed);
+  fail(1);
+  CHECK(subject.open_left(now) == 10s);
+}
+
 TEST_CASE_METHOD(fixture, "a probe whose caller goes away makes room for another") {
   open();
   subject.dropped(probe());

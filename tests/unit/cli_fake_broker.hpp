@@ -324,6 +324,14 @@ class fake_admin final : public schema::Admin::Server {
     return error_of(schema::ErrorKind::START_FAILED, "it failed again", "it exits at once",
                     "bulkhead logs kv/");
   }
+  kj::Promise<void> holdBreaker(HoldBreakerContext context) override {
+    auto status = context.getResults().initStatus();
+    fill(status, context.getParams().getPath().cStr());
+    status.setBreakerHeld(context.getParams().getOpen());
+    status.setBreaker(context.getParams().getOpen() ? schema::BreakerState::OPEN
+                                                    : schema::BreakerState::CLOSED);
+    return kj::READY_NOW;
+  }
   kj::Promise<void> stop(StopContext context) override {
     const std::string path = context.getParams().getPath().cStr();
     if (state_.mounts.count(path) == 0) return missing(path);

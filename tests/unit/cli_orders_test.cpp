@@ -79,6 +79,15 @@ TEST_CASE("stop ends well with a stopped mount, start with one that runs") {
   CHECK(f.run("stop kw/") == exit_code::no_target);
 }
 
+TEST_CASE("breaker takes open or close, and the mount's status says who opened it") {
+  fixture f;
+  CHECK(f.text("breaker kv/ open").find("open by an operator: calls are refused") !=
+        std::string::npos);
+  CHECK(f.text("breaker kv/ close").find("by an operator") == std::string::npos);
+  CHECK(f.run("breaker kv/ ajar") == exit_code::usage);
+  CHECK(f.run("breaker kv/") == exit_code::usage);
+}
+
 TEST_CASE("reload tells of the change in one line") {
   fixture f;
   CHECK(f.text("reload kv/") == "reloaded kv/: generation 3 -> 4, version 1.0.0 -> 1.1.0, 12 ms\n");

@@ -467,6 +467,21 @@ TEST_CASE_METHOD(fixture, "K04 a breaker that opens is an event, and shows in th
   CHECK(tb.status("m").breaker == breaker_state::closed);
 }
 
+TEST_CASE_METHOD(fixture, "K10 an operator opens and closes a mount's breaker") {
+  mount([](mount_spec&) {});
+  auto now = tb.finish(tb.core().hold_breaker("m", true)).status;
+  CHECK(now.state == mount_state::ready);
+  CHECK(tb.status("m").breaker == breaker_state::open);
+  CHECK(tb.status("m").breaker_held);
+  CHECK(read("m/x") == "plugin_unavailable: mount 'm/' takes no calls for now");
+  CHECK(reload().outcome == reload_outcome::replaced);
+  CHECK(read("m/x") == "plugin_unavailable: mount 'm/' takes no calls for now");
+  CHECK_FALSE(tb.finish(tb.core().hold_breaker("m", false)).breaker_held);
+  CHECK(version() == "1.0.0");
+  CHECK(happened("breaker_open"));
+  CHECK(happened("breaker_closed"));
+}
+
 TEST_CASE_METHOD(fixture, "K03 a mount's own limits on calls are in force") {
   mount([](mount_spec& spec) {
     spec.calls.in_flight_max = 1;

@@ -236,7 +236,7 @@ TEST_CASE_METHOD(fixture, "K03 a call that is too old counts before its caller h
   auto second = call("hang");
   std::vector<breaker_state> states;
   bool heard = false;
-  subject->on_breaker([&](breaker_state to) {
+  subject->on_breaker([&](breaker_state to, bool) {
     CHECK_FALSE(heard);
     states.push_back(to);
   });
@@ -279,6 +279,40 @@ TEST_CASE_METHOD(fixture,
   CHECK(subject->breaker_now() == breaker_state::half_open);
   CHECK(call("x").wait(scope) == "ok");
   CHECK(subject->breaker_now() == breaker_state::closed);
+}
+
+TEST_CASE_METHOD(fixture, "K10 held open, it refuses all calls and disturbs none in flight") {
+  std::vector<std::pair<breaker_state, bool>> told;
+  subject->on_breaker(
+      [&](breaker_state state, bool by_hand) { told.emplace_back(state, by_hand); });
+  serve();
+  auto running = call("later");
+  turn();
+  subject->hold_breaker(true);
+  subject->hold_breaker(true);  // is told once
+  CHECK(call("x").wait(scope) == "plugin_unavailable");
+  newest->later[0]->fulfill();
+  CHECK(running.wait(scope) == "ok");
+  serve(2);  // a new instance is no reason to let one through
+  CHECK(call("x").wait(scope) == "plugin_unavailable");
+  subject->hold_breaker(false);
+  CHECK(call("x").wait(scope) == "ok");
+  CHECK(told == std::vector<std::pair<breaker_state, bool>>{{breaker_state::open, true},
+                                                            {breaker_state::closed, true}});
+}
+
+TEST_CASE_METHOD(fixture, "K10 held open, it wakes nobody, and what waited is refused") {
+  int woken = 0;
+  subject->hold("it starts");
+  auto waiting = call("1");
+  turn();
+  subject->hold_breaker(true);
+  CHECK(call("2").wait(scope) == "plugin_unavailable");
+  serve();
+  CHECK(waiting.wait(scope) == "plugin_unavailable");
+  subject->doze("asleep", [&] { ++woken; });
+  CHECK(call("3").wait(scope) == "plugin_unavailable");
+  CHECK(woken == 0);
 }
 
 TEST_CASE_METHOD(fixture, "a probe whose caller goes away makes room for another") {
@@ -436,7 +470,7 @@ TEST_CASE_METHOD(fixture, "calls that waited for a new instance pass a breaker t
   auto second = call("2");
   turn();
   std::vector<breaker_state> told;
-  subject->on_breaker([&](breaker_state state) { told.push_back(state); });
+  subject->on_breaker([&](breaker_state state, bool) { told.push_back(state); });
   serve(2);
   CHECK(first.wait(scope) == "ok");
   CHECK(second.wait(scope) == "ok");

@@ -127,6 +127,7 @@ TEST_CASE("a key file that is made grows by a key at a time, the newest last") {
 TEST_CASE("keys that are made at once are all in the file") {
   const key_file file;
   std::vector<std::thread> makers;
+  makers.reserve(8);
   for (int i = 0; i < 8; ++i) makers.emplace_back([&] { add_state_key(file.name); });
   for (auto& each : makers) each.join();
   CHECK(state_keys::load(file.name).size() == 8);
@@ -161,7 +162,8 @@ TEST_CASE("a key file that is not one is refused by line, and no key is named") 
   CHECK(file.refusal().find("no key") != std::string::npos);
   for (const auto& bad : {std::string(63, 'b') + "\n", line('B'), line('g'), std::string(64, 'b'),
                           std::string("\n"), line('b') + line('b')}) {
-    file.write(head + line('a') + bad);
+    auto text = head + line('a');
+    file.write(text.append(bad));
     const auto said = file.refusal();
     INFO(said);
     CHECK((said.find("line 3") != std::string::npos || said.find("line 4") != std::string::npos));

@@ -88,7 +88,7 @@ TEST_CASE_METHOD(fixture, "a newer release migrates the storage, alone, beside a
     return to_layout_2(std::move(mount), from);
   }));
   const auto result = reload();
-  CHECK(result.reason == "");
+  CHECK(result.reason.empty());
   CHECK(result.outcome == reload_outcome::restarted);
   CHECK(result.version_after == "2.0.0");
   CHECK(alone);

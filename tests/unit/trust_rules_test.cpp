@@ -15,7 +15,6 @@ using bulkhead::testing::at;
 using bulkhead::testing::id_of;
 using bulkhead::testing::key_of;
 using fixture = bulkhead::testing::trust_fixture;
-using Catch::Contains;
 using ids = std::vector<std::string>;
 
 TEST_CASE("a release with a good signature of a trusted key may start") {

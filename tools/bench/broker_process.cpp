@@ -46,8 +46,8 @@ std::string contents(const std::string& file) {
 }  // namespace
 
 broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon,
-                               const std::vector<std::string>& plugin_files)
-    : io_(io), daemon_file_(daemon) {
+                               const std::vector<std::string>& plugin_files, walls which)
+    : io_(io), daemon_file_(daemon), which_(which) {
   const auto plugins = directory_ / "plugins";
   fs::create_directory(plugins);
   for (const auto& file : plugin_files) fs::copy(file, plugins);
@@ -56,9 +56,11 @@ broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon
 
 void broker_process::start() {
   const auto socket = directory_ / "socket";
-  daemon_ = child({daemon_file_, "--socket", socket, "--state", directory_ / "state", "--plugins",
-                   directory_ / "plugins", "--unregistered", "--unconfined"},
-                  {}, directory_ / "log");
+  std::vector<std::string> command{
+      daemon_file_,           "--socket",      socket, "--state", directory_ / "state", "--plugins",
+      directory_ / "plugins", "--unregistered"};
+  if (which_ == walls::none) command.emplace_back("--unconfined");
+  daemon_ = child(command, {}, directory_ / "log");
   connect(socket);
 }
 

@@ -20,14 +20,18 @@ namespace bulkhead::bench {
 
 class broker_process {
  public:
+  /// Whether its plugins are confined, as they are for a user, or start without any wall.
+  enum class walls { all, none };
+
   /// Starts `daemon` with the plugins named, copied from `plugin_files`, and logs in.
   broker_process(kj::AsyncIoContext& io, const std::string& daemon,
-                 const std::vector<std::string>& plugin_files);
+                 const std::vector<std::string>& plugin_files, walls which);
   ~broker_process();
   broker_process(const broker_process&) = delete;
   broker_process& operator=(const broker_process&) = delete;
 
   pid_t pid() const { return daemon_.pid(); }
+  walls which() const { return which_; }
   pid_t plugin_pid(const std::string& path);
 
   /// Mounts with a supervision that lets the bench kill as often as it likes.
@@ -49,6 +53,7 @@ class broker_process {
 
   kj::AsyncIoContext& io_;
   std::string daemon_file_;
+  walls which_;
   temporary_directory directory_{"bulkhead-bench"};
   child daemon_;
   kj::Own<wire::connection> connection_;

@@ -21,7 +21,11 @@ class brokered final : public subject {
         echo_(broker.at(path_).typedRequest().send().getTyped().castAs<Echo>()),
         backend_(broker.at(path_).backendRequest().send().getBackend()) {}
 
-  const char* name() const override { return typed_ ? "broker, typed" : "broker, request"; }
+  const char* name() const override {
+    if (broker_.which() == broker_process::walls::none)
+      return typed_ ? "unconfined, typed" : "unconfined, request";
+    return typed_ ? "broker, typed" : "broker, request";
+  }
 
   std::vector<std::pair<std::string, pid_t>> processes() const override {
     return {{"broker", broker_.pid()}, {"plugin", broker_.plugin_pid(path_)}};

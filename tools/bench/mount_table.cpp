@@ -37,7 +37,7 @@ class table_bench {
   table_bench(kj::AsyncIoContext& io, const run_options& options)
       : io_(io),
         plugin_(std::filesystem::path(options.echo_plugin).filename().string()),
-        broker_(io, options.daemon, {options.echo_plugin}) {}
+        broker_(io, options.daemon, {options.echo_plugin}, broker_process::walls::all) {}
 
   void grow_to(unsigned count) {
     const auto began = now_s();

@@ -27,6 +27,10 @@ void add_call_bars(std::vector<bar>& all, const results& found) {
             proxy->calls_per_s, 1.5, true);
   add_ratio(all, "request style p50 against typed style", request->p50_us, typed->p50_us, 1.3,
             false);
+  const auto* unconfined = found.find("unconfined, typed", small_bytes, 1);
+  if (unconfined != nullptr)
+    add_ratio(all, "typed call p50, confined against unconfined", typed->p50_us, unconfined->p50_us,
+              1.05, false);
 }
 
 }  // namespace

@@ -84,11 +84,16 @@ std::vector<std::vector<int>> placements() {
   return all;
 }
 
+void mount_echo(broker_process& broker, const run_options& options) {
+  broker.mount(echo_path, std::filesystem::path(options.echo_plugin).filename().string());
+}
+
 std::unique_ptr<broker_process> start_broker(kj::AsyncIoContext& io, const run_options& options,
                                              results& found, const progress& say) {
   auto files = options.idle_plugins;
   files.push_back(options.echo_plugin);
-  auto broker = std::make_unique<broker_process>(io, options.daemon, files);
+  auto broker =
+      std::make_unique<broker_process>(io, options.daemon, files, broker_process::walls::all);
   std::vector<std::string> paths;
   for (const auto& file : options.idle_plugins) {
     const auto name = std::filesystem::path(file).filename().string();
@@ -100,7 +105,7 @@ std::unique_ptr<broker_process> start_broker(kj::AsyncIoContext& io, const run_o
   for (const auto& path : paths) {
     found.idle_pss_bytes[path] = pss_bytes(broker->plugin_pid(path));
   }
-  broker->mount(echo_path, std::filesystem::path(options.echo_plugin).filename().string());
+  mount_echo(*broker, options);
   say("broker is up");
   return broker;
 }
@@ -113,6 +118,7 @@ results run(const run_options& options, const progress& say) {
   found.rounds = options.rounds;
   found.lanes = options.lanes;
   std::unique_ptr<broker_process> broker;
+  std::unique_ptr<broker_process> unconfined;
   std::vector<std::unique_ptr<subject>> paths;
   paths.push_back(raw_subject(1));
   paths.push_back(raw_subject(2));
@@ -127,6 +133,10 @@ results run(const run_options& options, const progress& say) {
   if (options.broker) {
     broker = start_broker(io, options, found, say);
     for (bool typed : {true, false}) paths.push_back(broker_subject(*broker, echo_path, typed));
+    unconfined = std::make_unique<broker_process>(
+        io, options.daemon, std::vector{options.echo_plugin}, broker_process::walls::none);
+    mount_echo(*unconfined, options);
+    for (bool typed : {true, false}) paths.push_back(broker_subject(*unconfined, echo_path, typed));
   }
   if (!options.only.empty()) {
     std::erase_if(paths, [&](const auto& path) { return options.only.count(path->name()) == 0; });

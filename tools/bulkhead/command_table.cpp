@@ -93,6 +93,15 @@ std::vector<command_spec> order_commands() {
        "Take a mount out of quarantine and start it",
        "",
        {"reset kv/"}},
+      {command_id::breaker,
+       "breaker",
+       "Mounts",
+       {path, {"open|close", false, false, word_kind::any}},
+       {},
+       "Refuse calls to a mount for now, or take them again",
+       "An open breaker fails new calls at once; calls in flight go on, and the process stays.\n"
+       "`close` also closes one that opened by itself. A new start of the broker closes it.\n",
+       {"breaker kv/ open", "breaker kv/ close"}},
       {command_id::stop,
        "stop",
        "Mounts",
@@ -109,6 +118,13 @@ std::vector<command_spec> order_commands() {
        "Start a mount that is stopped",
        "Exits with 3 when it is quarantined: that takes a `reset`.\n",
        {"start kv/"}},
+  };
+}
+
+/// How one process of a mount gives way to another release's.
+std::vector<command_spec> replace_commands() {
+  const argument_spec path{"PATH", false, false, word_kind::mount};
+  return {
       {command_id::reload,
        "reload",
        "Mounts",
@@ -321,6 +337,7 @@ const std::vector<command_spec>& command_table() {
   static const std::vector<command_spec> table = []() {
     std::vector<command_spec> all = mount_commands();
     for (auto& spec : order_commands()) all.push_back(std::move(spec));
+    for (auto& spec : replace_commands()) all.push_back(std::move(spec));
     for (auto& spec : state_commands()) all.push_back(std::move(spec));
     for (auto& spec : config_commands()) all.push_back(std::move(spec));
     for (auto& spec : data_commands()) all.push_back(std::move(spec));

@@ -53,6 +53,7 @@ enum class command_id {
   kill,
   restart,
   reset,
+  breaker,
   rollback,
   stop,
   start,

@@ -21,6 +21,7 @@ exit_code run_tree(environment& in, const invocation& command);
 exit_code run_kill(environment& in, const invocation& command);
 exit_code run_restart(environment& in, const invocation& command);
 exit_code run_reset(environment& in, const invocation& command);
+exit_code run_breaker(environment& in, const invocation& command);
 exit_code run_rollback(environment& in, const invocation& command);
 exit_code run_stop(environment& in, const invocation& command);
 exit_code run_start(environment& in, const invocation& command);

@@ -79,6 +79,17 @@ exit_code run_reset(environment& in, const invocation& command) {
   return state_code(order(in, command, in.broker.admin().resetRequest()));
 }
 
+exit_code run_breaker(environment& in, const invocation& command) {
+  const auto& wanted = command.arguments[1];
+  if (wanted != "open" && wanted != "close")
+    throw usage(fmt::format("'{}' is neither open nor close", wire::escape_line(wanted)),
+                "bulkhead help breaker");
+  auto request = in.broker.admin().holdBreakerRequest();
+  request.setOpen(wanted == "open");
+  order(in, command, kj::mv(request));
+  return exit_code::done;
+}
+
 exit_code run_rollback(environment& in, const invocation& command) {
   auto question = in.broker.admin().statusRequest();
   question.setPath(command.arguments[0].c_str());

@@ -83,6 +83,7 @@ std::string breaker_text(schema::MountStatus::Reader mount) {
     case schema::BreakerState::CLOSED:
       return {};
     case schema::BreakerState::OPEN:
+      if (mount.getBreakerHeld()) return "open by an operator: calls are refused";
       return fmt::format("open: calls are refused, one is let through in {}",
                          short_duration(mount.getBreakerMs()));
     case schema::BreakerState::HALF_OPEN:

@@ -35,6 +35,8 @@ exit_code run_help(environment& in, const invocation& command) {
 
 exit_code dispatch_more(environment& in, const invocation& command) {
   switch (command.command->id) {
+    case command_id::breaker:
+      return run_breaker(in, command);
     case command_id::plugin_register:
       return run_plugin_register(in, command);
     case command_id::plugin_list:
