@@ -307,12 +307,13 @@ kj::Promise<void> broker_core::save_new(const entry_ptr& entry) {
           entry->acknowledged = true;
         })
         .attach(kj::mv(turn))
-        .attach(entry);
+        .attach(kj::cp(entry));
   });
 }
 
 /// Changes the record in the store, then, by doing the same again, the entry. A change of the path
-/// moves the record, and the routes with the entry: nobody sees the one without the other.
+/// moves the record, and the routes with the entry: nobody sees the one without the other. Whoever
+/// asked may go: what the store has been told to do is seen through, that memory may follow.
 kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change change) {
   auto turn = entry->writes.take();
   return turn.then([this, entry = std::move(entry),
@@ -332,18 +333,21 @@ kj::Promise<void> broker_core::change_record(entry_ptr entry, record_change chan
       request.then.push_back(txn_op::erase(before));
     }
     request.then.push_back(txn_op::put(key, encode_record(next)));
-    return services_.store.txn(std::move(request))
-        .then([this, entry, change](txn_result&& result) {
-          if (!result.succeeded)
-            refuse(error_kind::not_found,
-                   fmt::format("the record of '{}' is not as it was", entry->spec.path),
-                   "another broker on this state has changed it");
-          const auto path = entry->spec.path;
-          change(*entry);
-          if (entry->spec.path != path) switch_routes(path, entry->spec.path);
-        })
-        .attach(kj::mv(pass))
-        .attach(entry);  // which the pass refers to
+    auto done = services_.store.txn(std::move(request))
+                    .then([this, entry, change](txn_result&& result) {
+                      if (!result.succeeded)
+                        refuse(error_kind::not_found,
+                               fmt::format("the record of '{}' is not as it was", entry->spec.path),
+                               "another broker on this state has changed it");
+                      const auto path = entry->spec.path;
+                      change(*entry);
+                      if (entry->spec.path != path) switch_routes(path, entry->spec.path);
+                    })
+                    .attach(kj::mv(pass))
+                    .attach(kj::cp(entry))  // which the pass refers to
+                    .fork();
+    services_.reactor.detach(done.addBranch().catch_([](kj::Exception&&) {}));
+    return done.addBranch();
   });
 }
 

@@ -197,7 +197,7 @@ class broker_core {
   kj::Promise<T> working(mount_route& route, mount_work what, kj::Promise<T> work);
 
   // mount_upgrade.cpp
-  void check_rollback(const mount_entry& entry) const;
+  std::shared_ptr<const release> check_rollback(const mount_entry& entry) const;
   kj::Promise<void> return_to_snapshot(entry_ptr entry);
   kj::Promise<void> halt(const entry_ptr& entry);
   kj::Promise<mount_snapshot> start_as_before(const entry_ptr& entry);

@@ -3,8 +3,6 @@
 
 #include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
-#include "broker/outbound.hpp"
-#include "broker/revocable_store.hpp"
 #include "broker/view.hpp"
 
 namespace bulkhead {
@@ -12,18 +10,12 @@ namespace {
 
 class host_server final : public schema::Host::Server {
  public:
-  host_server(broker_services& services, std::shared_ptr<mount_entry> entry,
-              std::uint64_t generation, const release* of, std::shared_ptr<revocable_store> storage)
+  host_server(std::shared_ptr<mount_entry> entry, std::uint64_t generation,
+              const std::shared_ptr<revocable_store>& storage, outbound outside)
       : entry_(std::move(entry)),
         generation_(generation),
-        storage_(std::move(storage)),
-        view_(make_view(storage_, entry_->uuid)),
-        outbound_(services, addresses_of(services, of, *entry_)) {}
-  /// Its link has ended, and the instance with it.
-  ~host_server() noexcept(false) {
-    storage_->end(exception(error_kind::plugin_unavailable, "the instance that asked has ended"));
-  }
-  KJ_DISALLOW_COPY(host_server);
+        view_(make_view(storage, entry_->uuid)),
+        outbound_(std::move(outside)) {}
 
   kj::Promise<void> view(ViewContext context) override {
     context.getResults().setView(view_);
@@ -45,7 +37,6 @@ class host_server final : public schema::Host::Server {
   kj::Promise<void> connect(ConnectContext context) override {
     const auto address = text(context.getParams().getAddress());
     context.releaseParams();
-    // Else one that waits would keep this, and so the storage, beyond the link's end.
     context.allowCancellation();
     return outbound_.connect(address).then([context](schema::Connection::Client&& made) mutable {
       context.getResults().setConnection(kj::mv(made));
@@ -55,23 +46,30 @@ class host_server final : public schema::Host::Server {
  private:
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
-  std::shared_ptr<revocable_store> storage_;
   schema::View::Client view_;
   outbound outbound_;
 };
 
 }  // namespace
 
-schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
-                               std::uint64_t generation, const release* of) {
-  auto storage = std::make_shared<revocable_store>(entry->storage);
-  return make_host(services, std::move(entry), generation, of, std::move(storage));
+host_loan::host_loan(broker_services& services, std::shared_ptr<mount_entry> entry,
+                     std::uint64_t generation, const release* of)
+    : entry_(std::move(entry)),
+      generation_(generation),
+      storage_(std::make_shared<revocable_store>(entry_->storage)),
+      outside_(services, addresses_of(services, of, *entry_)) {}
+
+host_loan::~host_loan() noexcept(false) {
+  end("the instance that asked has ended");
 }
 
-schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
-                               std::uint64_t generation, const release* of,
-                               std::shared_ptr<revocable_store> storage) {
-  return kj::heap<host_server>(services, std::move(entry), generation, of, std::move(storage));
+schema::Host::Client host_loan::make_host() {
+  return kj::heap<host_server>(entry_, generation_, storage_, outside_);
+}
+
+void host_loan::end(const char* why) {
+  storage_->end(exception(error_kind::plugin_unavailable, why));
+  outside_.end();
 }
 
 }  // namespace bulkhead

@@ -3,20 +3,34 @@
 
 // The Host of schema/plugin.capnp: what the broker lends to one instance of one mount.
 
+#include "broker/outbound.hpp"
 #include "broker/revocable_store.hpp"
 #include "broker/services.hpp"
 #include "schema/plugin.capnp.h"
 
 namespace bulkhead {
 
-/// `of` is the release that the instance runs; null: a file that nobody registered. `services`
-/// outlives the capability's last call: the links of instances end before the broker's
-/// parts.
-schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
-                               std::uint64_t generation, const release* of);
-/// The same on storage that the caller can end before the capability goes.
-schema::Host::Client make_host(broker_services& services, std::shared_ptr<mount_entry> entry,
-                               std::uint64_t generation, const release* of,
-                               std::shared_ptr<revocable_store> storage);
+/// What one instance is lent. It ends with the instance, whoever holds the capability by then: a
+/// plugin may have passed it on.
+class host_loan {
+ public:
+  /// `of` is the release that the instance runs; null: a file that nobody registered. `services`
+  /// outlives the capability's last call: the links of instances end before the broker's parts.
+  host_loan(broker_services& services, std::shared_ptr<mount_entry> entry, std::uint64_t generation,
+            const release* of);
+  ~host_loan() noexcept(false);
+  KJ_DISALLOW_COPY(host_loan);
+
+  schema::Host::Client make_host();
+  /// Nothing of the instance enters the storage any more, and its connections are closed. What is
+  /// under way fails.
+  void end(const char* why);
+
+ private:
+  std::shared_ptr<mount_entry> entry_;
+  std::uint64_t generation_;
+  std::shared_ptr<revocable_store> storage_;
+  outbound outside_;
+};
 
 }  // namespace bulkhead

@@ -7,7 +7,6 @@
 
 #include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
-#include "broker/host_server.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/storage_upgrade.hpp"
 #include "broker/trust/semantic_version.hpp"
@@ -128,7 +127,8 @@ kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
   check(info);
   auto request = plugin.mountRequest();
   write_mount(request.initMount());
-  request.setHost(make_host(services_, entry_, generation_, of.get()));
+  lent_ = std::make_unique<host_loan>(services_, entry_, generation_, of.get());
+  request.setHost(lent_->make_host());
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
         const auto unreadable = kj::runCatchingExceptions([&] {
@@ -233,6 +233,7 @@ kj::Promise<void> mount_bring_up::keep_number(std::uint32_t known) {
   return services_
       .change_record(entry_,
                      [known, release = of](mount_record& record) {
+                       demand_settled(record);
                        record.storage_version = known;
                        write_release(record, release.get());
                      })
@@ -289,11 +290,11 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
   const auto longest = services_.limits.migrate_ms_max;
   services_.events.record(entry_->spec.path, generation_, "migrating",
                           fmt::format("the storage from version {} to {}", from, known));
-  lent_ = std::make_shared<revocable_store>(entry_->storage);
+  lent_ = std::make_unique<host_loan>(services_, entry_, generation_, of.get());
   migrating_ = true;
   auto request = plugin.migrateRequest();
   write_mount(request.initMount());
-  request.setHost(make_host(services_, entry_, generation_, of.get(), lent_));
+  request.setHost(lent_->make_host());
   request.setFrom(from);
   auto limit = services_.reactor.timer()
                    .afterDelay(longest.count() * kj::MILLISECONDS)
@@ -307,11 +308,11 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
       .exclusiveJoin(kj::mv(limit))
       .then(
           [this] {
-            lent_->end(exception(error_kind::failed_precondition, "the migration has ended"));
+            lent_->end("the migration has ended");
             migrating_ = false;
           },
           [this, from, known](kj::Exception&& problem) {
-            lent_->end(exception(error_kind::failed_precondition, "the migration has failed"));
+            lent_->end("the migration has failed");
             if (is_unknown_method(problem))
               refuse("cannot migrate its storage",
                      fmt::format("the storage is version {}, the plugin knows {} and no way there",
@@ -320,11 +321,10 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
           });
 }
 
-void mount_bring_up::close_storage() {
-  const auto reason =
-      exception(error_kind::plugin_unavailable, "the instance that asked has ended");
-  storage_work_.cancel(reason);
-  if (lent_ != nullptr) lent_->end(kj::cp(reason));
+void mount_bring_up::end_loan() {
+  storage_work_.cancel(
+      exception(error_kind::plugin_unavailable, "the instance that asked has ended"));
+  lent_ = nullptr;
 }
 
 bool must_be_alone(schema::PluginInfo::Reader info) {

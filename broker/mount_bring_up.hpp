@@ -8,7 +8,7 @@
 
 #include "actors/instance.hpp"
 #include "broker/catalog/release.hpp"
-#include "broker/revocable_store.hpp"
+#include "broker/host_server.hpp"
 #include "broker/services.hpp"
 #include "broker/upgrade_rules.hpp"
 
@@ -30,9 +30,8 @@ class mount_bring_up final : public bring_up {
                               schema::PluginInfo::Reader info) override;
   void spawned(const process_spec& asked, const spawn_answer& answer) override;
 
-  /// The instance has ended: nothing of it reaches the storage any more, and an upgrade under way
-  /// goes no further. For the storage that it got with mount, the end of its link does that.
-  void close_storage();
+  /// The instance has ended, and so has what it was lent; an upgrade under way goes no further.
+  void end_loan();
   /// An upgrade was begun, or refused, and has not come to its end.
   bool upgrade_failed() const { return upgrading_; }
   /// The plugin had been asked to migrate.
@@ -73,7 +72,7 @@ class mount_bring_up final : public bring_up {
   bool beside_;
   bool upgrading_ = false;
   bool migrating_ = false;
-  std::shared_ptr<revocable_store> lent_;  // to migrate
+  std::unique_ptr<host_loan> lent_;  // for its migration, and then as a mount
   kj::Canceler storage_work_;
 };
 

@@ -211,7 +211,7 @@ std::string mount_supervisor::green_ended(const instance_ended& news) {
   auto report = make_report(news, reload_->green);
   report.next = "the instance before it serves on";
   reload_->green.ended = true;
-  reload_->green.offer->close_storage();
+  reload_->green.offer->end_loan();
   auto text = crash_text(report);
   const auto sentence = describe_end(report);
   if (reload_->green.offer->refused_beside) {
@@ -234,7 +234,7 @@ std::string mount_supervisor::old_ended(const instance_ended& news) {
     return each.generation == news.generation;
   });
   if (found == old_.end()) return "an instance that was given up has ended";
-  if (found->offer != nullptr) found->offer->close_storage();
+  if (found->offer != nullptr) found->offer->end_loan();
   auto report = make_report(news, *found);
   report.next = "it had been replaced";
   auto text = crash_text(report);

@@ -7,14 +7,15 @@
 
 #include "broker/convert.hpp"
 #include "broker/mount_supervisor.hpp"
+#include "broker/storage_upgrade.hpp"
 
 namespace bulkhead {
 
-/// Writes that the mount runs on with this release, whatever the record says. It does, whether that
-/// can be written or not: every later change of the record says so, too.
+/// Writes that the mount runs on with this release, whatever the record says (but for a rollback).
+/// It does, whether that can be written or not: every later change of the record says so, too.
 kj::Promise<void> mount_supervisor::keep_to(const std::shared_ptr<const release>& of) {
   if (of == nullptr) return kj::READY_NOW;
-  entry_->version_running = of->spec.version;
+  write_release(*entry_, of.get());
   return write_release(services_, entry_, of)
       .catch_([this, path = entry_->spec.path, of](kj::Exception&& problem) {
         const auto why = to_error(problem);

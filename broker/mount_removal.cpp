@@ -94,7 +94,7 @@ kj::Promise<void> broker_core::delete_storage(const entry_ptr& entry) {
         .then([&store, entry] { return delete_keys_below(store, snapshot_prefix(entry->uuid)); })
         .ignoreResult()
         .attach(kj::mv(turn))
-        .attach(entry);
+        .attach(kj::cp(entry));
   });
 }
 
@@ -105,7 +105,7 @@ kj::Promise<void> broker_core::erase_record(const entry_ptr& entry) {
     return services_.store.txn(std::move(request))
         .ignoreResult()
         .attach(kj::mv(turn))
-        .attach(entry);
+        .attach(kj::cp(entry));
   });
 }
 

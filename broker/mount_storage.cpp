@@ -57,7 +57,7 @@ void mount_supervisor::tell_alone() {
 /// taken back.
 void mount_supervisor::close_storage(const run_of& whose) {
   if (whose.offer == nullptr) return;
-  whose.offer->close_storage();
+  whose.offer->end_loan();
   settle_storage_soon(services_, entry_);
 }
 

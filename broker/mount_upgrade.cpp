@@ -8,36 +8,60 @@
 #include <fmt/format.h>
 
 #include "broker/broker_core.hpp"
+#include "broker/catalog/release_start.hpp"
 #include "broker/refusal.hpp"
 #include "broker/storage_upgrade.hpp"
 
 namespace bulkhead {
 
-void broker_core::check_rollback(const mount_entry& entry) const {
-  const auto& path = entry.spec.path;
-  const auto what = fmt::format("'{}' cannot be rolled back", path);
-  if (!entry.snapshot || entry.snapshot->state == snapshot_state::copying)
-    refuse(error_kind::failed_precondition, what,
-           "there is no snapshot: no upgrade has migrated its storage, or it was rolled back",
-           fmt::format("bulkhead status {}", path));
-  if (entry.snapshot->state == snapshot_state::migrating)
-    refuse(error_kind::failed_precondition, what, "its storage is being migrated",
-           fmt::format("bulkhead stop {}", path));
+namespace {
+
+[[noreturn]] void refuse_rollback(const mount_record& of, std::string why, std::string remedy) {
+  refuse(error_kind::failed_precondition, fmt::format("'{}' cannot be rolled back", of.spec.path),
+         std::move(why), std::move(remedy));
+}
+
+void demand_snapshot(const mount_record& of) {
+  const auto state = state_of_snapshot(of);
+  if (!state || state == snapshot_state::copying)
+    refuse_rollback(
+        of, "there is no snapshot: no upgrade has migrated its storage, or it was rolled back",
+        fmt::format("bulkhead status {}", of.spec.path));
+  if (state == snapshot_state::migrating)
+    refuse_rollback(of, "its storage is being migrated",
+                    fmt::format("bulkhead stop {}", of.spec.path));
+}
+
+}  // namespace
+
+/// The release that ran before; null: an unregistered file did.
+std::shared_ptr<const release> broker_core::check_rollback(const mount_entry& entry) const {
+  demand_snapshot(entry);
   const auto& version = entry.snapshot->version;
-  if (version.empty() || services_.catalog->find({entry.spec.kind, entry.spec.plugin, version}))
-    return;
-  refuse(error_kind::failed_precondition, what,
-         fmt::format("the release {} that ran before is not registered any more", version),
-         fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
+  if (version.empty()) return nullptr;
+  auto before = services_.catalog->find({entry.spec.kind, entry.spec.plugin, version});
+  if (before == nullptr)
+    refuse_rollback(
+        entry, fmt::format("the release {} that ran before is not registered any more", version),
+        fmt::format("bulkhead plugin register {} --version {}", entry.spec.plugin, version));
+  return before;
 }
 
 kj::Promise<mount_snapshot> broker_core::rollback(const std::string& path) {
   return kj::evalNow([&]() -> kj::Promise<mount_snapshot> {
     auto& route = require_settled(path);
     auto entry = route.entry;
-    check_rollback(*entry);
+    auto before = check_rollback(*entry);
     route.work = mount_work::rolling_back;
-    return return_to_snapshot(entry)
+    return demand_startable(services_, *entry, before)
+        .catch_([entry, before](kj::Exception&& problem) {
+          const auto why = to_error(problem);
+          refuse_rollback(*entry,
+                          fmt::format("the release {} that ran before could not start: {}: {}",
+                                      before->spec.version, why.what(), why.why()),
+                          why.remedy());
+        })
+        .then([this, entry] { return return_to_snapshot(entry); })
         .then([this, entry] { return start_as_before(entry); })
         .attach(kj::defer([this, entry] {
           if (auto* now = route_of(*entry)) now->work = mount_work::none;
@@ -47,6 +71,7 @@ kj::Promise<mount_snapshot> broker_core::rollback(const std::string& path) {
 
 kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
   const auto mark = [](mount_record& record) {
+    demand_snapshot(record);  // an upgrade may have begun meanwhile
     const auto& before = *record.snapshot;
     record.storage_version = before.storage_version;
     if (!before.version.empty()) record.spec.version = record.version_running = before.version;
@@ -59,11 +84,13 @@ kj::Promise<void> broker_core::return_to_snapshot(entry_ptr entry) {
             fmt::format("to {}; what was written since is lost", snapshot_text(*entry->snapshot)));
         return halt(entry);
       })
-      .then([this, entry] { return settle_storage(services_, entry); })
-      .catch_([entry](kj::Exception&& problem) {
-        // What is left of the snapshot when the view is back is removed before the start, or later.
-        if (!entry->snapshot || entry->snapshot->state != snapshot_state::copying)
-          kj::throwFatalException(kj::mv(problem));
+      .then([this, entry] {
+        return settle_storage(services_, entry).catch_([entry](kj::Exception&& problem) {
+          // What is left of the snapshot when the view is back is removed before the start, or
+          // later.
+          if (!entry->snapshot || entry->snapshot->state != snapshot_state::copying)
+            kj::throwFatalException(kj::mv(problem));
+        });
       });
 }
 

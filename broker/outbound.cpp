@@ -2,6 +2,8 @@
 #include "broker/outbound.hpp"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,8 +19,10 @@ namespace {
 
 class connection_server final : public schema::Connection::Server {
  public:
-  connection_server(kj::Own<kj::AsyncIoStream> stream, kj::Own<void> held)
-      : held_(kj::mv(held)), stream_(kj::mv(stream)) {}
+  connection_server(kj::Own<kj::AsyncIoStream> stream, kj::Promise<void> over)
+      : stream_(kj::mv(stream)),
+        over_(over.then([this] { close("the instance that asked for it has ended"); })
+                  .eagerlyEvaluate(nullptr)) {}
 
   kj::Promise<void> read(ReadContext context) override {
     check_open();
@@ -32,7 +36,7 @@ class connection_server final : public schema::Connection::Server {
     reading_ = true;
     auto buffer = kj::heapArray<kj::byte>(most);
     auto done = stream_->tryRead(buffer.begin(), 1, most);
-    return done
+    return under_way_.wrap(kj::mv(done))
         .then(
             [context, buffer = kj::mv(buffer)](std::size_t size) mutable {
               context.getResults(capnp::MessageSize{size / sizeof(capnp::word) + 8, 0})
@@ -70,7 +74,8 @@ class connection_server final : public schema::Connection::Server {
     ended_ = true;
     return write_order_.run([this]() -> kj::Promise<void> {
       check_open();
-      stream_->shutdownWrite();
+      KJ_IF_MAYBE (problem, kj::runCatchingExceptions([this] { stream_->shutdownWrite(); }))
+        fail(kj::mv(*problem));
       return kj::READY_NOW;
     });
   }
@@ -92,7 +97,7 @@ class connection_server final : public schema::Connection::Server {
     check_open();
     auto whole = std::make_shared<bool>(false);
     auto done = stream_->write(bytes.begin(), bytes.size());
-    return done
+    return under_way_.wrap(kj::mv(done))
         .then([whole] { *whole = true; },
               [this, whole](kj::Exception&& problem) {
                 *whole = true;
@@ -108,87 +113,135 @@ class connection_server final : public schema::Connection::Server {
     refuse(error_kind::failed_precondition, "the connection has failed", failure_);
   }
 
+  /// What is under way fails, and does not look like an end that the other side has chosen.
   void close(std::string why) {
     if (!failure_.empty()) return;
-    failure_ = std::move(why);
-    // It may have gone already, which these say by throwing.
-    kj::runCatchingExceptions([this] {
-      stream_->abortRead();
-      stream_->shutdownWrite();
-    });
+    failure_ = why.empty() ? "the network gave no reason" : std::move(why);
+    under_way_.cancel(KJ_EXCEPTION(DISCONNECTED, "the connection has failed"));
+    stream_ = nullptr;
   }
 
-  kj::Own<void> held_;
-  kj::Own<kj::AsyncIoStream> stream_;
+  kj::Own<kj::AsyncIoStream> stream_;  // null once it has failed
+  kj::Canceler under_way_;
   turns write_order_;
   std::size_t writes_ = 0;
   bool reading_ = false;
   bool ended_ = false;
   std::string failure_;
+  kj::Promise<void> over_;
 };
 
-kj::Promise<kj::Own<kj::AsyncIoStream>> connect_in_time(reactor& reactor,
-                                                        const std::string& address,
-                                                        std::chrono::milliseconds longest) {
-  const auto shown = wire::escape_line(address);
-  auto limit = reactor.timer()
-                   .afterDelay(longest.count() * kj::MILLISECONDS)
-                   .then([shown, longest]() -> kj::Own<kj::AsyncIoStream> {
-                     refuse(error_kind::deadline_exceeded,
-                            fmt::format("could not connect to '{}' in time", shown),
-                            fmt::format("it had {} ms (connect_ms_max)", longest.count()));
-                   });
-  return reactor.network()
-      .parseAddress(address)
-      .then([](kj::Own<kj::NetworkAddress>&& to) {
-        auto connected = to->connect();
-        return connected.attach(kj::mv(to));
-      })
-      .catch_([shown](kj::Exception&& problem) -> kj::Own<kj::AsyncIoStream> {
-        refuse(error_kind::failed_precondition, fmt::format("cannot connect to '{}'", shown),
-               network_reason(problem.getDescription().cStr()));
-      })
-      .exclusiveJoin(kj::mv(limit));
+[[noreturn]] void refuse_late(const std::string& shown, std::chrono::milliseconds longest) {
+  refuse(error_kind::deadline_exceeded, fmt::format("could not connect to '{}' in time", shown),
+         fmt::format("it had {} ms (connect_ms_max)", longest.count()));
+}
+
+/// Connected where the broker itself listens, by whatever name, a plugin would be its operator.
+void refuse_own_socket(kj::AsyncIoStream& stream, const std::string& own,
+                       const std::string& shown) {
+  sockaddr_un peer{};
+  kj::uint size = sizeof peer;
+  stream.getpeername(reinterpret_cast<sockaddr*>(&peer), &size);
+  if (!own.empty() && peer.sun_family == AF_UNIX && own == static_cast<const char*>(peer.sun_path))
+    refuse(error_kind::permission_denied, fmt::format("may not connect to '{}'", shown),
+           "that is the broker's own socket");
 }
 
 }  // namespace
 
 struct outbound::shared {
+  shared(broker_services& of, std::vector<std::string> addresses, kj::Network& through)
+      : services(of), granted(std::move(addresses)), network(through) {
+    auto end = kj::newPromiseAndFulfiller<void>();
+    ended = kj::mv(end.fulfiller);
+    when_ended = end.promise.fork();
+  }
+
   broker_services& services;
   std::vector<std::string> granted;
+  kj::Network& network;
   std::size_t open = 0;
+  bool over = false;
+  kj::Own<kj::PromiseFulfiller<void>> ended;
+  kj::ForkedPromise<void> when_ended = nullptr;
 };
 
 outbound::outbound(broker_services& services, std::vector<std::string> granted)
-    : shared_(std::make_shared<shared>(shared{services, std::move(granted)})) {}
+    : outbound(services, std::move(granted), services.reactor.network()) {}
+
+outbound::outbound(broker_services& services, std::vector<std::string> granted,
+                   kj::Network& network)
+    : shared_(std::make_shared<shared>(services, std::move(granted), network)) {}
+
+void outbound::end() {
+  shared_->over = true;
+  shared_->ended->fulfill();
+}
 
 void outbound::check(const std::string& address) const {
   const auto& granted = shared_->granted;
   const auto shown = wire::escape_line(address);
+  if (shared_->over) refuse(error_kind::plugin_unavailable, "the instance that asked has ended");
   if (std::find(granted.begin(), granted.end(), address) == granted.end())
     refuse(error_kind::permission_denied, fmt::format("may not connect to '{}'", shown),
-           "no operator has granted it", fmt::format("bulkhead tune PATH --grant net:{}", shown));
+           "no operator has granted it", "bulkhead tune PATH --grant net:ADDRESS");
   const auto most = shared_->services.limits.connections_max;
   if (shared_->open >= most)
     refuse(error_kind::overloaded, "there are too many connections",
            fmt::format("the limit is {} of an instance (connections_max)", most));
 }
 
-/// Whoever gives up waiting does not free the place: the look-up goes on in its thread.
+/// Whoever gives up waiting, or is told that it took too long, does not free the place: the look-up
+/// goes on in its thread.
 kj::Promise<schema::Connection::Client> outbound::connect(const std::string& address) {
   check(address);
   ++shared_->open;
   auto held = kj::heap(kj::defer([counted = shared_] { --counted->open; }));
   auto& reactor = shared_->services.reactor;
+  auto& timer = reactor.timer();
+  const auto shown = wire::escape_line(address);
+  const auto longest = shared_->services.limits.connect_ms_max;
+  const auto latest = timer.now() + longest.count() * kj::MILLISECONDS;
   auto answer = kj::newPromiseAndFulfiller<schema::Connection::Client>();
   auto told = std::make_shared<decltype(answer.fulfiller)>(kj::mv(answer.fulfiller));
-  reactor.detach(connect_in_time(reactor, address, shared_->services.limits.connect_ms_max)
+  reactor.detach(connect_to(address, latest)
                      .then(
-                         [told, held = kj::mv(held)](kj::Own<kj::AsyncIoStream>&& stream) mutable {
-                           (*told)->fulfill(lend_connection(kj::mv(stream), kj::mv(held)));
+                         [told, mine = shared_, held = kj::mv(held)](auto&& stream) mutable {
+                           if (mine->over)
+                             return (*told)->reject(exception(error_kind::plugin_unavailable,
+                                                              "the instance that asked has ended"));
+                           (*told)->fulfill(lend_connection(stream.attach(kj::mv(held)),
+                                                            mine->when_ended.addBranch()));
                          },
                          [told](kj::Exception&& problem) { (*told)->reject(kj::mv(problem)); }));
-  return kj::mv(answer.promise);
+  return answer.promise.exclusiveJoin(timer.atTime(latest).then(
+      [shown, longest]() -> schema::Connection::Client { refuse_late(shown, longest); }));
+}
+
+/// Looks the name up, for as long as that takes, and connects, if there is time left.
+kj::Promise<kj::Own<kj::AsyncIoStream>> outbound::connect_to(const std::string& address,
+                                                             kj::TimePoint latest) const {
+  const auto shown = wire::escape_line(address);
+  return shared_->network.parseAddress(address)
+      .then([mine = shared_, latest, shown](kj::Own<kj::NetworkAddress>&& to) {
+        auto connected = to->connect();
+        auto late = mine->services.reactor.timer().atTime(latest).then(
+            [mine, shown]() -> kj::Own<kj::AsyncIoStream> {
+              refuse_late(shown, mine->services.limits.connect_ms_max);
+            });
+        return connected.attach(kj::mv(to)).exclusiveJoin(kj::mv(late));
+      })
+      .then(
+          [mine = shared_, shown](kj::Own<kj::AsyncIoStream>&& stream) {
+            refuse_own_socket(*stream, mine->services.config.socket_path, shown);
+            return kj::mv(stream);
+          },
+          [shown](kj::Exception&& problem) -> kj::Own<kj::AsyncIoStream> {
+            if (to_error(problem).kind() == error_kind::deadline_exceeded)
+              kj::throwFatalException(kj::mv(problem));
+            refuse(error_kind::failed_precondition, fmt::format("cannot connect to '{}'", shown),
+                   network_reason(problem.getDescription().cStr()));
+          });
 }
 
 std::string network_reason(std::string_view description) {
@@ -199,8 +252,9 @@ std::string network_reason(std::string_view description) {
   return wire::escape_line(std::string(description));
 }
 
-schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream, kj::Own<void> held) {
-  return kj::heap<connection_server>(kj::mv(stream), kj::mv(held));
+schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream,
+                                           kj::Promise<void> over) {
+  return kj::heap<connection_server>(kj::mv(stream), kj::mv(over));
 }
 
 }  // namespace bulkhead

@@ -8,14 +8,17 @@
 // other, whatever it asks for, and what it may send is bounded as all that it sends is.
 //
 // Guarantees: an address is compared with the granted texts before anything is looked up; at most
-// connections_max connections of an instance exist, those counted that are being made; a connection
-// ends with its capability, and that with the instance's link. What a connection costs the broker
-// is one read of connection_bytes_max and connection_writes_max writes of it.
+// connections_max connections of an instance exist, those counted that are being made or looked up;
+// a connection ends with its capability, and with the instance at the latest, whoever holds the
+// capability by then; it never leads to the broker's own socket. What it costs the broker is one
+// read of connection_bytes_max and connection_writes_max writes of it.
 //
 // Limits: names are resolved by the system's resolver, in a thread for each look-up, which outlives
-// a look-up that was given up. Threads: the reactor's.
+// a look-up that was given up, and keeps its place. What a name stands for is the resolver's word.
+// Threads: the reactor's.
 
 #include <kj/async-io.h>
+#include <kj/timer.h>
 
 #include <cstddef>
 #include <memory>
@@ -32,18 +35,25 @@ struct broker_services;
 inline constexpr std::size_t connection_bytes_max = std::size_t{64} << 10U;
 inline constexpr std::size_t connection_writes_max = 16;
 
+/// Copies are of the same instance.
 class outbound {
  public:
   /// `services` outlives what is made here.
   outbound(broker_services& services, std::vector<std::string> granted);
+  /// Through another network than the reactor's.
+  outbound(broker_services& services, std::vector<std::string> granted, kj::Network& network);
 
   /// Fails as Host.connect says.
   kj::Promise<schema::Connection::Client> connect(const std::string& address);
+  /// The instance has ended: so do its connections, and there will be no more.
+  void end();
 
  private:
   struct shared;
 
   void check(const std::string& address) const;
+  kj::Promise<kj::Own<kj::AsyncIoStream>> connect_to(const std::string& address,
+                                                     kj::TimePoint latest) const;
 
   std::shared_ptr<shared> shared_;
 };
@@ -51,8 +61,8 @@ class outbound {
 /// Why the network said no, in the system's words and without anything of the machine.
 std::string network_reason(std::string_view description);
 
-/// A stream as the capability. `held` goes with it.
+/// A stream as the capability, until `over` resolves.
 schema::Connection::Client lend_connection(kj::Own<kj::AsyncIoStream> stream,
-                                           kj::Own<void> held = {});
+                                           kj::Promise<void> over = kj::NEVER_DONE);
 
 }  // namespace bulkhead

@@ -59,9 +59,8 @@ kj::Promise<void> copy_page(async_store& store, copy_run run) {
 
 kj::Promise<void> set_state(broker_services& services, const entry_ptr& entry,
                             snapshot_state state) {
-  return services.change_record(entry, [state](mount_record& record) {
-    if (record.snapshot) record.snapshot->state = state;
-  });
+  return services.change_record(
+      entry, [state](mount_record& record) { record.snapshot.value().state = state; });
 }
 
 kj::Promise<void> drop_snapshot(broker_services& services, const entry_ptr& entry) {
@@ -88,20 +87,24 @@ kj::Promise<void> put_back(broker_services& services, const entry_ptr& entry) {
       });
 }
 
+/// What is to be done with the view and the copy.
+void decide(mount_record& record) {
+  if (state_of_snapshot(record) == snapshot_state::migrating)
+    record.snapshot->state = snapshot_state::restoring;
+}
+
+/// That is written once more before anything is deleted: a write that failed may have been done,
+/// and one that nobody waited for any more may have been under way.
 kj::Promise<void> settle(broker_services& services, const entry_ptr& entry) {
   if (entry->removing || !is_unsettled(state_of_snapshot(*entry))) return kj::READY_NOW;
-  auto go_on = [&services, entry] { return settle(services, entry); };
-  switch (entry->snapshot->state) {
-    case snapshot_state::migrating:
-      return set_state(services, entry, snapshot_state::restoring).then(std::move(go_on));
-    case snapshot_state::restoring:
-      return put_back(services, entry).then(std::move(go_on));
-    case snapshot_state::copying:
-      return drop_snapshot(services, entry);
-    case snapshot_state::kept:
-      break;
-  }
-  return kj::READY_NOW;
+  return services.change_record(entry, decide).then([&services, entry]() -> kj::Promise<void> {
+    if (state_of_snapshot(*entry) == snapshot_state::restoring)
+      return put_back(services, entry).then([&services, entry] {
+        return drop_snapshot(services, entry);
+      });
+    if (state_of_snapshot(*entry) == snapshot_state::copying) return drop_snapshot(services, entry);
+    return kj::READY_NOW;
+  });
 }
 
 }  // namespace
@@ -122,14 +125,25 @@ kj::Promise<bool> has_stored(async_store& store, const std::string& uuid) {
   });
 }
 
+void demand_settled(const mount_record& record) {
+  if (is_unsettled(state_of_snapshot(record)))
+    refuse(error_kind::failed_precondition, "cannot use what is stored",
+           "the storage is being put back");
+}
+
+bool rolls_back(const mount_record& record) {
+  return state_of_snapshot(record) == snapshot_state::restoring;
+}
+
 void write_release(mount_record& record, const release* of) {
-  if (of == nullptr) return;
+  if (of == nullptr || rolls_back(record)) return;
   record.version_running = of->spec.version;
   record.spec.kind = of->spec.kind;
 }
 
 kj::Promise<void> take_snapshot(broker_services& services, entry_ptr entry) {
   const auto begin = [now = unix_ms_now()](mount_record& record) {
+    demand_settled(record);
     record.snapshot = storage_snapshot{record.storage_version, record.version_running, now,
                                        snapshot_state::copying};
   };
@@ -148,7 +162,7 @@ kj::Promise<void> settle_storage(broker_services& services, entry_ptr entry) {
   auto alone = entry->become_alone ? entry->become_alone() : kj::Promise<void>(kj::READY_NOW);
   return alone.then([entry] { return entry->storage_work.take(); })
       .then([&services, entry](kj::Own<turns::pass>&& turn) {
-        return settle(services, entry).attach(kj::mv(turn)).attach(entry);
+        return settle(services, entry).attach(kj::mv(turn)).attach(kj::cp(entry));
       });
 }
 

@@ -11,7 +11,8 @@
 // What is in capitals is one transaction that writes the mount's record. COPYING says that the copy
 // is worth nothing, MIGRATING and RESTORING that the view is: whoever finds one of them, the same
 // broker or another, goes on from there with settle_storage, before any instance sees the view.
-// KEPT comes with the new number and the release that runs, in one transaction.
+// Nothing of view or copy is deleted before a write of the record that says so has been
+// acknowledged. KEPT comes with the new number and the release that runs, in one transaction.
 //
 // Views are copied in bounded steps, through the store that the plugins use: values that are
 // encrypted are bound to their keys and are sealed anew under the new one.
@@ -43,7 +44,15 @@ kj::Promise<void> copy_keys(async_store& store, std::string from, std::string to
 /// Whether the view of the mount has a key.
 kj::Promise<bool> has_stored(async_store& store, const std::string& uuid);
 
-/// Writes into a record that the mount runs this release, unless that is null.
+/// Fails while the view is not to be seen. For changes of a record, which wait for their turn: an
+/// upgrade, or a rollback, may have begun meanwhile.
+void demand_settled(const mount_record& record);
+
+/// The record says what runs when the view is back, and nobody else does.
+bool rolls_back(const mount_record& record);
+
+/// Writes into a record that the mount runs this release, unless that is null, or the mount
+/// rolls_back().
 void write_release(mount_record& record, const release* of);
 
 /// Makes a snapshot of the view; when it resolves the record says `migrating`. No instance writes

@@ -117,7 +117,7 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   rollback @28 (path :Text) -> (status :MountStatus);
   # Takes back the last upgrade that migrated the mount's storage: the view as the snapshot before it has it, and the version before.
   # What was written since is lost, and so is the snapshot. `failedPrecondition`, and nothing has happened, when there is no snapshot,
-  # its storage is being migrated, or the release before is not registered any more.
+  # its storage is being migrated, or the release before is not registered any more or could not start.
 
   # -- State.
 

@@ -158,13 +158,17 @@ release_choice choose_release(broker_services& services, const mount_entry& entr
   return refused(meant);
 }
 
+kj::Promise<void> demand_startable(broker_services& services, const mount_entry& entry,
+                                   const std::shared_ptr<const release>& of) {
+  if (of == nullptr) return kj::READY_NOW;
+  return kj::evalNow([&] { return chosen(services, of, entry).prepare().ignoreResult(); });
+}
+
 kj::Promise<void> write_release(broker_services& services,
                                 const std::shared_ptr<mount_entry>& entry,
                                 const std::shared_ptr<const release>& of) {
-  return services.change_record(entry, [of](mount_record& record) {
-    record.version_running = of->spec.version;
-    record.spec.kind = of->spec.kind;
-  });
+  return services.change_record(entry,
+                                [of](mount_record& record) { write_release(record, of.get()); });
 }
 
 bool keeps_to(const mount_entry& entry, const release& of) {
@@ -175,12 +179,10 @@ void note_running(broker_services& services, mount_entry& entry,
                   const std::shared_ptr<const release>& of) {
   entry.take_wanted = false;
   entry.ran_unregistered = of == nullptr;
-  const auto version = of == nullptr ? std::string() : of->spec.version;
-  const auto kind = of == nullptr ? entry.spec.kind : of->spec.kind;
   if (const auto now = of == nullptr ? nullptr : as_registered(services, *of))
     services.reactor.detach(services.trust->started(now));
-  entry.version_running = version;
-  entry.spec.kind = kind;
+  write_release(entry, of.get());
+  if (of == nullptr && !rolls_back(entry)) entry.version_running.clear();
 }
 
 void check_plugin(broker_services& services, mount_spec& spec) {

@@ -56,6 +56,12 @@ struct release_choice {
 /// cannot be run fails in `prepare`.
 release_choice choose_release(broker_services& services, const mount_entry& entry, bool anew);
 
+/// Fails, as its start would, when the mount could not run this release now: for its trust, its
+/// bytes, or what it makes of the mount's options. Null is an unregistered file, of which that is
+/// not known.
+kj::Promise<void> demand_startable(broker_services& services, const mount_entry& entry,
+                                   const std::shared_ptr<const release>& of);
+
 bool keeps_to(const mount_entry& entry, const release& of);
 /// Resolves when the record, and then the entry, says that the mount runs this release.
 kj::Promise<void> write_release(broker_services& services,

@@ -18,7 +18,8 @@
 //   dies_before the broker is gone before the write is done
 //   dies_after  ... when it is done, and nobody has heard
 //   lies        (where `lies` is set) the write is done and says that it was not, and the next ones
-//               are refused, as by a store whose disk was gone for a moment; the broker lives
+//               are refused, as by a store whose disk was gone for a moment; the broker lives,
+//               or (where `lies_and_dies` is set) dies at one of the writes with which it goes on
 //
 // After each, another broker on the same state must show the old state or the new one, the new one
 // if the operation was acknowledged, and nothing may be left over: each record is a mount, each
@@ -48,8 +49,11 @@ class crashing_store : public async_store {
   void arm(write_fault how, std::uint64_t at) {
     how_ = how;
     at_ = at;
+    dies_at_ = 0;
     writes_ = 0;
   }
+  /// Also dies after this write, counted as arm() does.
+  void die_later(std::uint64_t at) { dies_at_ = at; }
   bool reached() const { return writes_ >= at_; }
   bool dead() const { return dead_; }
   std::uint64_t writes() const { return writes_; }
@@ -61,17 +65,20 @@ class crashing_store : public async_store {
   kj::Promise<txn_result> txn(txn_request request) override {
     if (dead_) return kj::NEVER_DONE;
     ++writes_;
-    if (how_ == write_fault::lies && writes_ > at_ && writes_ <= at_ + refused_after_lie)
+    const bool last = writes_ == dies_at_;
+    if (how_ == write_fault::lies && writes_ > at_ && writes_ <= at_ + refused_after_lie) {
+      dead_ = last;
       return failure();
+    }
     const bool hit = writes_ == at_ && how_ != write_fault::none;
-    if (!hit) return inner_.txn(std::move(request));
-    if (how_ == write_fault::fails) return failure();
-    if (how_ == write_fault::lies)
+    if (!hit && !last) return inner_.txn(std::move(request));
+    if (hit && how_ == write_fault::fails) return failure();
+    if (hit && how_ == write_fault::lies)
       return inner_.txn(std::move(request)).then([](txn_result&&) -> kj::Promise<txn_result> {
         return failure();
       });
     dead_ = true;
-    if (how_ == write_fault::dies_before) return kj::NEVER_DONE;
+    if (hit && how_ == write_fault::dies_before) return kj::NEVER_DONE;
     return inner_.txn(std::move(request)).then([](txn_result&&) -> kj::Promise<txn_result> {
       return kj::NEVER_DONE;
     });
@@ -101,6 +108,7 @@ class crashing_store : public async_store {
   inline_async_store inner_;
   write_fault how_ = write_fault::none;
   std::uint64_t at_ = 0;
+  std::uint64_t dies_at_ = 0;
   std::uint64_t writes_ = 0;
   bool dead_ = false;
 };
@@ -185,6 +193,7 @@ struct crash_points {
   std::function<std::string(const std::string& before, const std::string& after)> also_allowed{};
   bool cut_short_twice = false;  // also the broker after it
   bool lies = false;             // also a write that is done and says otherwise
+  bool lies_and_dies = false;    // ... and the broker's death soon after
   std::function<std::string(test_broker&)> describe_more{};
   std::function<std::string(test_broker&)> in_memory{};
   std::function<std::string(test_broker&)> in_store{};
@@ -207,6 +216,10 @@ struct crash_points {
         if (how == write_fault::lies && !lies) continue;
         INFO("write " << at << " of " << writes_ << ", fault " << static_cast<int>(how));
         cut_short(how, at);
+        for (auto last = at + 1; how == write_fault::lies && lies_and_dies; ++last) {
+          INFO("and dies at write " << last);
+          if (!cut_short(how, at, last)) break;
+        }
       }
     return writes_;
   }
@@ -226,20 +239,26 @@ struct crash_points {
     CHECK(in_memory(*of.broker) == in_store(*of.broker));
   }
 
-  void cut_short(write_fault how, std::uint64_t at) {
+  /// Whether the broker has come to the write `last`, if there is to be one.
+  bool cut_short(write_fault how, std::uint64_t at, std::uint64_t last = 0) {
     auto state = new_state();
     bool acknowledged = false;
+    bool died = false;
     {
       mortal_broker one(state, plugins);
       prepare(*one.broker);
       one.disk->arm(how, at);
+      one.disk->die_later(last);
       acknowledged = one.acknowledges(operate(*one.broker));
       CHECK(one.disk->reached());
+      if (last != 0) one.broker->advance(std::chrono::seconds(5));
       check_agreement(one);
+      died = one.disk->dead();
     }
     if (cut_short_twice) die_at_start(state);
     check(state, acknowledged);
     if (how == write_fault::fails && succeeds) repeat(at);
+    return died;
   }
 
   /// A broker after it, which dies at each write of its start.

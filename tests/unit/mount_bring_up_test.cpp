@@ -22,6 +22,7 @@ struct manners {
   std::function<void(schema::PluginInfo::Builder)> tells = [](auto) {};
   std::function<void(schema::Plugin::MountResults::Builder)> offers = [](auto) {};
   std::function<kj::Promise<void>()> pings = [] { return kj::Promise<void>(kj::READY_NOW); };
+  std::function<void(schema::Host::Client)> is_lent = [](auto) {};
 };
 
 class raw_plugin final : public schema::Plugin::Server {
@@ -38,6 +39,7 @@ class raw_plugin final : public schema::Plugin::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> mount(MountContext context) override {
+    how_.is_lent(context.getParams().getHost());
     auto results = context.getResults();
     results.setBackend(kj::heap<nothing>());
     how_.offers(results);
@@ -124,4 +126,56 @@ TEST_CASE("an error is an answer to the first ping whatever it says, and a lost 
   tb.plugin("raw", raw(how));
   const auto problem = kj::runCatchingExceptions([&] { tb.mount("m", "raw"); });
   CHECK(to_error(KJ_REQUIRE_NONNULL(problem)).kind() == error_kind::start_failed);
+}
+
+namespace {
+
+/// Gives away what its plugin was lent.
+class generous final : public schema::Host::Server {
+ public:
+  explicit generous(std::shared_ptr<kj::Maybe<schema::Host::Client>> lent)
+      : lent_(std::move(lent)) {}
+  kj::Promise<void> connect(ConnectContext context) override {
+    context.getResults().setConnection(KJ_REQUIRE_NONNULL(*lent_).castAs<schema::Connection>());
+    return kj::READY_NOW;
+  }
+
+ private:
+  std::shared_ptr<kj::Maybe<schema::Host::Client>> lent_;
+};
+
+}  // namespace
+
+TEST_CASE("what a plugin was lent ends with its instance, whoever holds it by then") {
+  const auto lent = std::make_shared<kj::Maybe<schema::Host::Client>>();
+  manners how;
+  how.is_lent = [lent](schema::Host::Client host) { *lent = kj::mv(host); };
+  how.offers = [lent](schema::Plugin::MountResults::Builder results) {
+    results.setTyped(kj::heap<generous>(lent));
+  };
+  test_broker tb;
+  tb.plugin("raw", raw(std::move(how)));
+  tb.mount("m", "raw");
+  auto request = tb.session().mountRequest();
+  request.setPath("m/");
+  auto typed = request.send().getMount().typedRequest().send().getTyped().castAs<schema::Host>();
+  auto given = tb.wait(typed.connectRequest().send()).getConnection().castAs<schema::Host>();
+  const auto put = [&](schema::View::Client view) {
+    auto call = view.putRequest();
+    call.setKey("k");
+    return kj::runCatchingExceptions([&] { tb.wait(call.send().ignoreResult()); });
+  };
+  auto view = tb.wait(given.viewRequest().send()).getView();
+  CHECK(put(view) == nullptr);
+  *lent = nullptr;
+  tb.crash("raw");
+  const auto check_refused = [&](schema::View::Client of) {
+    const auto refused = put(kj::mv(of));
+    CHECK(refused != nullptr);
+    KJ_IF_MAYBE (problem, refused) {
+      CHECK(to_error(*problem).kind() == error_kind::plugin_unavailable);
+    }
+  };
+  check_refused(view);
+  check_refused(given.viewRequest().send().getView());
 }

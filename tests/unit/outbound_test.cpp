@@ -4,6 +4,8 @@
 // connecting over a real socket of the machine.
 #include "broker/outbound.hpp"
 
+#include <unistd.h>
+
 #include "plugins/sdk/outbound.hpp"
 #include "tests/unit/mount_fixture.hpp"
 
@@ -65,6 +67,39 @@ struct connecting : mount_fixture {
   std::string path = fmt::format("/tmp/bulkhead-outbound-{}", ::getpid());
   std::string address = "unix:" + path;
   kj::Own<kj::ConnectionReceiver> server;
+};
+
+/// Of a connection that the other side has reset.
+struct reset_stream final : kj::AsyncIoStream {
+  kj::Promise<std::size_t> tryRead(void*, std::size_t, std::size_t) override {
+    return KJ_EXCEPTION(DISCONNECTED, "");
+  }
+  kj::Promise<void> write(const void*, std::size_t) override { return kj::READY_NOW; }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>>) override {
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
+  void shutdownWrite() override {
+    kj::throwFatalException(
+        KJ_EXCEPTION(FAILED, "shutdown(fd, SHUT_WR): Transport endpoint is not connected; fd = 7"));
+  }
+};
+
+/// Look-ups end when the test lets them.
+struct slow_network final : kj::Network {
+  kj::Promise<kj::Own<kj::NetworkAddress>> parseAddress(kj::StringPtr, kj::uint) override {
+    auto answer = kj::newPromiseAndFulfiller<kj::Own<kj::NetworkAddress>>();
+    asked.push_back(kj::mv(answer.fulfiller));
+    return kj::mv(answer.promise);
+  }
+  kj::Own<kj::NetworkAddress> getSockaddr(const void*, kj::uint) override {
+    KJ_UNIMPLEMENTED("a test has no use for it");
+  }
+  kj::Own<kj::Network> restrictPeers(kj::ArrayPtr<const kj::StringPtr>,
+                                     kj::ArrayPtr<const kj::StringPtr>) override {
+    KJ_UNIMPLEMENTED("a test has no use for it");
+  }
+  std::vector<kj::Own<kj::PromiseFulfiller<kj::Own<kj::NetworkAddress>>>> asked;
 };
 
 }  // namespace
@@ -157,6 +192,21 @@ TEST_CASE_METHOD(pair, "through the SDK it is a stream, whatever the sizes") {
   CHECK(arrives(1).empty());
 }
 
+TEST_CASE_METHOD(pair, "a connection that was reset fails by its reason, and stays so") {
+  auto reset = lend_connection(kj::heap<reset_stream>());
+  SECTION("when it is ended") {
+    const auto problem = failure_of(reset.endRequest().send().ignoreResult(), scope);
+    CHECK(problem.kind() == error_kind::failed_precondition);
+    CHECK(problem.why() == "Transport endpoint is not connected");
+  }
+  SECTION("when it is read, also without a reason") {
+    const auto problem = failure_of(reset.readRequest().send().ignoreResult(), scope);
+    CHECK(problem.kind() == error_kind::failed_precondition);
+  }
+  const auto again = failure_of(reset.writeRequest().send().ignoreResult(), scope);
+  CHECK(again.kind() == error_kind::failed_precondition);
+}
+
 TEST_CASE("what the network says comes without what it is of") {
   CHECK(network_reason("connect(sockfd, addr): Connection refused; fd = 9") ==
         "Connection refused");
@@ -211,6 +261,70 @@ TEST_CASE_METHOD(connecting, "who gives up waiting keeps its place until the ans
   CHECK(failure_of(again(), tb.wait_scope()).kind() == error_kind::overloaded);
   tb.settle();
   CHECK_NOTHROW(tb.wait(again()));
+}
+
+TEST_CASE_METHOD(connecting, "a read of a connection that has failed is not told of an end") {
+  auto mine = instance();
+  auto lent = tb.wait(mine.connect(address));
+  auto there = accept();
+  auto reading = lent.readRequest().send().ignoreResult().eagerlyEvaluate(nullptr);
+  const std::string much(connection_bytes_max, 'x');
+  {
+    std::vector<kj::Promise<void>> more_than_the_kernel_takes;
+    for (std::size_t i = 0; i < connection_writes_max; ++i) {
+      auto call = lent.writeRequest();
+      call.setBytes(kj::StringPtr(much.c_str(), much.size()).asBytes());
+      more_than_the_kernel_takes.push_back(call.send().ignoreResult().eagerlyEvaluate(nullptr));
+    }
+    tb.settle();
+  }
+  CHECK(failure_of(kj::mv(reading), tb.wait_scope()).kind() == error_kind::failed_precondition);
+}
+
+TEST_CASE_METHOD(connecting, "a look-up that is late keeps its place until it ends") {
+  tb.services().limits.connections_max = 1;
+  slow_network network;
+  outbound mine(tb.services(), {address}, network);
+  const auto again = [&] { return kj::evalNow([&] { return mine.connect(address); }); };
+  auto late = again();
+  tb.settle();
+  tb.advance(tb.services().limits.connect_ms_max);
+  CHECK(failure_of(kj::mv(late), tb.wait_scope()).kind() == error_kind::deadline_exceeded);
+  CHECK(failure_of(again(), tb.wait_scope()).kind() == error_kind::overloaded);
+  network.asked.front()->reject(KJ_EXCEPTION(FAILED, "DNS lookup failed."));
+  tb.settle();
+  auto next = again();
+  tb.settle();
+  CHECK(network.asked.size() == 2);
+}
+
+TEST_CASE_METHOD(connecting, "the broker's own socket is nobody's to reach, by any name") {
+  const auto link = path + "-link";
+  REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+  outbound mine(tb.services(), {address, "unix:" + link});
+  CHECK_NOTHROW(tb.wait(mine.connect("unix:" + link)));
+  tb.services().config.socket_path = path;
+  for (const auto& name : {address, "unix:" + link}) {
+    const auto problem = failure_of(mine.connect(name), tb.wait_scope());
+    CHECK(problem.kind() == error_kind::permission_denied);
+    CHECK(problem.why() == "that is the broker's own socket");
+  }
+  ::unlink(link.c_str());
+}
+
+TEST_CASE_METHOD(connecting, "a connection ends with its instance, whoever holds it by then") {
+  auto mine = instance();
+  auto lent = tb.wait(mine.connect(address));
+  auto there = accept();
+  auto reading = lent.readRequest().send().ignoreResult().eagerlyEvaluate(nullptr);
+  auto under_way = mine.connect(address);
+  mine.end();
+  CHECK(failure_of(kj::mv(reading), tb.wait_scope()).kind() == error_kind::failed_precondition);
+  char byte = 0;
+  CHECK(tb.wait(there->tryRead(&byte, 1, 1)) == 0);
+  CHECK(failure_of(kj::mv(under_way), tb.wait_scope()).kind() == error_kind::plugin_unavailable);
+  const auto late = failure_of(kj::evalNow([&] { return mine.connect(address); }), tb.wait_scope());
+  CHECK(late.kind() == error_kind::plugin_unavailable);
 }
 
 TEST_CASE_METHOD(connecting, "an instance is granted what mount, release and broker say") {
