@@ -52,13 +52,18 @@ broker_process::broker_process(kj::AsyncIoContext& io, const std::string& daemon
   fs::create_directory(plugins);
   for (const auto& file : plugin_files) fs::copy(file, plugins);
   start();
+  for (const auto& file : plugin_files) {
+    auto request = admin_.registerReleaseRequest();
+    request.initSpec().setName(fs::path(file).filename().string());
+    request.send().wait(io_.waitScope);
+  }
 }
 
 void broker_process::start() {
   const auto socket = directory_ / "socket";
   std::vector<std::string> command{
-      daemon_file_,           "--socket",      socket, "--state", directory_ / "state", "--plugins",
-      directory_ / "plugins", "--unregistered"};
+      daemon_file_,          "--socket", socket, "--state", directory_ / "state", "--plugins",
+      directory_ / "plugins"};
   if (which_ == walls::none) command.emplace_back("--unconfined");
   daemon_ = child(command, {}, directory_ / "log");
   connect(socket);

@@ -23,7 +23,7 @@ class broker_process {
   /// Whether its plugins are confined, as they are for a user, or start without any wall.
   enum class walls { all, none };
 
-  /// Starts `daemon` with the plugins named, copied from `plugin_files`, and logs in.
+  /// Starts `daemon`, logs in, and registers the plugins that are copied from `plugin_files`.
   broker_process(kj::AsyncIoContext& io, const std::string& daemon,
                  const std::vector<std::string>& plugin_files, walls which);
   ~broker_process();

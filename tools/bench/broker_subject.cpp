@@ -79,11 +79,15 @@ std::unique_ptr<subject> broker_subject(broker_process& broker, const std::strin
   return std::make_unique<brokered>(broker, path, typed);
 }
 
+/// Plugins crash out of calm: until then the launcher has made what it keeps ready for a start.
+constexpr auto calm = 50 * kj::MILLISECONDS;
+
 recovery measure_recovery(broker_process& broker, const std::string& path, unsigned kills) {
   auto& scope = broker.io().waitScope;
   auto echo = broker.at(path).typedRequest().send().getTyped().castAs<Echo>();
   recovery found;
   for (unsigned i = 0; i < kills; ++i) {
+    broker.io().provider->getTimer().afterDelay(calm).wait(scope);
     const pid_t victim = broker.plugin_pid(path);
     KJ_REQUIRE(victim > 0, "no instance to kill");
     const double start = now_s();
