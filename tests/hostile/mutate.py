@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Deletes one statement of the launcher at a time, and asks the tests whether they see it.
+"""Deletes one statement of the launcher, or of the broker's side of it, at a time, and asks the tests
+whether they see it.
 
 Usage: mutate.py --source TREE --build DIR --every N [--first K] [--seconds S] [FILE...]
 
@@ -20,16 +21,17 @@ import subprocess
 import sys
 import time
 
-folder = "actors/launcher"
-default_files = ["walls.cpp", "plugin.cpp", "inside.cpp", "init.cpp", "root.cpp", "birth.cpp",
-                 "make_filters.cpp", "orders.cpp", "users.cpp", "main.cpp"]
+folders = ["actors/launcher", "actors/confinement"]
 # Fast first. Each is a program of the build and its arguments.
 tests = [["tests/filter_test"],
+         ["tests/confinement_test"],
+         ["tests/launched_spawner_test"],
          ["tests/confinement_walls_test"],
          ["tests/hostile_test", "strict: nothing*"],
          ["tests/hostile_test", "--user", "strict-unprivileged*"],
          ["tests/hostile_test", "with all namespaces*"]]
-targets = ["bulkhead-launcher", "filter_test", "confinement_walls_test", "hostile_test"]
+targets = ["bulkhead-launcher", "filter_test", "confinement_test", "launched_spawner_test",
+           "confinement_walls_test", "hostile_test"]
 test_s_max = 300
 kept = re.compile(r"^\s*(return\b.+;|using |static_assert|constexpr |const |auto |struct |enum |"
                   r"inline |public:|private:|break;|namespace |extern |template|#|//|\}|case )")
@@ -83,14 +85,15 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("files", nargs="*", default=default_files)
+    parser.add_argument("files", nargs="*", help="below TREE; all of " + ", ".join(folders))
     given = parser.parse_args()
     if verdict(given.build) != "":
         sys.exit("the tests fail on what is not mutated")
     began = time.monotonic()
     killed, survivors, chosen = 0, [], []
-    for name in given.files:
-        path = given.source / folder / name
+    files = [given.source / name for name in given.files] or [
+        file for folder in folders for file in sorted((given.source / folder).glob("*.cpp"))]
+    for path in files:
         chosen += [(path, *lines) for lines in mutants(path.read_text())]
     for path, first, last in chosen[given.first::given.every]:
         if time.monotonic() - began > given.seconds:
