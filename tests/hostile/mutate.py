@@ -59,9 +59,11 @@ def mutants(text):
 
 
 def run(command, folder_of_run, limit_s=test_s_max):
-    """True when it ended well and in time."""
+    """True when it ended well and in time. A mutant may leave processes behind, or end those of
+    others: so it has a namespace of pids, which goes with its first process."""
+    alone = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
     try:
-        return subprocess.run(command, cwd=folder_of_run, stdout=subprocess.DEVNULL,
+        return subprocess.run([*alone, *command], cwd=folder_of_run, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, timeout=limit_s,
                               check=False).returncode == 0
     except subprocess.TimeoutExpired:
