@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Deletes one statement of the launcher at a time, and asks the tests whether they see it.
+"""Deletes one statement of the launcher, or of the broker's side of it, at a time, and asks the tests
+whether they see it.
 
 Usage: mutate.py --source TREE --build DIR --every N [--first K] [--seconds S] [FILE...]
 
@@ -14,22 +15,27 @@ printed: each is either a wall that is not tested, or a line that is not needed.
 each N-th mutant is tried, from the K-th on, and none is begun after S seconds."""
 
 import argparse
+import contextlib
+import ctypes
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
 
-folder = "actors/launcher"
-default_files = ["walls.cpp", "plugin.cpp", "inside.cpp", "init.cpp", "root.cpp", "birth.cpp",
-                 "make_filters.cpp", "orders.cpp", "users.cpp", "main.cpp"]
+folders = ["actors/launcher", "actors/confinement"]
 # Fast first. Each is a program of the build and its arguments.
 tests = [["tests/filter_test"],
+         ["tests/confinement_test"],
+         ["tests/launched_spawner_test"],
          ["tests/confinement_walls_test"],
          ["tests/hostile_test", "strict: nothing*"],
          ["tests/hostile_test", "--user", "strict-unprivileged*"],
          ["tests/hostile_test", "with all namespaces*"]]
-targets = ["bulkhead-launcher", "filter_test", "confinement_walls_test", "hostile_test"]
+targets = ["bulkhead-launcher", "filter_test", "confinement_test", "launched_spawner_test",
+           "confinement_walls_test", "hostile_test"]
 test_s_max = 300
 kept = re.compile(r"^\s*(return\b.+;|using |static_assert|constexpr |const |auto |struct |enum |"
                   r"inline |public:|private:|break;|namespace |extern |template|#|//|\}|case )")
@@ -56,6 +62,25 @@ def mutants(text):
         yield first, number
 
 
+def adopt_orphans():
+    """What a mutant leaves behind, a launcher that never ends for one, becomes a child of this."""
+    set_child_subreaper = 36  # of prctl(2)
+    if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def end_orphans():
+    while True:
+        text = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+        if not text.split():
+            return
+        for child in text.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(int(child), 0)
+
+
 def run(command, folder_of_run, limit_s=test_s_max):
     """True when it ended well and in time."""
     try:
@@ -64,6 +89,8 @@ def run(command, folder_of_run, limit_s=test_s_max):
                               check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+    finally:
+        end_orphans()
 
 
 def verdict(build):
@@ -83,14 +110,16 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("files", nargs="*", default=default_files)
+    parser.add_argument("files", nargs="*", help="below TREE; all of " + ", ".join(folders))
     given = parser.parse_args()
+    adopt_orphans()
     if verdict(given.build) != "":
         sys.exit("the tests fail on what is not mutated")
     began = time.monotonic()
     killed, survivors, chosen = 0, [], []
-    for name in given.files:
-        path = given.source / folder / name
+    files = [given.source / name for name in given.files] or [
+        file for folder in folders for file in sorted((given.source / folder).glob("*.cpp"))]
+    for path in files:
         chosen += [(path, *lines) for lines in mutants(path.read_text())]
     for path, first, last in chosen[given.first::given.every]:
         if time.monotonic() - began > given.seconds:
