@@ -91,7 +91,7 @@ struct sight {
   std::string text;  // without the newline at its end; of what is hidden: how
 };
 
-std::string errno_text(int number) {
+std::string errno_name(int number) {
   const char* const name = ::strerrorname_np(number);
   return name != nullptr ? name : std::to_string(number);
 }
@@ -120,7 +120,7 @@ sight look_at(const std::string& file, const file_reader& read) {
   }
   if (found.error_number != ENOENT && found.error_number != ENOTDIR)
     return {sight::kind::hidden,
-            fmt::format("cannot be read ({})", errno_text(found.error_number))};
+            fmt::format("cannot be read ({})", errno_name(found.error_number))};
   const auto neighbour = neighbour_of(file);
   if (neighbour.empty()) return {sight::kind::absent, "not there"};
   const auto beside = read(neighbour);
