@@ -289,6 +289,7 @@ removal remove_groups_that_are_in_use() {
   launched_spawner by{options()};
   std::vector<spawned_process> children;
   std::vector<std::string> groups;
+  groups.reserve(instances);
   for (int n = 0; n < instances; ++n) {
     children.push_back(start(by, inside({"wait"})));
     groups.push_back(memory_group_of(children.back().process->pid()));

@@ -209,7 +209,7 @@ TEST_CASE_METHOD(fixture, "storage that is newer than the plugin is not handed t
   const auto after = view_of(tb);
   tune_request back{"m"};
   back.version = "1.0.0";
-  tb.wait(tb.core().tune(std::move(back)));
+  tb.wait(tb.core().tune(back));
   const auto result = reload();
   CHECK(result.outcome == reload_outcome::failed);
   CHECK(result.reason.find("the storage is version 2, this plugin knows 1") != std::string::npos);
@@ -245,7 +245,7 @@ TEST_CASE_METHOD(fixture, "a view above snapshot_bytes_max is not upgraded") {
 TEST_CASE_METHOD(fixture, "a crash in a migration that nothing restarts leaves the old storage") {
   tune_request once{"m"};
   once.restart = restart_rule::temporary;
-  tb.wait(tb.core().tune(std::move(once)));
+  tb.wait(tb.core().tune(once));
   enter_2(layout_2(half_and_then([this]() -> kj::Promise<void> {
     tb.detach(kj::evalLater(
         [this] { tb.process("ledger-2.0.0")->end(exit_status::signaled(SIGSEGV, false)); }));
@@ -636,7 +636,7 @@ TEST_CASE("storage that could not be put back at once is put back by the next st
   CHECK(view_of(tb) != before);
   tune_request back{"m"};
   back.version = "1.0.0";
-  tb.wait(tb.core().tune(std::move(back)));
+  tb.wait(tb.core().tune(back));
   tb.finish(tb.core().start("m"));
   CHECK(tb.status("m").status.plugin_version == "1.0.0");
   CHECK(view_of(tb) == before);
