@@ -295,6 +295,7 @@ removal remove_groups_that_are_in_use() {
     groups.push_back(memory_group_of(children.back().process->pid()));
   }
   std::vector<std::unique_ptr<lodger>> lodgers;
+  lodgers.reserve(groups.size());
   for (const auto& each : groups) lodgers.push_back(std::make_unique<lodger>(each));
   for (auto& each : children) {
     each.process->signal_group(SIGKILL);
