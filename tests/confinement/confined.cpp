@@ -134,6 +134,7 @@ std::map<std::string, std::string> facts_of(const std::string& text) {
 
 std::string attempt(bulkhead::spawner& by, const std::string& what, const confinement& how) {
   auto child = start(by, inside({"try", what}, how));
+  REQUIRE(::write(child.link.get(), "g", 1) == 1);
   const auto facts = facts_of(text_of(child.standard_output));
   const auto end = end_of(child);
   if (end.how == exit_status::kind::signaled) return bulkhead::signal_name(end.value);

@@ -139,6 +139,7 @@ TEST_CASE("a dynamic program is under the same walls") {
   for (const auto* const what : {"socket", "fork", "exec", "user-namespace", "code-change"}) {
     CAPTURE(what);
     auto attempt_of = start(dynamic_inside({"try", what}));
+    REQUIRE(::write(attempt_of.link.get(), "g", 1) == 1);
     text_of(attempt_of.standard_output);
     CHECK(end_of(attempt_of).value == SIGSYS);
   }

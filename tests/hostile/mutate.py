@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Deletes one statement of the launcher, or of the broker's side of it, at a time, and asks the tests
-whether they see it.
+"""Deletes one statement of the launcher, or of the broker's side of it, at a time, and asks the
+tests whether they see it.
 
 Usage: mutate.py --source TREE --build DIR --every N [--first K] [--seconds S] [FILE...]
 
