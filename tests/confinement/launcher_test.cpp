@@ -388,7 +388,7 @@ TEST_CASE("where /run is not root's alone, or cannot be written, a start says so
 TEST_CASE("groups are judged by the lock of their owner's mark, wherever they are") {
   if (!as_root()) return;  // nobody can make one
   constexpr unsigned nobody = 65534;
-  group_directory place{place_of_groups() + "/another-place"};
+  group_directory place{place_of_groups() + "/another-place-" + std::to_string(::getpid())};
   const auto living = "bulkhead-" + std::to_string(::getpid());
   // Its number says nothing: that of this process, which lives.
   const auto dead_mark = place.make(living + ".1", 0700), dead = place.make(living + ".1-1", 0755);
