@@ -160,7 +160,7 @@ kj::Promise<void> config_desk::tune(const config_step& step) {
       starts ? core_.await_start(step.tune.path).ignoreResult() : kj::Promise<void>(kj::READY_NOW);
   return started.then([this, what = step.tune, uuid = step.uuid]() mutable {
     require_declared(what.path, uuid);
-    return core_.tune(std::move(what)).ignoreResult();
+    return core_.tune(what).ignoreResult();
   });
 }
 

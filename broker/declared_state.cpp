@@ -253,7 +253,7 @@ class planner {
     if (detail.empty()) return;
     if (request.version && there.problem.empty()) leaving_.insert(wanted.path);
     auto& step = add(config_action::tune, wanted.path, std::move(detail), there.problem);
-    step.tune = std::move(request);
+    step.tune = request;
     step.uuid = there.uuid;
   }
 

@@ -20,7 +20,7 @@ struct fixture : mount_fixture {
     tune_request what;
     what.path = "m";
     change(what);
-    return tb.finish(tb.core().tune(std::move(what)));
+    return tb.finish(tb.core().tune(what));
   }
   error mount_failure(std::function<void(mount_spec&)> change = {}) {
     auto problem = kj::runCatchingExceptions([&] { mount(std::move(change)); });

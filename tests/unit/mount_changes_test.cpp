@@ -20,7 +20,7 @@ struct fixture : mount_fixture {
     tune_request what;
     what.path = "m";
     change(what);
-    return tb.finish(tb.core().tune(std::move(what)));
+    return tb.finish(tb.core().tune(what));
   }
   template <class T>
   error failure(kj::Promise<T> what) {

@@ -83,7 +83,7 @@ TEST_CASE("a tuning has happened as a whole or not at all, at whichever write th
     what.description = "second";
     what.calls = call_rules{};
     what.calls->in_flight_max = 7;
-    return tb.core().tune(std::move(what)).ignoreResult();
+    return tb.core().tune(what).ignoreResult();
   });
   CHECK(all.run() == 1);
 }
@@ -93,7 +93,7 @@ TEST_CASE("a tuning with a reload that fails is undone, at whichever write the b
     tune_request what{"d"};
     what.options = {{"picky", "yes"}};
     what.reload = true;
-    return tb.core().tune(std::move(what)).ignoreResult();
+    return tb.core().tune(what).ignoreResult();
   });
   all.succeeds = false;
   // The rules were stored, and the broker was gone before it could know that they do not do.
