@@ -90,27 +90,22 @@ world::~world() {
   }
   for (const int each : left_open_) ::close(each);
   tidy();
-  std::error_code ignored;
-  fs::remove_all(directory_, ignored);
 }
 
 void world::make_files(const std::string& source) {
-  std::string name = fs::temp_directory_path() / "bulkhead-hostile-XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) fail("a directory of its own");
-  directory_ = name;
-  ::chmod(directory_.c_str(), 0755);
-  program_ = directory_ + "/hostile";
+  ::chmod(directory_.path().c_str(), 0755);
+  program_ = directory_ / "hostile";
   fs::copy_file(source, program_);
   ::chmod(program_.c_str(), 0755);
-  const std::string canary = directory_ + "/canary";
+  const std::string canary = directory_ / "canary";
   std::ofstream(canary) << secret << " in a file\n";
   ::chmod(canary.c_str(), 0600);
   if (!changes_user_) return;
-  set_uid_ = directory_ + "/set-uid";
+  set_uid_ = directory_ / "set-uid";
   fs::copy_file(source, set_uid_);
   if (::chown(set_uid_.c_str(), other_uid, other_uid) < 0) fail("the set-uid copy");
   ::chmod(set_uid_.c_str(), 04755);
-  for (const std::string& each : {directory_, canary, program_}) {
+  for (const std::string& each : {directory_.path(), canary, program_}) {
     if (::chown(each.c_str(), attacker_, attacker_) < 0) fail(each);
   }
 }
@@ -122,8 +117,8 @@ void world::leave_descriptors_open() {
     left_open_.push_back(::fcntl(opened, F_DUPFD, first));
     ::close(opened);
   };
-  leave(::open((directory_ + "/canary").c_str(), O_RDONLY | O_CLOEXEC));
-  leave(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  leave(::open((directory_ / "canary").c_str(), O_RDONLY | O_CLOEXEC));
+  leave(::open(directory_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   leave(::open(program_.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
@@ -138,7 +133,7 @@ void world::start_victim() {
     ::dup2(output[1], 1);
     if (changes_user_) become(attacker_);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::execl(program_.c_str(), "hostile", "victim", directory_.c_str(), nullptr);
+    ::execl(program_.c_str(), "hostile", "victim", directory_.path().c_str(), nullptr);
     ::_exit(126);
   }
   ::close(input[0]);
@@ -159,13 +154,13 @@ bool world::victim_lives() const {
 }
 
 void world::tidy() const {
-  const std::string scratch = directory_ + "-scratch";
+  const std::string scratch = directory_.path() + "-scratch";
   const std::string in_shared_memory = "/dev/shm" + scratch.substr(scratch.rfind('/'));
-  for (const auto& each : {scratch, in_shared_memory, directory_ + "/core"}) {
+  for (const auto& each : {scratch, in_shared_memory, directory_ / "core"}) {
     ::unlink(each.c_str());
   }
   for (const char* name : {"written", "node", "code", "disk", "hard-link", "symbolic-link"}) {
-    ::unlink((directory_ + "/" + name).c_str());
+    ::unlink((directory_ / name).c_str());
   }
 }
 
@@ -174,11 +169,11 @@ std::vector<std::string> world::words(const std::string& attack) const {
   std::istringstream targets(targets_);
   for (std::string word; targets >> word;) all.push_back(word);
   const auto limits = small_limits();
-  all.push_back("canary=" + directory_ + "/canary");
-  all.push_back("directory=" + directory_);
+  all.push_back("canary=" + (directory_ / "canary"));
+  all.push_back("directory=" + directory_.path());
   all.push_back("self=" + program_);
   all.push_back("set-uid=" + set_uid_);
-  all.push_back("scratch=" + directory_ + "-scratch");
+  all.push_back("scratch=" + directory_.path() + "-scratch");
   all.push_back(fmt::format("memory-bytes={}", limits.memory_bytes));
   all.push_back(fmt::format("tasks={}", limits.tasks));
   all.push_back(fmt::format("descriptors={}", limits.descriptors));

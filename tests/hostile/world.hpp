@@ -16,6 +16,7 @@
 
 #include "actors/confinement/confinement.hpp"
 #include "actors/unique_fd.hpp"
+#include "tools/temporary_directory.hpp"
 
 namespace hostile {
 
@@ -40,7 +41,7 @@ class world {
   const std::string& program() const { return program_; }
   /// The bytes of the program, sealed; to be executed by whoever has the descriptor.
   std::shared_ptr<const bulkhead::unique_fd> image() const { return image_; }
-  const std::string& directory() const { return directory_; }
+  const std::string& directory() const { return directory_.path(); }
   /// True as root: a plain start must then give up its rights.
   bool changes_user() const { return changes_user_; }
   uid_t attacker() const { return attacker_; }
@@ -56,7 +57,8 @@ class world {
 
   bool changes_user_;
   uid_t attacker_;
-  std::string directory_, program_, set_uid_;
+  bulkhead::temporary_directory directory_{"bulkhead-hostile"};
+  std::string program_, set_uid_;
   std::string targets_;  // what the victim said of itself
   std::shared_ptr<const bulkhead::unique_fd> image_;
   std::vector<int> left_open_;

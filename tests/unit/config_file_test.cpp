@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "broker/group_rules.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -355,24 +356,21 @@ error unreadable(const std::string& file) {
 }  // namespace
 
 TEST_CASE("what is no file, or cannot be read, is not taken for an empty configuration") {
-  char name[] = "/tmp/bulkhead-config-XXXXXX";
-  REQUIRE(::mkdtemp(name) != nullptr);
-  const std::string directory = name;
-  const auto fifo = directory + "/fifo";
+  const temporary_directory directory;
+  const auto fifo = directory / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-  CHECK(unreadable(directory).kind() == error_kind::invalid_argument);
-  CHECK(unreadable(directory).why() == "it is a directory");
+  CHECK(unreadable(directory.path()).kind() == error_kind::invalid_argument);
+  CHECK(unreadable(directory.path()).why() == "it is a directory");
   CHECK(unreadable(fifo).why() == "it is no regular file");  // at once, though nobody writes it
   CHECK(unreadable("/dev/null").why() == "it is no regular file");
-  CHECK(unreadable(directory + "/none").kind() == error_kind::not_found);
+  CHECK(unreadable(directory / "none").kind() == error_kind::not_found);
   // A regular file that can be opened, and whose first byte nobody can read: EIO.
   CHECK(unreadable("/proc/self/mem").kind() == error_kind::storage);
-  const auto good = directory + "/good.toml";
+  const auto good = directory / "good.toml";
   std::ofstream(good) << "socket = \"/s\"\n";
   CHECK(read_config(good).socket == "/s");
   std::ofstream(good) << std::string(config_bytes_max + 1, '#');
   CHECK(unreadable(good).kind() == error_kind::invalid_argument);
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("confinement is said of the broker, a release and a mount, by the words of the flags") {
