@@ -455,6 +455,18 @@ struct upgraded : held_disk, fixture {
     CHECK(stored().storage_version == now.storage_version);
     CHECK(stored().version_running == now.plugin_version);
   }
+  /// The mount restarts while a rollback has begun.
+  void check_rollback_wins() {
+    disk->hold();
+    auto back = tb.core().rollback("m").eagerlyEvaluate(nullptr);
+    tb.settle();
+    auto restarting = tb.core().restart("m").eagerlyEvaluate(nullptr);
+    pass_time();
+    disk->let_go();
+    CHECK(tb.finish(kj::mv(back)).status.plugin_version == "1.0.0");
+    check_is_whole();
+    CHECK(status().storage_version == 1);
+  }
 
   std::string second;
 };
@@ -478,29 +490,13 @@ TEST_CASE_METHOD(upgraded, "a rollback that meets the beginning of an upgrade is
 
 TEST_CASE_METHOD(upgraded, "an upgrade that begins during a rollback is refused") {
   enter_3();
-  disk->hold();
-  auto back = tb.core().rollback("m").eagerlyEvaluate(nullptr);
-  tb.settle();
-  auto restarting = tb.core().restart("m").eagerlyEvaluate(nullptr);
-  pass_time();
-  disk->let_go();
-  CHECK(tb.finish(kj::mv(back)).status.plugin_version == "1.0.0");
-  check_is_whole();
-  CHECK(status().storage_version == 1);
+  check_rollback_wins();
 }
 
 TEST_CASE_METHOD(upgraded,
                  "a release of the same layout that starts during a rollback is refused") {
   enter("2.1.0", ledger_plugin("2.1.0", 2).migrate(to_layout_2));
-  disk->hold();
-  auto back = tb.core().rollback("m").eagerlyEvaluate(nullptr);
-  tb.settle();
-  auto restarting = tb.core().restart("m").eagerlyEvaluate(nullptr);
-  pass_time();
-  disk->let_go();
-  CHECK(tb.finish(kj::mv(back)).status.plugin_version == "1.0.0");
-  check_is_whole();
-  CHECK(status().storage_version == 1);
+  check_rollback_wins();
 }
 
 TEST_CASE_METHOD(upgraded, "a reload that would take over during a rollback does not") {

@@ -64,6 +64,14 @@ struct peer {
     fill(made.initResults(), hosted, 0);
     return text_of(budget.received(sent));
   }
+  /// Calls, and asks that the answer is kept here.
+  std::string passed_on(unsigned id) {
+    message sent;
+    auto made = sent.root.initCall();
+    made.setQuestionId(id);
+    made.getSendResultsTo().setYourself();
+    return text_of(budget.received(sent));
+  }
   std::string finish(unsigned id, bool release = false) {
     message sent;
     auto made = sent.root.initFinish();
@@ -173,47 +181,28 @@ std::vector<kj::byte> first_questions() {
 
 TEST_CASE("so many answers may be kept for a plugin's tail calls, and Finish takes one off") {
   peer plugin;
-  const auto passed_on = [&](unsigned id) {
-    message sent;
-    auto made = sent.root.initCall();
-    made.setQuestionId(id);
-    made.getSendResultsTo().setYourself();
-    return text_of(plugin.budget.received(sent));
-  };
-  CHECK(passed_on(0).empty());
-  CHECK(passed_on(1).empty());
+  CHECK(plugin.passed_on(0).empty());
+  CHECK(plugin.passed_on(1).empty());
   plugin.answered(0);
   plugin.finish(0);
-  CHECK(passed_on(2).empty());
+  CHECK(plugin.passed_on(2).empty());
   plugin.answered(1);  // its answer is not sent, and not gone either
   plugin.finish(1);
-  CHECK(passed_on(3).empty());
+  CHECK(plugin.passed_on(3).empty());
   CHECK(plugin.call(4).empty());
 }
 
 TEST_CASE("one answer too many that a plugin has kept here ends the link, by its name") {
   peer plugin;
-  message sent;
-  auto made = sent.root.initCall();
-  made.getSendResultsTo().setYourself();
   for (unsigned id = 0; id < 2; ++id) {
-    made.setQuestionId(id);
-    REQUIRE(text_of(plugin.budget.received(sent)).empty());
+    REQUIRE(plugin.passed_on(id).empty());
     plugin.answered(id);
   }
-  made.setQuestionId(2);
-  CHECK(text_of(plugin.budget.received(sent)) == "plugin_tail_calls_max 3/2");
+  CHECK(plugin.passed_on(2) == "plugin_tail_calls_max 3/2");
 }
 
 TEST_CASE("an answer kept here does not count while it is that of an open call of ours") {
   peer plugin;
-  const auto passed_on = [&](unsigned id) {
-    message sent;
-    auto made = sent.root.initCall();
-    made.setQuestionId(id);
-    made.getSendResultsTo().setYourself();
-    return text_of(plugin.budget.received(sent));
-  };
   const auto takes = [&](unsigned own, unsigned id) {
     message sent;
     auto made = sent.root.initReturn();
@@ -228,7 +217,7 @@ TEST_CASE("an answer kept here does not count while it is that of an open call o
   };
   for (unsigned id = 0; id < 3; ++id) {
     REQUIRE(plugin.called(id).empty());
-    REQUIRE(passed_on(id).empty());
+    REQUIRE(plugin.passed_on(id).empty());
     takes(id, id);
     takes(id, id);  // libcapnp ends the connection for the second
     plugin.answered(id);
@@ -247,8 +236,8 @@ TEST_CASE("an answer kept here does not count while it is that of an open call o
   CHECK(ended(2).empty());
   plugin.answered(1);
   plugin.finish(1);
-  CHECK(passed_on(3).empty());
-  CHECK(passed_on(4) == "plugin_tail_calls_max 3/2");
+  CHECK(plugin.passed_on(3).empty());
+  CHECK(plugin.passed_on(4) == "plugin_tail_calls_max 3/2");
 }
 
 // Why there is such a limit: nothing of this passes the queue, where answers are counted.
