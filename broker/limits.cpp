@@ -12,6 +12,7 @@
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
+#include "broker/mount_log.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/outbound.hpp"
@@ -64,6 +65,8 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"samples_kept", limits.samples_kept, "samples per mount", "the oldest sample is dropped"},
       {"threshold_samples", threshold_samples, "samples in a row",
        "a threshold of a mount acts when all are above it"},
+      {"replacement_wait_ms_max", static_cast<std::uint64_t>(replacement_wait_max.count()), "ms",
+       "an instance that is above its threshold however often it is replaced is replaced again"},
       {"connections_max", limits.connections_max, "connections of an instance to the outside",
        "connect fails as overloaded"},
       {"connect_ms_max", static_cast<std::uint64_t>(limits.connect_ms_max.count()), "ms",
@@ -132,6 +135,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"feature_bytes_max", limits.feature_bytes_max, "bytes of a feature's name",
        "the start has failed"},
       {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
+      {"said_lines_max", said_lines_max, "longest lines in one call of Host.log",
+       "the rest of the text is dropped"},
       {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
       {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
        "the rest waits in the pipe, and then in the plugin"},

@@ -448,6 +448,8 @@ void mount_supervisor::changed() {
     rules.children.push_back(std::move(*child));
   }
   step(rules);
+  pace_ = {};
+  live_.above = false;
   if (leaving_ || entry_->closed) return;
   const auto& life = entry_->spec.life;
   const bool dozes = entry_->wake != nullptr;

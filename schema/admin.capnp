@@ -360,7 +360,9 @@ struct MountSpec {
   confinement @11 :Confinement;    # Null: as the release and the broker say.
   thresholds @12 :List(NamedNumber); # "rss-warn", "rss-restart", "rss-quarantine" in bytes, and the same of "cpu" (percent of one core),
                                    # "threads" and "fds": a sample above it is an event, replaces the instance as `reload` does, or
-                                   # ends it and quarantines the mount. Acts on `threshold_samples` samples in a row.
+                                   # ends it and quarantines the mount. Acts on `threshold_samples` samples in a row. An instance that is
+                                   # above one within a minute of its start is replaced the less often the less that helps: after one
+                                   # minute, then two, at most `replacement_wait_ms_max` (event "not_replaced"). A tune starts anew.
 }
 
 struct Life {

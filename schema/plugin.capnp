@@ -138,7 +138,8 @@ interface Host @0x8a0a5a2b66e4f8c8 {
   # The mount's storage. The same view after every restart; gone when the mount is removed.
 
   log @1 (level :LogLevel, text :Text);
-  # One line to the mount's log, with a level. Cut at `logLineBytesMax`; control characters are escaped.
+  # A line to the mount's log, or a few, with a level. Each is cut at `log_line_bytes_max` and rated; control characters are escaped. Of
+  # a text longer than `said_lines_max` of the longest lines the rest is dropped.
 
   now @2 () -> (unixMs :Int64);
   # The broker's wall clock in milliseconds since 1970 (UTC).
