@@ -84,6 +84,18 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
   lines.insert(lines.end(), own.begin(), own.end());
 }
 
+void add_logs(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const std::vector<limit_line> own{
+      {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
+      {"said_lines_max", said_lines_max, "longest lines in one call of Host.log",
+       "the rest of the text is dropped"},
+      {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
+      {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
+       "the rest waits in the pipe, and then in the plugin"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
 void add_wire(std::vector<limit_line>& lines, const broker_limits& limits) {
   const auto configured = configured_limits(limits);
   for (const auto& each : wire::limit_table) {
@@ -134,12 +146,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"features_max", limits.features_max, "features of a plugin", "the start has failed"},
       {"feature_bytes_max", limits.feature_bytes_max, "bytes of a feature's name",
        "the start has failed"},
-      {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
-      {"said_lines_max", said_lines_max, "longest lines in one call of Host.log",
-       "the rest of the text is dropped"},
-      {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
-      {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
-       "the rest waits in the pipe, and then in the plugin"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
       {"draining_instances_max", draining_instances_max, "replaced instances per mount",
@@ -162,6 +168,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the write fails as invalid_argument"},
   };
   add_catalog(lines, limits);
+  add_logs(lines, limits);
   add_use(lines, limits);
   add_wire(lines, limits);
   return lines;

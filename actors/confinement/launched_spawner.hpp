@@ -32,8 +32,8 @@ struct launched_spawner_options {
   std::string launcher;  // path of bulkhead-launcher; empty: find_launcher()
   std::chrono::milliseconds answer_max{15'000};  // a launcher silent for longer is given up
   wall_set without{};                            // not tried at all, to see what they are good for
-  // Of tests: who starts a launcher, and what time it is.
-  std::function<launcher_process()> starts = nullptr;
+  std::function<launcher_process()> starts = nullptr;  // who starts a launcher, if not this process
+  // Of tests: what time it is.
   std::function<std::chrono::steady_clock::time_point()> now = nullptr;
 };
 
