@@ -256,6 +256,10 @@ void allow_runtime(allow_list& list) {
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
            {equals(0, AF_UNIX), SCMP_CMP(1, SCMP_CMP_MASKED_EQ, type_bits, SOCK_STREAM)});
   list.refuse(EACCES, {SCMP_SYS(socket)});
+  // Node asks for both when it starts, to guard its code and to wait for files, and does without.
+  list.refuse(ENOSYS, {SCMP_SYS(pkey_alloc), SCMP_SYS(io_uring_setup)});
+  // And keeps memory from children that it cannot have.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(madvise), {equals(2, MADV_DONTFORK)});
   // Python looks at this too when it takes descriptor 3 for a socket.
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), {equals(1, SOL_SOCKET), equals(2, SO_PROTOCOL)});
 }

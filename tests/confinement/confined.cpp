@@ -62,6 +62,18 @@ confinement whole(bulkhead::profile of) {
   return how;
 }
 
+confinement with_grant(bulkhead::grant_kind kind, const std::string& what,
+                       const std::string& where) {
+  auto how = whole();
+  how.grants.push_back({kind, what, where});
+  return how;
+}
+
+void write_file(const std::string& path, const std::string& text, unsigned mode) {
+  std::ofstream{path} << text;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
 process_spec inside(std::vector<std::string> words, const confinement& how) {
   process_spec spec;
   spec.executable = inside_path();
@@ -119,6 +131,19 @@ std::string text_of(const bulkhead::unique_fd& fd) {
     if (got <= 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }
+  return text;
+}
+
+std::string said_by(const process_spec& spec, bulkhead::spawner& by, const std::string& sent) {
+  auto child = start(by, spec);
+  // Who is sent nothing may have ended.
+  if (!sent.empty())
+    REQUIRE(::write(child.link.get(), sent.data(), sent.size()) ==
+            static_cast<ssize_t>(sent.size()));
+  auto text = text_of(child.standard_output);
+  const auto complaint = text_of(child.standard_error);
+  CAPTURE(text, complaint);
+  CHECK(sentence(end_of(child)) == "exited with status 0");
   return text;
 }
 

@@ -34,37 +34,6 @@ bulkhead::spawner& without_landlock() {
   return by;
 }
 
-std::string said_by(const process_spec& spec, bulkhead::spawner& by = confined::spawner()) {
-  auto child = start(by, spec);
-  auto text = text_of(child.standard_output);
-  const auto complaint = text_of(child.standard_error);
-  CAPTURE(text, complaint);
-  CHECK(sentence(end_of(child)) == "exited with status 0");
-  return text;
-}
-
-void write_file(const std::string& path, const std::string& text, unsigned mode) {
-  std::ofstream{path} << text;
-  REQUIRE(::chmod(path.c_str(), mode) == 0);
-}
-
-confinement with_grant(grant_kind kind, const std::string& what, const std::string& where = "") {
-  auto how = whole();
-  how.grants.push_back({kind, what, where});
-  return how;
-}
-
-std::string script_says(const temporary_directory& folder, const std::string& text,
-                        std::vector<std::string> words = {}) {
-  const auto path = folder / "script";
-  write_file(path, text, 0755);
-  process_spec spec;
-  spec.executable = path;
-  spec.arguments = std::move(words);
-  spec.confined = std::make_shared<const confinement>(whole(profile::interpreter));
-  return said_by(spec);
-}
-
 constexpr const char* real_loader = "/lib64/ld-linux-x86-64.so.2";
 
 /// As much of a program as says what it needs.
@@ -234,44 +203,6 @@ TEST_CASE("names out of a program's file are fit to be printed") {
   CHECK(refusal_of(folder, program_that_needs(real_loader, std::string(4000, 'x'))).size() < 300);
 }
 
-TEST_CASE("a Python script runs with its library, and reaches nothing") {
-  temporary_directory folder;
-  const auto said = script_says(folder,
-                                "#!/usr/bin/env python3\n"
-                                "import json, os, sys\n"
-                                "print(json.dumps({'pid': os.getpid(), 'words': sys.argv}))\n"
-                                "for path in ['/etc/passwd', '/usr/bin/env', '/proc/self']:\n"
-                                "  print(path, os.path.exists(path))\n"
-                                "try:\n"
-                                "  import socket; socket.socket()\n"
-                                "except OSError as refused:\n"
-                                "  print(refused.strerror)\n"
-                                "print(sorted(os.listdir('/')))\n",
-                                {"one", "two words"});
-  CHECK(said ==
-        "{\"pid\": 2, \"words\": [\"/script\", \"one\", \"two words\"]}\n"
-        "/etc/passwd False\n/usr/bin/env False\n/proc/self False\n"
-        "Permission denied\n"
-        "['lib', 'lib64', 'script', 'usr']\n");
-}
-
-TEST_CASE("a Perl script runs too") {
-  temporary_directory folder;
-  CHECK(script_says(folder, "#!/usr/bin/perl -w\nuse strict;\nprint \"$0 @ARGV\\n\";\n", {"a"}) ==
-        "/script a\n");
-}
-
-TEST_CASE("a script wants the profile for interpreters") {
-  temporary_directory folder;
-  write_file(folder / "script", "#!/usr/bin/python3\n", 0755);
-  process_spec spec;
-  spec.executable = folder / "script";
-  spec.confined = std::make_shared<const confinement>(whole());
-  const auto error = start_fails(confined::spawner(), spec);
-  CHECK(error.permanent);
-  CHECK(error.remedy.find("interpreter") != std::string::npos);
-}
-
 TEST_CASE("a granted directory is there, and can be read and not written") {
   temporary_directory folder;
   REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
@@ -329,18 +260,4 @@ TEST_CASE("a grant that is not there refuses the start") {
   const auto how = with_grant(grant_kind::read_directory, "/nonexistent");
   const auto error = start_fails(confined::spawner(), inside({"wait"}, how));
   CHECK(error.why == "the grant read-dir /nonexistent cannot be opened (ENOENT)");
-}
-
-TEST_CASE("the first line of a script names its interpreter") {
-  temporary_directory folder;
-  const auto named = [&](const std::string& line) {
-    write_file(folder / "s", line, 0644);
-    return interpreter_of(unique_fd{::open((folder / "s").c_str(), O_RDONLY | O_CLOEXEC)});
-  };
-  CHECK(named("#! /bin/sh -e\n").argument == "-e");
-  CHECK(named("#!/bin/sh\n").argument.empty());
-  CHECK(named("#!/usr/bin/env sh\nx").interpreter == named("#!/bin/sh\n").interpreter);
-  CHECK_THROWS_AS(named("#!/nonexistent/sh\n"), missing_content);
-  CHECK_THROWS_AS(named("#!/usr/bin/env nonexistent-interpreter\n"), missing_content);
-  CHECK_THROWS_AS(named("#!\n"), missing_content);
 }

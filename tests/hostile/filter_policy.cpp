@@ -138,6 +138,7 @@ std::uint32_t memory(filter_kind kind, const known_call& call) {
                    (protection & (PROT_GROWSDOWN | PROT_GROWSUP)) == 0);
   }
   if (call.arguments[2] == MADV_MERGEABLE) return error(EINVAL);
+  if (call.arguments[2] == MADV_DONTFORK) return only_if(kind == filter_kind::interpreter);
   return only_if(one_of(call.arguments[2],
                         {MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP}));
 }
@@ -195,6 +196,8 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (is_in(file_changes, call.number)) return only_if(writes_files(kind));
   if (kind != filter_kind::interpreter) return death;
   if (call.number == SYS_socket) return error(EACCES);
+  // Run times ask whether there is such a thing, and take no for an answer.
+  if (call.number == SYS_pkey_alloc || call.number == SYS_io_uring_setup) return error(ENOSYS);
   // A pair of streams, which writes to its other end and to no name in a granted directory.
   constexpr std::uint64_t unix_family = 1, type_bits = 0xf;
   if (call.number == SYS_socketpair) {
