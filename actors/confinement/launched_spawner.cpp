@@ -251,7 +251,7 @@ std::shared_ptr<launcher_link> launched_spawner::link() {
 }
 
 spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
-  const auto program = program_of(spec);
+  const auto program = program_of(spec, extensions_);
   if (program.form == launcher::program_form::interpreter &&
       spec.confined->of != profile::interpreter)
     return error_of(

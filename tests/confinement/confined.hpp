@@ -38,6 +38,10 @@ bulkhead::confinement with_grant(bulkhead::grant_kind kind, const std::string& w
 
 void write_file(const std::string& path, const std::string& text, unsigned mode);
 
+/// As much of a program as says what it needs.
+std::string program_that_needs(const std::string& loader, const std::string& library,
+                               const std::string& folder = "");
+
 bulkhead::process_spec inside(std::vector<std::string> words,
                               const bulkhead::confinement& how = whole());
 

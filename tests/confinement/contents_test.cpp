@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that need more than an empty root: libraries, an interpreter, grants.
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -35,36 +33,6 @@ bulkhead::spawner& without_landlock() {
 }
 
 constexpr const char* real_loader = "/lib64/ld-linux-x86-64.so.2";
-
-/// As much of a program as says what it needs.
-std::string program_that_needs(const std::string& loader, const std::string& library,
-                               const std::string& folder = "") {
-  struct {
-    Elf64_Ehdr head{};
-    std::array<Elf64_Phdr, 3> segments{};
-    std::array<Elf64_Dyn, 4> dynamic{};
-  } file;
-  const std::string text = '\0' + loader + '\0' + library + '\0' + folder + '\0';
-  const auto size = sizeof file + text.size();
-  std::memcpy(file.head.e_ident, ELFMAG, SELFMAG);
-  file.head.e_ident[EI_CLASS] = ELFCLASS64;
-  file.head.e_type = ET_DYN;
-  file.head.e_phoff = sizeof file.head;
-  file.head.e_phentsize = sizeof(Elf64_Phdr);
-  file.head.e_phnum = file.segments.size();
-  file.segments[0] = {PT_LOAD, PF_R, 0, 0, 0, size, size, 1};
-  file.segments[1] = {PT_INTERP,         PF_R, sizeof file + 1, 0, 0, loader.size() + 1,
-                      loader.size() + 1, 1};
-  file.segments[2] = {
-      PT_DYNAMIC, PF_R, sizeof file.head + sizeof file.segments, 0, 0, sizeof file.dynamic, 0, 1};
-  const auto at = [](std::size_t value) { return static_cast<Elf64_Sxword>(value); };
-  file.dynamic[0] = {DT_STRTAB, {sizeof file}};
-  file.dynamic[1].d_tag = DT_NEEDED;
-  file.dynamic[1].d_un.d_val = loader.size() + 2;
-  if (!folder.empty()) file.dynamic[2].d_tag = at(DT_RUNPATH);
-  file.dynamic[2].d_un.d_val = loader.size() + library.size() + 3;
-  return std::string(reinterpret_cast<const char*>(&file), sizeof file) + text;
-}
 
 /// What stands in the way of such a program; or nothing.
 std::string refusal_of(const temporary_directory& folder, const std::string& program,

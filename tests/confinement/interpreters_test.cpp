@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <set>
 
+#include "actors/confinement/extension_libraries.hpp"
 #include "actors/confinement/root_contents.hpp"
 #include "tests/confinement/confined.hpp"
 #include "tools/temporary_directory.hpp"
@@ -47,6 +51,27 @@ TEST_CASE("a Python script runs with its library, and reaches nothing") {
         "/etc/passwd False\n/usr/bin/env False\n/proc/self False\n"
         "Permission denied\n"
         "['lib', 'lib64', 'script', 'usr']\n");
+}
+
+TEST_CASE("the modules in C of a Python script find their libraries") {
+  temporary_directory folder;
+  CHECK(script_says(
+            folder,
+            "#!/usr/bin/env python3\n"
+            "import bz2, ctypes, curses, dbm, lzma, sqlite3, ssl, uuid\n"
+            "print(ssl.create_default_context().verify_mode.name)\n"
+            "print(sqlite3.connect(':memory:').execute('select 6 * 7').fetchone())\n"
+            "print(ctypes.CDLL(None).abs(-3))\n"
+            "print(lzma.decompress(lzma.compress(bz2.decompress(bz2.compress(b'text')))))\n") ==
+        "CERT_REQUIRED\n(42,)\n3\nb'text'\n");
+}
+
+TEST_CASE("those of a Perl script do too") {
+  temporary_directory folder;
+  CHECK(script_says(folder,
+                    "#!/usr/bin/perl\nuse Compress::Raw::Bzip2;\n"
+                    "print Compress::Raw::Bzip2::bzlibversion() =~ /^1/ ? 'yes' : 'no';\n") ==
+        "yes");
 }
 
 TEST_CASE("a Node script runs with its library and its threads, and reaches nothing") {
@@ -127,4 +152,59 @@ TEST_CASE("the first line of a script names its interpreter") {
   CHECK_THROWS_AS(named("#!/nonexistent/sh\n"), missing_content);
   CHECK_THROWS_AS(named("#!/usr/bin/env nonexistent-interpreter\n"), missing_content);
   CHECK_THROWS_AS(named("#!\n"), missing_content);
+}
+
+TEST_CASE("modules are looked through once, until something of them has changed") {
+  temporary_directory folder;
+  const auto module = [&](const std::string& name, const std::string& library) {
+    write_file(folder / name, program_that_needs("", library), 0644);
+  };
+  const auto names = [](const std::vector<found_library>& found) {
+    std::set<std::string> all;
+    for (const auto& each : found) all.insert(each.where);
+    return all;
+  };
+  module("one.so", "libm.so.6");
+  module("no-module", "libz.so.1");
+  extension_libraries libraries;
+  const auto of_them = [&] { return names(libraries.of("python", {folder.path()})); };
+  // libm needs libc, and both the loader.
+  const auto first = of_them();
+  CHECK(first.contains("/lib/x86_64-linux-gnu/libm.so.6"));
+  CHECK(first.contains("/lib/x86_64-linux-gnu/libc.so.6"));
+  CHECK_FALSE(first.contains("/lib/x86_64-linux-gnu/libz.so.1"));
+  CHECK(of_them() == first);
+  CHECK(libraries.searches() == 1);
+  // A module more; one deeper down; one whose library is not there.
+  module("two.so", "libz.so.1");
+  CHECK(of_them().contains("/lib/x86_64-linux-gnu/libz.so.1"));
+  CHECK(libraries.searches() == 2);
+  std::filesystem::create_directory(folder / "deeper");
+  module("deeper/three.so", "libnothing.so.7");
+  CHECK(of_them().size() == first.size() + 1);
+  CHECK(libraries.searches() == 3);
+  std::filesystem::remove(folder / "deeper/three.so");
+  of_them();
+  CHECK(libraries.searches() == 4);
+  CHECK(libraries.of("perl", {}).empty());
+  CHECK(libraries.searches() == 4);
+}
+
+TEST_CASE("no more modules are looked at, and no more libraries taken, than the bounds say") {
+  temporary_directory folder;
+  write_file(folder / "a.so", program_that_needs("", "libz.so.1"), 0644);
+  write_file(folder / "b.so", program_that_needs("", "libm.so.6"), 0644);
+  const auto found_within = [&](const extension_bounds& bounds) {
+    extension_libraries libraries{bounds};
+    const auto found = libraries.of("python", {folder.path()});
+    return std::count_if(found.begin(), found.end(), [](const auto& each) {
+      return each.where.ends_with("libz.so.1") || each.where.ends_with("libm.so.6");
+    });
+  };
+  CHECK(found_within({}) == 2);
+  CHECK(found_within({.files_max = 1}) == 1);
+  CHECK(found_within({.libraries_max = 1}) == 1);
+  extension_libraries forgetful{{.interpreters_max = 1}};
+  for (const auto* const name : {"one", "one", "two", "one"}) forgetful.of(name, {folder.path()});
+  CHECK(forgetful.searches() == 3);
 }
