@@ -105,10 +105,14 @@ std::vector<placement> trees_of(const std::string& interpreter) {
   return found;
 }
 
+bool is_placed(const grant& one) {
+  return one.kind != grant_kind::environment && one.kind != grant_kind::address;
+}
+
 std::vector<placement> placements_of(const std::vector<grant>& grants) {
   std::vector<placement> found;
   for (const auto& each : grants) {
-    if (each.kind == grant_kind::environment || each.kind == grant_kind::address) continue;
+    if (!is_placed(each)) continue;
     const bool placed = each.kind != grant_kind::descriptor;
     found.push_back(place(kind_of(each.kind), open_granted(each),
                           !placed              ? std::string{}

@@ -42,7 +42,10 @@ std::vector<std::string> module_folders_of(const std::string& interpreter);
 /// The folders that an interpreter of this path reads its own library from; those that are there.
 std::vector<placement> trees_of(const std::string& interpreter);
 
-/// Of grants that are files. Variables and addresses are not. Throws missing_content.
+/// Is it something with a path? Variables and addresses are not.
+bool is_placed(const grant& one);
+
+/// Of the grants that are, in their order. Throws missing_content.
 std::vector<placement> placements_of(const std::vector<grant>& grants);
 
 struct script_start {

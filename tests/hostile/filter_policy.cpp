@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -121,6 +122,15 @@ std::uint32_t socket_question(filter_kind kind, const known_call& call) {
       (runtimes || one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})));
 }
 
+/// Opens a file that, where there is none, is made such that it runs as its owner.
+bool makes_set_id_file(const known_call& call) {
+  if (call.number != SYS_open && call.number != SYS_openat) return false;
+  const std::size_t flags = call.number == SYS_open ? 1 : 2;
+  constexpr std::uint64_t temporary = 020000000;  // O_TMPFILE without O_DIRECTORY
+  return (call.arguments[flags] & (O_CREAT | temporary)) != 0 &&
+         (call.arguments[flags + 1] & (S_ISUID | S_ISGID)) != 0;
+}
+
 std::uint32_t memory(filter_kind kind, const known_call& call) {
   const bool maps_code = !is_static(kind);
   const bool makes_code = kind == filter_kind::interpreter;
@@ -190,7 +200,8 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (kind == filter_kind::init) return only_if(is_in(free_to_init, call.number));
   if (is_in(free_to_all, call.number)) return allowed;
   if (const auto answer = by_arguments(kind, call, filled)) return *answer;
-  if (is_in(file_questions, call.number)) return reads_files(kind) ? allowed : error(EACCES);
+  if (is_in(file_questions, call.number))
+    return reads_files(kind) ? only_if(!makes_set_id_file(call)) : error(EACCES);
   const bool reads = call.number == SYS_pread64 || call.number == SYS_getdents64;
   if (reads) return only_if(reads_files(kind));
   if (is_in(file_changes, call.number)) return only_if(writes_files(kind));
