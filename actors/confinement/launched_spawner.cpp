@@ -169,11 +169,70 @@ std::string_view words_for(stage at) {
   }
 }
 
-spawn_error explain(const process_spec& spec, const launcher::start_answer& answer, bool as_root) {
+/// Of the grants that have a place in the root, or a descriptor, the one at `placement`: they are
+/// the last of what a program is given.
+const grant* grant_at(const process_spec& spec, const confined_program& program,
+                      std::size_t placement) {
+  const auto& grants = spec.confined->grants;
+  std::size_t left = program.contents.size() - std::min(placement, program.contents.size());
+  for (auto each = grants.rbegin(); each != grants.rend(); ++each)
+    if (is_placed(*each) && --left == 0) return &*each;
+  return nullptr;
+}
+
+struct why_not_granted {
+  std::string_view why;
+  std::string_view remedy;
+};
+
+why_not_granted reasons_for(int error, const grant& one) {
+  switch (error) {
+    case EPERM:
+      if (one.kind == grant_kind::write_directory)
+        return {
+            "belongs to root, and no plugin makes files of root's",
+            "give the directory to a user: chown USER:GROUP, and its files on the disk are theirs"};
+      break;
+    case EACCES:
+      return {"belongs to root, and not everybody may read it",
+              "give the directory to a user, or let everybody read it"};
+    case EOPNOTSUPP:
+      return {
+          "takes a mount namespace where the broker is root, as each process has a uid of its own",
+          "choose a profile with namespaces, or run the broker as the user whose directory it is"};
+    case ENXIO:
+      return {"has another name inside, which takes a mount namespace",
+              "grant it under its own name, or choose a profile with namespaces"};
+    default:
+      break;
+  }
+  return {"is on a file system that cannot show it as another user's",
+          "put the directory on ext4, xfs, btrfs or tmpfs, or run the broker as the user whose "
+          "directory it is"};
+}
+
+spawn_error not_granted_error(const process_spec& spec, const confined_program& program,
+                              const launcher::start_answer& answer) {
+  const int error = answer.error_number;
+  const auto* const one = grant_at(spec, program, answer.placement);
+  if (one == nullptr)
+    return error_of(spec, spawn_failure::other, error, true,
+                    fmt::format("a part of its root cannot be mounted ({})", errno_text(error)));
+  const auto reasons = reasons_for(error, *one);
+  return error_of(spec, spawn_failure::other, error, true,
+                  fmt::format("the grant {} {} {} ({})", to_string(one->kind), one->what,
+                              reasons.why, errno_text(error)),
+                  std::string(reasons.remedy));
+}
+
+spawn_error explain(const process_spec& spec, const confined_program& program,
+                    const launcher::start_answer& answer, bool as_root) {
   const int error = answer.error_number;
   switch (answer.stopped_at) {
     case stage::program:
       return explain_spawn_failure(spec, error);
+    case stage::grant:
+      return not_granted_error(spec, program, answer);
     case stage::full:
       return error_of(spec, spawn_failure::too_many_processes, error, false,
                       "the launcher holds as many instances as it can", "run fewer plugins");
@@ -251,7 +310,7 @@ std::shared_ptr<launcher_link> launched_spawner::link() {
 }
 
 spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
-  const auto program = program_of(spec);
+  const auto program = program_of(spec, extensions_);
   if (program.form == launcher::program_form::interpreter &&
       spec.confined->of != profile::interpreter)
     return error_of(
@@ -278,7 +337,8 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
     through = link();
     result = through->start(*order, fds);
   }
-  if (result.answer.stopped_at != stage::none) return explain(spec, result.answer, as_root);
+  if (result.answer.stopped_at != stage::none)
+    return explain(spec, program, result.answer, as_root);
 
   auto report = report_of(result.answer, *spec.confined, as_root);
   const auto view = look_at(result.answer.plugin);

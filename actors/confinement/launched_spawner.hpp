@@ -22,6 +22,7 @@
 #include <mutex>
 #include <string>
 
+#include "actors/confinement/extension_libraries.hpp"
 #include "actors/confinement/launcher_link.hpp"
 #include "actors/posix_spawner.hpp"
 #include "actors/spawner.hpp"
@@ -59,6 +60,7 @@ class launched_spawner final : public spawner {
 
   launched_spawner_options options_;
   posix_spawner plain_;
+  extension_libraries extensions_;
   std::mutex mutex_;  // of what follows
   std::shared_ptr<launcher_link> link_;
   std::uint64_t failures_ = 0;

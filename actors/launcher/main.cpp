@@ -22,6 +22,7 @@
 #include <csignal>
 
 #include "actors/launcher/birth.hpp"
+#include "actors/launcher/granted.hpp"
 #include "actors/launcher/instances.hpp"
 #include "actors/launcher/kernel.hpp"
 #include "actors/launcher/messages.hpp"
@@ -101,6 +102,7 @@ class launcher {
   bool start(const start_order& order);
   bool bear(const birth_plan& what, newborn_instance& made);
   bool try_start(newborn_instance& with, const start_order& order, start_answer& answer);
+  bool open_granted(newborn_instance& with, const start_order& order, granted_directories& granted);
   bool hand_over(newborn_instance& with, start_answer& answer);
   bool take_spare(const birth_plan& what, newborn_instance& taken);
   void make_spare();
@@ -389,6 +391,20 @@ void launcher::limit(newborn_instance& which, const resource_limits& limits) {
   which.limited = true;
 }
 
+/// False when something cannot be given as it was meant, which the report says.
+bool launcher::open_granted(newborn_instance& with, const start_order& order,
+                            granted_directories& granted) {
+  auto& report = *with.child.report;
+  // Otherwise it runs as the launcher's own user.
+  const bool own_user =
+      around_.privileged && with.plan.user != 0 && report[wall::own_uid].error_number == 0;
+  if (!own_user) return true;
+  report.trees = is_up(report, wall::mount_namespace);
+  const int error = granted.open(order, with.plan.user, report.trees);
+  if (error != 0) not_granted(report, error, granted.failed());
+  return error == 0;
+}
+
 /// True when the program runs, and the answer says so.
 bool launcher::try_start(newborn_instance& with, const start_order& order, start_answer& answer) {
   auto& child = with.child;
@@ -401,11 +417,14 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   }
   if (with.place != nullptr && child.report->stopped_at == stage::none) {
     limit(with, order.limits);
-    send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
+    granted_directories granted{message_.descriptors()};
+    if (open_granted(with, order, granted))
+      send_on_its_way(child, order, granted.descriptors(), plugin, plugin_id);
     with.place->plugin_handle = plugin;
   }
   answer.stopped_at = child.report->stopped_at;
   answer.wall = child.report->wall;
+  answer.placement = child.report->placement;
   answer.error_number = child.report->error_number;
   answer.walls = child.report->walls;
   answer.init = child.init;
@@ -455,8 +474,8 @@ bool launcher::start(const start_order& order) {
   }
   bool runs = try_start(with, order, answer);
   // A spare may have met with something while it waited.
-  const bool its_own_fault =
-      answer.stopped_at != stage::program && answer.stopped_at != stage::wall;
+  const bool its_own_fault = answer.stopped_at != stage::program &&
+                             answer.stopped_at != stage::wall && answer.stopped_at != stage::grant;
   if (!runs && ready && answer.stopped_at != stage::none && its_own_fault) {
     let_go(with);
     if (bear(plan, with)) runs = try_start(with, order, answer);

@@ -32,6 +32,16 @@ bulkhead::confinement whole(bulkhead::profile of = as_root()
                                                        ? bulkhead::profile::strict
                                                        : bulkhead::profile::strict_unprivileged);
 
+/// whole(), with one grant.
+bulkhead::confinement with_grant(bulkhead::grant_kind kind, const std::string& what,
+                                 const std::string& where = "");
+
+void write_file(const std::string& path, const std::string& text, unsigned mode);
+
+/// As much of a program as says what it needs.
+std::string program_that_needs(const std::string& loader, const std::string& library,
+                               const std::string& folder = "");
+
 bulkhead::process_spec inside(std::vector<std::string> words,
                               const bulkhead::confinement& how = whole());
 
@@ -48,6 +58,10 @@ bulkhead::spawn_error start_fails(bulkhead::spawner& by, const bulkhead::process
 bool readable(int fd, int wait_ms = patience_ms);
 bulkhead::exit_status end_of(bulkhead::spawned_process& child);
 std::string text_of(const bulkhead::unique_fd& fd);
+
+/// What a program that is to exit with 0 wrote on stdout; `sent` is there to be read on its link.
+std::string said_by(const bulkhead::process_spec& spec, bulkhead::spawner& by = spawner(),
+                    const std::string& sent = "");
 
 /// Of lines such as "key=value".
 std::map<std::string, std::string> facts_of(const std::string& text);

@@ -114,7 +114,8 @@ TEST_CASE("all walls cost less than the bar") {
   auto all = configurations();
   const auto how = whole();
   auto spec = inside({"greet"}, how);
-  const auto program = program_of(spec);
+  extension_libraries extensions;
+  const auto program = program_of(spec, extensions);
   spec.program = program.file;  // sealed memory for all, as the broker has it
   constexpr int unmeasured = 2;
   for (int round = -unmeasured; round < rounds(); ++round)
