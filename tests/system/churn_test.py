@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Kill and restart confined plugins, thousands of times: what the broker holds of the system returns to where it
-began, and a neighbour loses no call. And what an idle broker weighs."""
+"""Kill and restart confined plugins, thousands of times: what the broker holds of the system
+returns to where it began, and a neighbour loses no call. And what an idle broker weighs."""
 
 import os
 import time
