@@ -57,20 +57,10 @@ constexpr auto file_changes = {SYS_pwrite64, SYS_ftruncate, SYS_fsync,    SYS_fd
                                SYS_unlinkat, SYS_rename,    SYS_renameat, SYS_renameat2};
 
 /// What a language's run time does besides.
-constexpr auto free_to_interpreters = {SYS_dup,
-                                       SYS_dup2,
-                                       SYS_dup3,
-                                       SYS_chdir,
-                                       SYS_sysinfo,
-                                       SYS_umask,
-                                       SYS_setsockopt,
-                                       SYS_recvfrom,
-                                       SYS_sendto,
-                                       SYS_sched_getparam,
-                                       SYS_sched_getscheduler,
-                                       SYS_capget,
-                                       SYS_getgroups,
-                                       SYS_fadvise64};
+constexpr auto free_to_interpreters = {SYS_dup,        SYS_dup2,           SYS_dup3,
+                                       SYS_chdir,      SYS_sysinfo,        SYS_umask,
+                                       SYS_setsockopt, SYS_sched_getparam, SYS_sched_getscheduler,
+                                       SYS_capget,     SYS_getgroups,      SYS_fadvise64};
 
 constexpr auto free_to_init = {SYS_pread64, SYS_poll,       SYS_waitid,         SYS_write,
                                SYS_close,   SYS_exit_group, SYS_restart_syscall};
@@ -215,6 +205,8 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
     return only_if(call.arguments[0] == unix_family &&
                    (call.arguments[1] & type_bits) == SOCK_STREAM);
   }
+  if (call.number == SYS_recvfrom || call.number == SYS_sendto)
+    return only_if((call.arguments[3] & MSG_OOB) == 0);
   return only_if(is_in(free_to_interpreters, call.number));
 }
 
