@@ -105,7 +105,7 @@ class Outbound(SystemTest):
         outside = self.outside()
         self.assertEqual((outside["connections_out"], outside["connections_revoked"]), (0, 1))
         events = self.broker.ok("events", output="table").out
-        self.assertIn("1 taken away, which ended 1 connection", events)
+        self.assertIn("1 taken away (ended 1 connection)", events)
         # The same address granted anew may be used again.
         self.broker.ok("tune", "whois/", "--grant", f"net:{self.server.address}")
         self.broker.ok("read", "whois/domain/example")
