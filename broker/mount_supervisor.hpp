@@ -178,6 +178,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
 
   // -- requests
   void changed();
+  void use_addresses();
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
   caf::result<mount_snapshot> reset();

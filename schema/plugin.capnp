@@ -147,12 +147,14 @@ interface Host @0x8a0a5a2b66e4f8c8 {
   connect @3 (address :Text) -> (connection :Connection);
   # A connection to an address that an operator granted (`--grant net:HOST:PORT`), named exactly as in the grant. The broker resolves
   # the name and connects; the plugin itself has no network. Also for "unix:PATH", a stream socket of the broker's machine.
-  # Errors: `permissionDenied` (not granted), `overloaded` (the instance has `connections_max`), `deadlineExceeded` (not there within
-  # `connect_ms_max`), `failedPrecondition` (the other side, or the network, said no).
+  # Operators may give and take grants while the plugin runs.
+  # Errors: `permissionDenied` (not granted, or not any more), `overloaded` (the instance has `connections_max`; or the broker has so
+  # many, of all mounts, that this one's share is used up: `broker_connections_max`, `broker_lookups_max`), `deadlineExceeded` (not there
+  # within `connect_ms_max`), `failedPrecondition` (the other side, or the network, said no).
 }
 
 interface Connection @0xd5d0d7a2c9b1f3e6 {
-  # A byte stream to the outside. Drop it to close it; it ends with the instance. Since protocol 1.
+  # A byte stream to the outside. Drop it to close it; it ends with its grant, and with the instance. Since protocol 1.
   #
   # Errors: `failedPrecondition` once the connection has failed, or when the direction was ended; `invalidArgument`.
 

@@ -174,6 +174,29 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a granted address counts at once, and is never shown as pending for what runs") {
+  fixture f;
+  f.mount([](mount_spec& spec) { spec.confinement.grants = {"net:a:1", "read-dir:/etc/ssl"}; });
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl", "net:c:1", "net:b:1"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+  CHECK(f.tells("grants = [\"read-dir:/etc/ssl\", \"net:c:1\", \"net:b:1\"]"));
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{"b:1", "c:1"});
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{});
+  f.tune([](tune_request& what) { what.grants = {{"net:a:1"}}; });
+  CHECK(f.tells("pending = true"));  // for the directory
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{"a:1"});
+}
+
+TEST_CASE("where nothing runs nothing is pending") {
+  fixture f;
+  f.mount();
+  f.tb.finish(f.tb.core().stop("m"));
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+}
+
 TEST_CASE("what no start could be given is refused before anything is changed") {
   fixture f;
   f.mount();
