@@ -99,6 +99,7 @@ int attempt(std::string_view what) {
     const auto file = static_cast<int>(syscall(SYS_memfd_create, "x", 0x10));  // MFD_EXEC
     return tried(file);
   }
+  if (what == "keep-capabilities") return tried(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
   if (what == "dumpable") return prctl(PR_GET_DUMPABLE);
   if (what == "signal-parent") return tried(kill(getppid(), 0));
   if (what == "signal-all") return tried(kill(-1, 0));
