@@ -204,6 +204,12 @@ std::function<bulkhead::launcher_process()> launcher_after(const std::string& pa
   };
 }
 
+bulkhead::launched_spawner_options options_after(std::function<void()> become) {
+  auto chosen = options();
+  chosen.starts = launcher_after(launcher_path(), std::move(become));
+  return chosen;
+}
+
 std::string public_launcher(const bulkhead::temporary_directory& folder) {
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
   std::filesystem::copy_file(launcher_path(), folder / "launcher");

@@ -182,8 +182,7 @@ TEST_CASE("from outside, the process is what the report says") {
 }
 
 TEST_CASE("no mask, signal or limit of its launcher's comes along") {
-  auto chosen = options();
-  chosen.starts = launcher_after(launcher_path(), [] {
+  launched_spawner by{options_after([] {
     ::umask(0);
     ::signal(SIGHUP, SIG_IGN);
     ::signal(SIGRTMAX, SIG_IGN);
@@ -194,8 +193,7 @@ TEST_CASE("no mask, signal or limit of its launcher's comes along") {
       const rlimit much{65'536, 65'536};
       if (::setrlimit(which, &much) != 0) ::_exit(126);
     }
-  });
-  launched_spawner by{chosen};
+  })};
   auto child = start(by, inside({"wait"}));
   const auto pid = child.process->pid();
   CHECK(status_of(pid, "Umask") == "0077");
@@ -223,6 +221,12 @@ TEST_CASE("no mask, signal or limit of its launcher's comes along") {
     REQUIRE(limits.contains(name));
     CHECK(limits.at(name) == std::to_string(most) + " " + std::to_string(most));
   }
+}
+
+TEST_CASE("where the network is the host's, Landlock keeps a program from it") {
+  launched_spawner by{options(only(wall::seccomp) | only(wall::net_namespace))};
+  CHECK(attempt(by, "connect-stream") == "EACCES");
+  CHECK(attempt(by, "bind-stream") == "EACCES");
 }
 
 TEST_CASE("no capability can be kept through a change of the user") {

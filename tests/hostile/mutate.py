@@ -304,6 +304,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("files", nargs="*", help="names, as walls.cpp, or places, as walls.cpp:77")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # after putting back the sources
     adopt_orphans()
     deadline = time.monotonic() + given.seconds
     of = tree(given.source, given.build)
