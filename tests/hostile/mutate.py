@@ -62,8 +62,11 @@ declaration = re.compile(r"(alignas.*|.* = (delete|default)|(?!else |throw )[\w:
 comment = re.compile(r"\s*///? [^\"]*$")
 item = re.compile(r"\s+(\{.*\}|SCMP_SYS\(\w+\)(, SCMP_SYS\(\w+\))*),$")
 mark = b"mutant number: \0"  # in front of the number, in each program
-switch = ('namespace { struct { char mark[16]; int number; } volatile const mutant_chosen{'
-          '"mutant number: ", 0}; }')
+# The compiler must not conclude that what does not come back is always called.
+head = """#define noreturn
+#define __builtin_unreachable() void()
+namespace { struct { char mark[16]; int number; } volatile const mutant_chosen{"mutant number: "}; }
+#line 2"""
 
 
 class mutant:
@@ -127,7 +130,7 @@ def rendered(lines, of_file, without=None):
     if without:
         empty = "" if item.match(lines[without.last]) else ";"
         lines[without.body:without.last + 1] = [empty] + [""] * (without.last - without.body)
-    lines[0] = switch
+    lines[0] = head
     return "\n".join(lines)
 
 
@@ -231,10 +234,10 @@ class tree:
 
 def adopt_orphans():
     """What a mutant leaves behind, a launcher that never ends for one, becomes a child of this. And
-    what it mounts stays in a namespace of its own."""
+    what it mounts, or how it calls the machine, stays in namespaces of its own."""
     libc = ctypes.CDLL(None, use_errno=True)
-    set_child_subreaper, new_mounts, recursive_private = 36, 0x20000, 0x44000
-    if (libc.prctl(set_child_subreaper, 1, 0, 0, 0) != 0 or libc.unshare(new_mounts) != 0
+    set_child_subreaper, mounts_and_names, recursive_private = 36, 0x4020000, 0x44000
+    if (libc.prctl(set_child_subreaper, 1, 0, 0, 0) != 0 or libc.unshare(mounts_and_names) != 0
             or libc.mount(None, b"/", None, recursive_private, None) != 0):
         raise OSError(ctypes.get_errno(), "it takes root")
 
