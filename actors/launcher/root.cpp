@@ -20,9 +20,7 @@ int make_tmpfs(const char* bytes, const char* files, unsigned attributes) {
       ::fsconfig(plan, FSCONFIG_SET_STRING, "mode", "0555", 0) == 0 &&
       ::fsconfig(plan, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
     made = ::fsmount(plan, FSMOUNT_CLOEXEC, attributes);
-  const int error = errno;
-  ::close(plan);
-  errno = error;
+  close_keeping_errno(plan);
   return made;
 }
 
@@ -106,9 +104,7 @@ int bind(int what, placement_kind kind, const char* place) {
   if (tree < 0) return -1;
   int rc = ::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &how, sizeof how);
   if (rc == 0) rc = ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH);
-  const int error = errno;
-  ::close(tree);
-  errno = error;
+  close_keeping_errno(tree);
   return rc;
 }
 

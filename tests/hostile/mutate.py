@@ -53,6 +53,7 @@ generator = "actors/launcher/make_filters.cpp"
 test_s_max = 60
 build_s_max = 600
 mutants_between_checks = 50
+checks_max = 3  # on a machine that does something else too
 
 kept = re.compile(r"\s*(return\b|using |static_assert|constexpr |const |auto |struct |enum |"
                   r"inline |static |public:|private:|break;|continue;|namespace |extern |"
@@ -63,7 +64,7 @@ comment = re.compile(r"\s*///? [^\"]*$")
 item = re.compile(r"\s+(\{.*\}|SCMP_SYS\(\w+\)(, SCMP_SYS\(\w+\))*),$")
 mark = b"mutant number: \0"  # in front of the number, in each program
 # The compiler must not conclude that what does not come back is always called.
-head = """#define noreturn
+head = """#define noreturn maybe_unused
 #define __builtin_unreachable() void()
 namespace { struct { char mark[16]; int number; } volatile const mutant_chosen{"mutant number: "}; }
 #line 2"""
@@ -293,8 +294,9 @@ def try_all(of, todo, tests, deadline):
     for n, each in enumerate(todo):
         if time.monotonic() > deadline:
             break
-        if n % mutants_between_checks == 0 and (failed := of.verdict(None, tests)):
-            sys.exit(f"{failed} fails without a mutant")
+        if n % mutants_between_checks == 0 and not any(
+                not of.verdict(None, tests) for _ in range(checks_max)):
+            sys.exit("the tests fail without a mutant")
         yield each, of.verdict(each, tests)
 
 
