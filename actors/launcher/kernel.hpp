@@ -71,6 +71,13 @@ inline int write_file(int directory, const char* path, std::string_view text) {
   return error;
 }
 
+/// Leaves errno to what it told before.
+inline void close_keeping_errno(int fd) {
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+}
+
 inline std::int64_t now_ms() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);

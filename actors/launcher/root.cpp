@@ -20,9 +20,7 @@ int make_tmpfs(const char* bytes, const char* files, unsigned attributes) {
       ::fsconfig(plan, FSCONFIG_SET_STRING, "mode", "0555", 0) == 0 &&
       ::fsconfig(plan, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
     made = ::fsmount(plan, FSMOUNT_CLOEXEC, attributes);
-  const int error = errno;
-  ::close(plan);
-  errno = error;
+  close_keeping_errno(plan);
   return made;
 }
 
@@ -101,9 +99,7 @@ int bind(int what, placement_kind kind, const char* place, bool is_tree) {
   const int tree = is_tree ? what : make_tree(what, kind);
   if (tree < 0) return -1;
   const int rc = ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH);
-  const int error = errno;
-  if (!is_tree) ::close(tree);
-  errno = error;
+  if (!is_tree) close_keeping_errno(tree);
   return rc;
 }
 

@@ -29,9 +29,7 @@ int open_blocks() {
   errno = EPERM;
   if (is_roots_alone(place, S_IFDIR, S_IWGRP | S_IWOTH))
     file = ::openat(place, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-  const int error = errno;
-  ::close(place);
-  errno = error;
+  close_keeping_errno(place);
   if (file < 0 || is_roots_alone(file, S_IFREG, S_IRWXG | S_IRWXO)) return file;
   ::close(file);
   return errno = EPERM, -1;

@@ -85,9 +85,7 @@ int make_rules(int abi, std::span<const opening> openings, std::uint64_t scopes)
   for (const auto& each : openings) {
     const landlock_beneath beneath{rights_of(each.how) & rules.files, each.what};
     if (::syscall(landlock_add, made, 1, &beneath, 0) == 0) continue;
-    const int error = errno;
-    ::close(made);
-    errno = error;
+    close_keeping_errno(made);
     return -1;
   }
   return made;
@@ -208,12 +206,12 @@ void drop_capabilities(birth_report& report) {
     if (::prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1 &&
         ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0)
       ++left;
-  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   ::prctl(PR_SET_SECUREBITS,
           SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
               SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
               SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
           0, 0, 0);
+  // The ambient set empties with these.
   __user_cap_header_struct who{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};
   if (::syscall(SYS_capset, &who, sets.data()) != 0 ||

@@ -31,6 +31,20 @@ std::string from_environment(const char* name, const char* otherwise) {
   return value != nullptr ? value : otherwise;
 }
 
+/// What others remove meanwhile is no reason to look no further.
+std::size_t groups_beneath(const std::filesystem::path& folder, const std::string& mark) {
+  std::size_t count = 0;
+  std::error_code gone;
+  for (std::filesystem::directory_iterator each{folder, gone}, end; !gone && each != end;
+       each.increment(gone)) {
+    std::error_code ignored;
+    if (!each->is_directory(ignored) || each->is_symlink(ignored)) continue;
+    if (each->path().filename().string().starts_with(mark)) ++count;
+    count += groups_beneath(each->path(), mark);
+  }
+  return count;
+}
+
 }  // namespace
 
 std::string launcher_path() {
@@ -223,14 +237,7 @@ pid_t launcher_of(const spawned_process& child) {
 }
 
 std::size_t groups_made_by(pid_t launcher) {
-  std::size_t count = 0;
-  const auto mark = "bulkhead-" + std::to_string(launcher) + ".";
-  std::error_code ignored;
-  for (auto each = std::filesystem::recursive_directory_iterator(
-           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, ignored);
-       each != std::filesystem::recursive_directory_iterator(); each.increment(ignored))
-    if (each->path().filename().string().starts_with(mark)) ++count;
-  return count;
+  return groups_beneath("/sys/fs/cgroup", "bulkhead-" + std::to_string(launcher) + ".");
 }
 
 bool comes_true(const std::function<bool()>& condition) {
@@ -257,6 +264,12 @@ std::function<bulkhead::launcher_process()> launcher_after(const std::string& pa
     ::close(ends[1]);
     return bulkhead::launcher_process{bulkhead::unique_fd{ends[0]}, nullptr};
   };
+}
+
+bulkhead::launched_spawner_options options_after(std::function<void()> become) {
+  auto chosen = options();
+  chosen.starts = launcher_after(launcher_path(), std::move(become));
+  return chosen;
 }
 
 std::string public_launcher(const bulkhead::temporary_directory& folder) {

@@ -86,6 +86,8 @@ bool comes_true(const std::function<bool()>& condition);
 /// A launcher that is started as `become` makes its process, before it is executed.
 std::function<bulkhead::launcher_process()> launcher_after(const std::string& path,
                                                            std::function<void()> become);
+/// With the launcher of `options`.
+bulkhead::launched_spawner_options options_after(std::function<void()> become);
 /// The same launcher, where anybody can execute it.
 std::string public_launcher(const bulkhead::temporary_directory& folder);
 void become_nobody();

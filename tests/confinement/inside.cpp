@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -72,6 +73,18 @@ int tried(long rc) {
   return rc < 0 ? errno : 0;
 }
 
+/// Port 9 of this machine, on which nobody listens.
+int try_stream(bool connects) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (fd < 0) return errno;
+  sockaddr_in there{};
+  there.sin_family = AF_INET;
+  there.sin_port = htons(9);
+  there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto* const address = reinterpret_cast<const sockaddr*>(&there);
+  return tried(connects ? connect(fd, address, sizeof there) : bind(fd, address, sizeof there));
+}
+
 int attempt(std::string_view what) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   if (what == "socket") return tried(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -108,6 +121,7 @@ int attempt(std::string_view what) {
     const auto file = static_cast<int>(syscall(SYS_memfd_create, "x", 0x10));  // MFD_EXEC
     return tried(file);
   }
+  if (what == "keep-capabilities") return tried(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
   if (what == "dumpable") return prctl(PR_GET_DUMPABLE);
   if (what == "signal-parent") return tried(kill(getppid(), 0));
   if (what == "signal-all") return tried(kill(-1, 0));
@@ -117,6 +131,8 @@ int attempt(std::string_view what) {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
     return fd < 0 ? errno : 0;
   }
+  if (what == "connect-stream") return try_stream(true);
+  if (what == "bind-stream") return try_stream(false);
   if (what == "memory") {
     std::size_t got = 0;
     while (got < (std::size_t{4} << 30U)) {

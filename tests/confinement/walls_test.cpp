@@ -3,11 +3,15 @@
 // twice, as root and as nobody (see confinement.cmake). Nothing is skipped: a machine that cannot
 // confine fails these tests.
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "tests/confinement/confined.hpp"
 
@@ -35,6 +39,22 @@ std::string attempt_without(wall which, const std::string& what) {
 std::string namespace_link(const std::string& process, const std::string& kind) {
   std::error_code denied;
   return std::filesystem::read_symlink("/proc/" + process + "/ns/" + kind, denied).string();
+}
+
+/// Soft and hard, by name: of lines such as "Max open files    64    64    files".
+std::map<std::string, std::string> limits_of(pid_t process) {
+  std::map<std::string, std::string> limits;
+  std::ifstream file{"/proc/" + std::to_string(process) + "/limits"};
+  for (std::string line; std::getline(file, line);) {
+    constexpr std::size_t head = 4, name_ends = 26;
+    std::istringstream rest{line.substr(name_ends)};
+    std::string soft, hard;
+    rest >> soft >> hard;
+    auto name = line.substr(head, name_ends - head);
+    name.resize(name.find_last_not_of(' ') + 1);
+    limits[name] = soft + " " + hard;
+  }
+  return limits;
 }
 
 }  // namespace
@@ -159,6 +179,72 @@ TEST_CASE("from outside, the process is what the report says") {
   }
   const auto root = std::filesystem::path("/proc") / std::to_string(pid) / "root";
   CHECK(std::filesystem::is_empty(root));
+}
+
+TEST_CASE("no mask, signal or limit of its launcher's comes along") {
+  launched_spawner by{options_after([] {
+    ::umask(0);
+    ::signal(SIGHUP, SIG_IGN);
+    ::signal(SIGRTMAX, SIG_IGN);
+    sigset_t some;
+    ::sigfillset(&some);
+    ::sigprocmask(SIG_BLOCK, &some, nullptr);
+    for (const auto which : {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_LOCKS}) {
+      const rlimit much{65'536, 65'536};
+      if (::setrlimit(which, &much) != 0) ::_exit(126);
+    }
+  })};
+  auto child = start(by, inside({"wait"}));
+  const auto pid = child.process->pid();
+  CHECK(status_of(pid, "Umask") == "0077");
+  CHECK(status_of(pid, "SigBlk") == "0000000000000000");
+  CHECK(status_of(pid, "SigIgn") == "0000000000000000");
+  const auto limits = limits_of(pid);
+  const bulkhead::resource_limits given;
+  const std::vector<std::pair<std::string, std::uint64_t>> expected{
+      {"core file size", 0},
+      {"locked memory", 0},
+      {"msgqueue size", 0},
+      {"file locks", 0},
+      {"nice priority", 0},
+      {"realtime priority", 0},
+      {"realtime timeout", 100'000},
+      {"file size", given.file_bytes},
+      {"data size", given.memory_bytes},
+      {"stack size", given.stack_bytes},
+      {"processes", given.tasks + 1},
+      {"open files", given.descriptors},
+      {"pending signals", given.pending_signals},
+  };
+  for (const auto& [name, most] : expected) {
+    CAPTURE(name);
+    REQUIRE(limits.contains(name));
+    CHECK(limits.at(name) == std::to_string(most) + " " + std::to_string(most));
+  }
+}
+
+TEST_CASE("where the network is the host's, Landlock keeps a program from it") {
+  launched_spawner by{options(only(wall::seccomp) | only(wall::net_namespace))};
+  CHECK(attempt(by, "connect-stream") == "EACCES");
+  CHECK(attempt(by, "bind-stream") == "EACCES");
+}
+
+TEST_CASE("no capability can be kept through a change of the user") {
+  launched_spawner by{options(only(wall::seccomp))};
+  CHECK(attempt(by, "keep-capabilities") == "EPERM");
+}
+
+TEST_CASE("the init of an instance stands behind walls of its own") {
+  auto child = start(inside({"wait"}));
+  const auto init = parent_of(child.process->pid());
+  CHECK(status_of(init, "Name") == "plugin-init");
+  CHECK(status_of(init, "NoNewPrivs") == "1");
+  CHECK(status_of(init, "Seccomp") == "2");
+  for (const auto* const set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+    CHECK(status_of(init, set) == "0000000000000000");
+  struct stat file {};
+  REQUIRE(::stat(("/proc/" + std::to_string(init) + "/status").c_str(), &file) == 0);
+  CHECK(file.st_uid == 0);
 }
 
 TEST_CASE("as root no two instances have one uid") {

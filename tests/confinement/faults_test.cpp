@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts to which the kernel refuses a call, or says of one that it was made when it was not.
+//
+// Such a start is refused, by the name of the wall or of the step that lacks the call, and nothing
+// of it stays.
+#include <grp.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "actors/launcher/kernel.hpp"
+#include "tests/confinement/confined.hpp"
+#include "tests/confinement/faulty.hpp"
+
+using namespace bulkhead;
+using namespace confined;
+
+namespace {
+
+struct wall_call {
+  wall which;
+  call needs;
+};
+
+struct step_call {
+  const char* why;
+  call needs;
+};
+
+confinement less(wall which) {
+  auto how = whole();
+  how.waived.set(index_of(which));
+  return how;
+}
+
+const std::vector<wall_call>& calls_of_walls() {
+  static const std::vector<wall_call> all{
+      {wall::user_namespace, {"clone3", SYS_clone3}},
+      {wall::no_groups, {"setgroups", SYS_setgroups}},
+      {wall::uts_namespace, {"sethostname", SYS_sethostname}},
+      {wall::uts_namespace, {"setdomainname", SYS_setdomainname}},
+      {wall::landlock, {"landlock_create_ruleset", launcher::landlock_create}},
+      {wall::landlock, {"landlock_create_ruleset of rules", launcher::landlock_create, 2, 0}},
+      {wall::landlock, {"landlock_restrict_self", launcher::landlock_restrict}},
+      {wall::seccomp, {"seccomp", SYS_seccomp}},
+      {wall::no_writable_code, prctl_of("PR_SET_MDWE", launcher::set_mdwe)},
+      {wall::resource_limits, limit_of("RLIMIT_CORE", RLIMIT_CORE)},
+      {wall::resource_limits, limit_of("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK)},
+      {wall::resource_limits, limit_of("RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE)},
+      {wall::resource_limits, limit_of("RLIMIT_LOCKS", RLIMIT_LOCKS)},
+      {wall::resource_limits, limit_of("RLIMIT_NICE", RLIMIT_NICE)},
+      {wall::resource_limits, limit_of("RLIMIT_RTPRIO", RLIMIT_RTPRIO)},
+      {wall::resource_limits, limit_of("RLIMIT_RTTIME", RLIMIT_RTTIME)},
+      {wall::resource_limits, limit_of("RLIMIT_FSIZE", RLIMIT_FSIZE)},
+      {wall::resource_limits, limit_of("RLIMIT_DATA", RLIMIT_DATA)},
+      {wall::resource_limits, limit_of("RLIMIT_STACK", RLIMIT_STACK)},
+      {wall::resource_limits, limit_of("RLIMIT_NPROC", RLIMIT_NPROC)},
+      {wall::resource_limits, limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE)},
+      {wall::resource_limits, limit_of("RLIMIT_SIGPENDING", RLIMIT_SIGPENDING)},
+      // Behind the seven that the exec needs.
+      {wall::descriptors, {"close_range", SYS_close_range, 0, 7}},
+      {wall::own_session, {"keyctl", SYS_keyctl}},
+      {wall::own_session, {"setsid", SYS_setsid}},
+      {wall::parent_death, prctl_of("PR_SET_PDEATHSIG", PR_SET_PDEATHSIG)},
+  };
+  return all;
+}
+
+constexpr const char* no_user = "it could not take on its user (EDOM)";
+constexpr const char* no_root = "its root could not be made (EDOM)";
+constexpr const char* no_init = "its init could not be set up (EDOM)";
+constexpr const char* no_start = "the launcher could not start it (EDOM)";
+
+const std::vector<step_call>& calls_of_steps() {
+  static const std::vector<step_call> all{
+      {no_user, {"setresgid", SYS_setresgid}},
+      {no_user, {"setresuid", SYS_setresuid}},
+      {no_user, {"capget", SYS_capget}},
+      {no_user, {"capset", SYS_capset}},
+      {no_root, {"mount", SYS_mount}},
+      {no_root, {"fsopen", SYS_fsopen}},
+      {no_root, {"fsconfig of an option", SYS_fsconfig, 1, FSCONFIG_SET_STRING}},
+      {no_root, {"fsconfig to make it", SYS_fsconfig, 1, FSCONFIG_CMD_CREATE}},
+      {no_root, {"fsmount", SYS_fsmount}},
+      {no_root, {"move_mount", SYS_move_mount}},
+      {no_root, {"fchdir", SYS_fchdir}},
+      {no_root, {"mount_setattr", SYS_mount_setattr}},
+      {no_root, {"pivot_root", SYS_pivot_root}},
+      {no_root, {"umount2", SYS_umount2}},
+      // By where each moves its descriptors to.
+      {no_init, {"fcntl of an init", SYS_fcntl, 2, 64}},
+      {no_init, {"dup3 of an init", SYS_dup3, 1, 7}},
+      // Behind its six, of which one is of a group.
+      {no_init, {"close_range of an init", SYS_close_range, 0, as_root() ? 9U : 8U}},
+      {no_start, {"fcntl of a plugin", SYS_fcntl, 2, 256}},
+      {no_start, {"dup3 of a plugin", SYS_dup3, 1, 0}},
+      {"it ended on its way to its program (EIO)", {"getrandom", SYS_getrandom}},
+  };
+  return all;
+}
+
+/// With a directory of the host's in its root.
+process_spec with_directory(const std::string& path) {
+  auto how = whole();
+  how.grants.push_back({grant_kind::read_directory, path, "/data/of/it"});
+  return inside({"wait"}, how);
+}
+
+/// What a launcher has that its plugins may not.
+void have_more() {
+  const gid_t group = 4711;
+  if (as_root() && ::setgroups(1, &group) != 0) ::_exit(126);
+  for (const auto which : {RLIMIT_CORE, RLIMIT_MEMLOCK}) {
+    const rlimit some{4096, 8192};
+    if (::setrlimit(which, &some) != 0) ::_exit(126);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a call that fails is missed by the wall that it was for, and the start refused") {
+  for (const auto& [which, needs] : calls_of_walls()) {
+    if (which == wall::no_groups && !as_root()) continue;  // who makes no such call
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    const auto error = by.refusal();
+    CHECK(error.failure == spawn_failure::no_wall);
+    CHECK(error.missing == which);
+    CHECK(error.error_number == our_error);
+    CHECK(by.holds_nothing());
+    // Of a process there is none without it, with fewer namespaces either.
+    if (which == wall::user_namespace) continue;
+    auto child = by.start(less(which));
+    CHECK((*child.report)[which].state == wall_state::failed);
+    CHECK((*child.report)[which].error_number == our_error);
+  }
+}
+
+TEST_CASE("a call that fails on the way to a program is told by the step that it was for") {
+  for (const auto& [why, needs] : calls_of_steps()) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    const auto error = by.refusal();
+    CHECK(error.why == why);
+    CHECK_FALSE(error.missing);
+    CHECK(by.holds_nothing());
+  }
+}
+
+TEST_CASE("so is one that a granted directory takes") {
+  temporary_directory folder;
+  for (const auto& needs : {call{"mkdir", SYS_mkdir}, call{"readlink", SYS_readlink},
+                            call{"open_tree", SYS_open_tree}}) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    CHECK(by.refusal(with_directory(folder.path())).why == no_root);
+    CHECK(by.holds_nothing());
+  }
+  for (const auto& needs : {call{"landlock_add_rule", launcher::landlock_add},
+                            call{"landlock_create_ruleset", launcher::landlock_create, 2, 0}}) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    const auto error = by.refusal(with_directory(folder.path()));
+    CHECK(error.missing == wall::landlock);
+    CHECK(error.error_number == our_error);
+    CHECK(by.holds_nothing());
+  }
+}
+
+TEST_CASE("a program that cannot be executed under its filter is told by its errno") {
+  faulty_launcher by{{"execveat", SYS_execveat}};
+  const auto error = by.refusal();
+  CHECK(error.error_number == our_error);
+  CHECK_FALSE(error.missing);
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("where no process can be made, with fewer namespaces either, that is what is told") {
+  auto how = whole();
+  for (const auto each :
+       {wall::user_namespace, wall::pid_namespace, wall::mount_namespace, wall::net_namespace,
+        wall::ipc_namespace, wall::uts_namespace, wall::cgroup_namespace})
+    how.waived.set(index_of(each));
+  faulty_launcher by{{"clone3", SYS_clone3}};
+  CHECK(by.refusal(inside({"wait"}, how)).why == "its first process could not be made (EDOM)");
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("no new privileges are those that the kernel says it has granted none of") {
+  for (const int option : {PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS}) {
+    if (!as_root()) continue;  // who had to give them up for the filter
+    faulty_launcher by{prctl_of("no new privileges", option), no_error};
+    const auto error = by.refusal();
+    CHECK(error.missing == wall::no_new_privileges);
+    CHECK(error.error_number == EINVAL);
+  }
+}
+
+TEST_CASE("capabilities that only seem to be dropped are looked at again") {
+  if (!as_root()) return;  // who needs them for the namespaces, and has none without
+  // Nobody needs them here, so that nobody notices before.
+  auto how = whole(profile::no_userns);
+  for (const int error : {no_error, our_error}) {
+    auto chosen = options_after([error] { let_fail({"capset", SYS_capset}, error); });
+    chosen.without.set(index_of(wall::own_uid));
+    launched_spawner by{chosen};
+    const auto refused = start_fails(by, inside({"wait"}, how));
+    CHECK(refused.missing == wall::no_capabilities);
+    CHECK(refused.error_number == (error == no_error ? ENOTRECOVERABLE : our_error));
+  }
+}
+
+TEST_CASE("speculation that cannot be controlled is told, and is no reason to refuse a start") {
+  faulty_launcher by{prctl_of("PR_SET_SPECULATION_CTRL", PR_SET_SPECULATION_CTRL)};
+  auto child = by.start(whole());
+  CHECK(line_of(wall::speculation, *child.report) == "speculation: failed (EDOM)");
+}
+
+TEST_CASE("capabilities that cannot be dropped from the bounding set are counted") {
+  faulty_launcher by{prctl_of("PR_CAPBSET_DROP", PR_CAPBSET_DROP)};
+  auto child = by.start(whole());
+  CHECK((*child.report)[wall::no_capabilities].state == wall_state::enforced);
+  CHECK((*child.report)[wall::no_capabilities].value > 30);
+}
+
+TEST_CASE("a wall of which the kernel only says that it stands is not to be seen from outside") {
+  const std::vector<wall_call> all{
+      {wall::own_uid, {"setresuid", SYS_setresuid}},
+      {wall::no_groups, {"setgroups", SYS_setgroups}},
+      {wall::no_capabilities, prctl_of("PR_CAPBSET_DROP", PR_CAPBSET_DROP)},
+      {wall::own_session, {"setsid", SYS_setsid}},
+      {wall::resource_limits, limit_of("RLIMIT_CORE", RLIMIT_CORE)},
+      {wall::resource_limits, limit_of("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK)},
+      {wall::resource_limits, limit_of("RLIMIT_FSIZE", RLIMIT_FSIZE)},
+      {wall::resource_limits, limit_of("RLIMIT_DATA", RLIMIT_DATA)},
+      {wall::resource_limits, limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE)},
+  };
+  for (const auto& [which, needs] : all) {
+    if (!as_root() && (which == wall::own_uid || which == wall::no_groups)) continue;
+    CAPTURE(needs.name);
+    faulty_launcher by{needs, no_error, have_more};
+    const auto error = by.refusal();
+    CHECK(error.missing == which);
+    CHECK(error.why.find("was reported to stand and is not to be seen") != std::string::npos);
+  }
+}

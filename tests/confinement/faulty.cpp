@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/confinement/faulty.hpp"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstddef>
+#include <filesystem>
+
+namespace confined {
+namespace {
+
+/// Without those of control groups: it looks for what others have left when it has nothing to do.
+std::size_t descriptors_of(pid_t process) {
+  std::size_t count = 0;
+  std::error_code gone;
+  for (const auto& each :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd"))
+    if (!std::filesystem::read_symlink(each, gone).string().starts_with("/sys/fs/cgroup")) ++count;
+  return count;
+}
+
+/// The one that this starts.
+pid_t launcher_of(bulkhead::launched_spawner& by) {
+  const auto before = children_of(::getpid());
+  REQUIRE(by.prepare());
+  for (const pid_t each : children_of(::getpid()))
+    if (std::find(before.begin(), before.end(), each) == before.end()) return each;
+  FAIL("there is no launcher");
+  return -1;
+}
+
+}  // namespace
+
+call prctl_of(const char* name, int option) {
+  return {name, SYS_prctl, 0, static_cast<std::uint32_t>(option)};
+}
+
+call limit_of(const char* name, int resource) {
+  return {name, SYS_prlimit64, 1, static_cast<std::uint32_t>(resource)};
+}
+
+void let_fail(const call& which, int error) {
+  const auto load = [](std::size_t offset) -> sock_filter {
+    return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
+  };
+  const bool any = which.argument < 0;
+  const auto number = static_cast<std::uint32_t>(which.number);
+  const std::size_t argument = offsetof(seccomp_data, args) +
+                               sizeof(std::uint64_t) * static_cast<std::size_t>(which.argument);
+  std::array code{
+      load(offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+      load(any ? offsetof(seccomp_data, nr) : argument),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, any ? number : which.value, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{code.size(), code.data()};
+  if (!as_root() && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(126);
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(126);
+}
+
+faulty_launcher::faulty_launcher(const call& which, int error,
+                                 const std::function<void()>& before_it)
+    : by_{options_after([which, error, before_it] {
+        if (before_it) before_it();
+        let_fail(which, error);
+      })} {
+  process_ = launcher_of(by_);
+  descriptors_ = descriptors_of(process_);
+  groups_ = groups_made_by(process_);
+}
+
+bulkhead::spawn_error faulty_launcher::refusal(const bulkhead::process_spec& spec) {
+  return start_fails(by_, spec);
+}
+
+bulkhead::spawned_process faulty_launcher::start(const bulkhead::confinement& how) {
+  return confined::start(by_, inside({"wait"}, how));
+}
+
+bool faulty_launcher::holds_nothing() const {
+  return comes_true([&] {
+    return children_of(process_).empty() && descriptors_of(process_) == descriptors_ &&
+           groups_made_by(process_) == groups_;
+  });
+}
+
+}  // namespace confined

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instances that wait for an order, seen from outside: what their two processes hold of the
+// launcher's, and that they end with it.
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <set>
+
+#include "tests/confinement/confined.hpp"
+
+using namespace bulkhead;
+using namespace confined;
+
+namespace {
+
+constexpr std::size_t spares = 2;
+
+/// What the descriptors from 3 on lead to, without the numbers of what has no name.
+std::multiset<std::string> held_by(pid_t process) {
+  std::multiset<std::string> found;
+  std::error_code gone;
+  for (const auto& each :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd")) {
+    if (std::stoi(each.path().filename()) < 3) continue;
+    const auto what = std::filesystem::read_symlink(each, gone).string();
+    found.insert(what.substr(0, what.find(":[")));
+  }
+  return found;
+}
+
+pid_t only_child_of(pid_t process) {
+  const auto children = children_of(process);
+  return children.size() == 1 ? children.front() : -1;
+}
+
+/// The inits of the instances that wait, once all are there and have arranged themselves.
+std::vector<pid_t> waiting_inits(pid_t launcher, pid_t other) {
+  std::vector<pid_t> inits;
+  CHECK(comes_true([&] {
+    inits.clear();
+    for (const pid_t each : children_of(launcher))
+      if (each != other && status_of(each, "Seccomp") == "2") inits.push_back(each);
+    return inits.size() == spares;
+  }));
+  return inits;
+}
+
+}  // namespace
+
+TEST_CASE("an instance that waits holds what it waits with, and nothing else of its launcher's") {
+  if (!as_root()) return;  // others do not see it
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const pid_t init = parent_of(child.process->pid()), launcher = parent_of(init);
+  for (const pid_t each : waiting_inits(launcher, init)) {
+    // Its status, its plugin, two lifelines; and what tells of its memory.
+    const auto its = held_by(each);
+    CHECK(its.count("pipe") == 3);
+    CHECK(its.count("anon_inode") == 1);
+    CHECK(its.size() == 5);
+    // The reins, and what tells it that its init is ready, until that is.
+    CHECK(held_by(only_child_of(each)) == std::multiset<std::string>{"socket"});
+  }
+}
+
+TEST_CASE("an instance ends with its launcher by the lifeline alone") {
+  wall_set without;
+  without.set(index_of(wall::parent_death));
+  launched_spawner by{options(without)};
+  auto child = start(by, inside({"wait"}));
+  const pid_t init = parent_of(child.process->pid()), launcher = parent_of(init);
+  const auto inits = waiting_inits(launcher, init);
+  // The broker's is open: it is that of the spawner, which lives.
+  REQUIRE(::kill(launcher, SIGKILL) == 0);
+  CHECK(readable(child.process->exit_fd()));
+  for (const pid_t each : inits)
+    CHECK(comes_true([&] { return ::kill(each, 0) != 0 || status_of(each, "State")[0] == 'Z'; }));
+}
+
+TEST_CASE("a start without namespaces leaves the names of the host alone") {
+  std::array<char, 256> before{}, after{}, domain_before{}, domain_after{};
+  REQUIRE(::gethostname(before.data(), before.size()) == 0);
+  REQUIRE(::getdomainname(domain_before.data(), domain_before.size()) == 0);
+  auto child = start(inside({"wait"}, whole(profile::no_userns)));
+  REQUIRE(::gethostname(after.data(), after.size()) == 0);
+  REQUIRE(::getdomainname(domain_after.data(), domain_after.size()) == 0);
+  CHECK(before == after);
+  CHECK(domain_before == domain_after);
+  CHECK(std::string{after.data()} != "plugin");
+}
+
+TEST_CASE("groups that a launcher without root cannot leave are told") {
+  if (!as_root()) return;  // who alone can have some of its own
+  constexpr gid_t groups[] = {4711, 4712};
+  temporary_directory folder;
+  auto chosen = options();
+  chosen.starts = launcher_after(public_launcher(folder), [&groups] {
+    constexpr unsigned nobody = 65534;
+    if (::setgroups(2, groups) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+  });
+  launched_spawner by{chosen};
+  confinement how;
+  how.of = profile::strict_unprivileged;
+  auto child = start(by, inside({"wait"}, how));
+  CHECK(line_of(wall::no_groups, *child.report) == "groups: unavailable (EPERM), 2");
+}
