@@ -18,11 +18,6 @@ namespace hostile {
 
 namespace {
 
-bulkhead::profile best_profile() {
-  return the_world().changes_user() ? bulkhead::profile::strict
-                                    : bulkhead::profile::strict_unprivileged;
-}
-
 std::set<std::string> words_of(const std::string& text) {
   std::istringstream stream(text);
   return {std::istream_iterator<std::string>(stream), std::istream_iterator<std::string>()};
