@@ -47,6 +47,7 @@ void shows(const std::string& name, const wall_set& without, const std::string& 
   const campaign done = run({name, best_profile(), without, false});
   INFO(name << ": " << done.refusal);
   CHECK(done.refusal.empty());
+  if (must_work()) CHECK(names_of(done.unexcused) == "nothing");
   const auto through = words_of(got_through(done.found));
   const auto base = words_of(expected);
   const auto listed = words_of(allowed);
@@ -188,6 +189,7 @@ TEST_CASE("how many walls stop each attack by themselves") {
   REQUIRE(open.refusal.empty());
   each_wall([&](wall which) {
     const auto alone = run({"", best_profile(), none & ~with_foundations(which), false});
+    if (must_work()) CHECK(names_of(alone.unexcused) == "nothing");
     int count = 0;
     for (const auto& [name, found] : alone.found) {
       INFO(name << ": " << found.how << " with " << to_string(which) << " alone");

@@ -44,14 +44,6 @@ bool kernel_lacks(const bulkhead::wall_report& at) {
          std::find(absent.begin(), absent.end(), at.error_number) != absent.end();
 }
 
-wall_set without_excuse(const wall_set& missing, const bulkhead::confinement_report& report) {
-  wall_set left = missing;
-  for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
-    if (kernel_lacks(report.walls[each])) left.reset(each);
-  }
-  return left;
-}
-
 /// Of the world that is open to everybody.
 bulkhead::grant grant_of(grant_kind kind) {
   if (kind == grant_kind::device) return {kind, "/dev/zero", ""};
@@ -207,6 +199,14 @@ campaign run(const configuration& how) {
     done.found[one.name] = judge(one, in.start(in.where().words(one.name, how.as)), true);
   });
   return done;
+}
+
+wall_set without_excuse(const wall_set& missing, const bulkhead::confinement_report& report) {
+  wall_set left = missing;
+  for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
+    if (kernel_lacks(report.walls[each])) left.reset(each);
+  }
+  return left;
 }
 
 }  // namespace hostile

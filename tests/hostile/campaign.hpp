@@ -62,7 +62,7 @@ class arena {
   observation start(const std::vector<std::string>& words);
   world& where() const { return where_; }
   wall_set missing;     // required, asked for, and not to be had here: waived
-  wall_set unexcused;   // of those, what is not for want of it in the kernel: see must_work
+  wall_set unexcused;   // of those: see must_work
   std::string refusal;  // not empty: nothing can be started, and why
   std::string report;   // a line for each wall that does not stand
 
@@ -94,9 +94,11 @@ std::string beside(const std::string& name);
 /// The attack of that name; throws when there is none.
 const attack& attack_named(const std::string& name);
 
-/// True when a wall that cannot be had is a failure: BULKHEAD_SANDBOX_MUST_WORK=1. Excused is what
-/// the report of a start says that the kernel is without; not what a policy or a right that is
-/// lacking keeps from a user to whom the profile promises it.
+/// True when a wall that cannot be had is a failure: BULKHEAD_SANDBOX_MUST_WORK=1.
 bool must_work();
+/// Those of `missing` that fail it. Excused is what the report of a start says that the kernel is
+/// without; not what a policy, or a right that is lacking, keeps from a user to whom the profile
+/// promises it.
+wall_set without_excuse(const wall_set& missing, const bulkhead::confinement_report& report);
 
 }  // namespace hostile

@@ -37,3 +37,6 @@ add_test(NAME hostile-alone COMMAND hostile_test "how*")
 set_tests_properties(hostile-filter PROPERTIES LABELS hostile TIMEOUT 600)
 set_tests_properties(hostile-walk hostile-alone PROPERTIES LABELS "hostile;nosanitize" TIMEOUT 600)
 set_tests_properties(hostile-walk hostile-alone PROPERTIES RUN_SERIAL ON)
+# What cannot be had is a failure, but for what the kernel is without.
+set_tests_properties(hostile-profiles hostile-profiles-user hostile-ablation hostile-ablation-user hostile-walk hostile-alone
+                     PROPERTIES ENVIRONMENT BULKHEAD_SANDBOX_MUST_WORK=1)

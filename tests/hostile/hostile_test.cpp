@@ -8,6 +8,7 @@
 // mapped to be executed. What is granted is what the attacks aim at.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <iostream>
 #include <set>
 #include <sstream>
@@ -58,6 +59,8 @@ std::vector<excuse> excuses(const configuration& how) {
       {{}, device, {"dev"}},
       // A run time makes code as it goes,
       {{}, script, {"rwx", "w2x", "w2x_shared", "stack_exec", "x2w"}},
+      // keeps memory from children that it cannot have,
+      {{}, script, {"madvise_fork"}},
       // wakes itself through a pair of sockets, gives descriptors other numbers,
       {{}, script, {"socketpair", "dup_link"}},
       // asks how much memory there is, and goes to where its files are.
@@ -143,6 +146,19 @@ TEST_CASE("unconfined, the attacks that are linked to libraries work as the stat
     CHECK(found.what == control().at(name).what);
   }
   CHECK(granted_world().victim_lives());
+}
+
+TEST_CASE("strict: a wall is excused where its report says that the kernel is without it") {
+  bulkhead::confinement_report report;
+  for (auto& each : report.walls) each.state = bulkhead::wall_state::enforced;
+  const auto missing = walls({wall::landlock, wall::cgroup_cpu, wall::seccomp, wall::descriptors});
+  using bulkhead::wall_state;
+  report[wall::landlock] = {wall_state::unavailable, false, ENOSYS, 0};
+  report[wall::cgroup_cpu] = {wall_state::unavailable, false, EACCES, 0};
+  report[wall::seccomp] = {wall_state::failed, false, EINVAL, 0};
+  report[wall::descriptors] = {wall_state::off, false, 0, 0};
+  CHECK(without_excuse(missing, report) ==
+        walls({wall::cgroup_cpu, wall::seccomp, wall::descriptors}));
 }
 
 TEST_CASE("strict: nothing gets through") {
