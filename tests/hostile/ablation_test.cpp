@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "tests/hostile/campaign.hpp"
 
@@ -180,6 +181,44 @@ TEST_CASE("with all namespaces taken away, and one wall more") {
   shows("without landlock, namespaces", walls({wall::landlock}) | namespaces, all);
   shows("without seccomp, namespaces", walls({wall::seccomp}) | namespaces, unfiltered,
         only_filtered);
+}
+
+TEST_CASE("with a control group taken away, what it alone stops gets through, and not before") {
+  struct worth {
+    wall which;
+    wall_set besides;  // what else stops the attack, taken away either way
+    std::string attack;
+  };
+  const wall_set filter = walls({wall::seccomp});
+  const wall_set process_limits = walls({wall::resource_limits});
+  for (const auto& [which, besides, attack] : std::vector<worth>{
+           {wall::cgroup_cpu, {}, "cpu"},
+           {wall::cgroup_memory, filter, "mem_shared"},
+           {wall::cgroup_memory, process_limits, "mem"},
+           {wall::cgroup_tasks, process_limits, "threads"},
+           {wall::cgroup_kill, filter | walls({wall::pid_namespace}), "orphan"},
+       }) {
+    const auto through = [&, name = attack](const wall_set& without) {
+      configuration how{name, best_profile(), without};
+      how.only = {name};
+      how.waived = walls({which});
+      const campaign done = run(how);
+      CHECK(done.refusal.empty());
+      const judgement& found = done.found.at(name);
+      INFO(name << ": " << found.how);
+      CHECK(found.what != result::broken);
+      // What this user cannot have is as good as taken away, when the report says so.
+      if (!without.test(index_of(which)) && found.missing.test(index_of(which))) {
+        std::cout << to_string(which) << " is not to be had\n";
+        CHECK_FALSE(the_world().changes_user());
+        return false;
+      }
+      return found.got_through();
+    };
+    INFO(to_string(which) << " against " << attack);
+    CHECK_FALSE(through(besides));
+    CHECK(through(besides | walls({which})));
+  }
 }
 
 TEST_CASE("how many walls stop each attack by themselves") {
