@@ -254,12 +254,13 @@ void allow_writing_files(allow_list& list) {
 
 void allow_runtime(allow_list& list) {
   list.allow({SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(chdir), SCMP_SYS(sysinfo),
-              SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(sched_getparam),
-              SCMP_SYS(sched_getscheduler), SCMP_SYS(capget), SCMP_SYS(getgroups),
-              SCMP_SYS(fadvise64)});
-  // Without bytes out of turn, whose way through the kernel is another one.
+              SCMP_SYS(umask), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+              SCMP_SYS(capget), SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
+  // Of streams nothing is sent out of band: a corner of the kernel that nobody else asks into.
   for (const int call : {SCMP_SYS(recvfrom), SCMP_SYS(sendto)})
     list.add(SCMP_ACT_ALLOW, call, {none_of(3, MSG_OOB)});
+  // No option of a socket is a plugin's to choose: some of them are programs for the kernel.
+  list.refuse(ENOPROTOOPT, {SCMP_SYS(setsockopt)});
   // A pair of its own, as event loops wake themselves with; no other socket. Of streams: one that
   // keeps messages apart could be told where to send them, to any socket of the host's with a name
   // in a granted directory.

@@ -150,7 +150,8 @@ int make_tree(int what, placement_kind kind, int id_map) {
   mount_attr how{};
   how.attr_set = MOUNT_ATTR_NOSUID;
   if (kind != placement_kind::device) how.attr_set |= MOUNT_ATTR_NODEV;
-  if (kind == placement_kind::read_directory) how.attr_set |= MOUNT_ATTR_RDONLY;
+  // What can be written cannot become code, as a file that is mapped to be executed.
+  how.attr_set |= kind == placement_kind::read_directory ? MOUNT_ATTR_RDONLY : MOUNT_ATTR_NOEXEC;
   if (id_map >= 0) {
     how.attr_set |= MOUNT_ATTR_IDMAP;
     how.userns_fd = static_cast<std::uint64_t>(id_map);

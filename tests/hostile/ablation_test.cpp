@@ -11,17 +11,13 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "tests/hostile/campaign.hpp"
 
 namespace hostile {
 
 namespace {
-
-bulkhead::profile best_profile() {
-  return the_world().changes_user() ? bulkhead::profile::strict
-                                    : bulkhead::profile::strict_unprivileged;
-}
 
 std::set<std::string> words_of(const std::string& text) {
   std::istringstream stream(text);
@@ -52,6 +48,7 @@ void shows(const std::string& name, const wall_set& without, const std::string& 
   const campaign done = run({name, best_profile(), without, false});
   INFO(name << ": " << done.refusal);
   CHECK(done.refusal.empty());
+  if (must_work()) CHECK(names_of(done.unexcused) == "nothing");
   const auto through = words_of(got_through(done.found));
   const auto base = words_of(expected);
   const auto listed = words_of(allowed);
@@ -186,6 +183,44 @@ TEST_CASE("with all namespaces taken away, and one wall more") {
         only_filtered);
 }
 
+TEST_CASE("with a control group taken away, what it alone stops gets through, and not before") {
+  struct worth {
+    wall which;
+    wall_set besides;  // what else stops the attack, taken away either way
+    std::string attack;
+  };
+  const wall_set filter = walls({wall::seccomp});
+  const wall_set process_limits = walls({wall::resource_limits});
+  for (const auto& [which, besides, attack] : std::vector<worth>{
+           {wall::cgroup_cpu, {}, "cpu"},
+           {wall::cgroup_memory, filter, "mem_shared"},
+           {wall::cgroup_memory, process_limits, "mem"},
+           {wall::cgroup_tasks, process_limits, "threads"},
+           {wall::cgroup_kill, filter | walls({wall::pid_namespace}), "orphan"},
+       }) {
+    const auto through = [&, name = attack](const wall_set& without) {
+      configuration how{name, best_profile(), without};
+      how.only = {name};
+      how.waived = walls({which});
+      const campaign done = run(how);
+      CHECK(done.refusal.empty());
+      const judgement& found = done.found.at(name);
+      INFO(name << ": " << found.how);
+      CHECK(found.what != result::broken);
+      // What this user cannot have is as good as taken away, when the report says so.
+      if (!without.test(index_of(which)) && found.missing.test(index_of(which))) {
+        std::cout << to_string(which) << " is not to be had\n";
+        CHECK_FALSE(the_world().changes_user());
+        return false;
+      }
+      return found.got_through();
+    };
+    INFO(to_string(which) << " against " << attack);
+    CHECK_FALSE(through(besides));
+    CHECK(through(besides | walls({which})));
+  }
+}
+
 TEST_CASE("how many walls stop each attack by themselves") {
   const wall_set none = ~walls({wall::own_uid});  // nothing runs as root
   std::map<std::string, std::set<wall>> stopped_by;
@@ -193,6 +228,7 @@ TEST_CASE("how many walls stop each attack by themselves") {
   REQUIRE(open.refusal.empty());
   each_wall([&](wall which) {
     const auto alone = run({"", best_profile(), none & ~with_foundations(which), false});
+    if (must_work()) CHECK(names_of(alone.unexcused) == "nothing");
     int count = 0;
     for (const auto& [name, found] : alone.found) {
       INFO(name << ": " << found.how << " with " << to_string(which) << " alone");

@@ -57,10 +57,10 @@ constexpr auto file_changes = {SYS_pwrite64, SYS_ftruncate, SYS_fsync,    SYS_fd
                                SYS_unlinkat, SYS_rename,    SYS_renameat, SYS_renameat2};
 
 /// What a language's run time does besides.
-constexpr auto free_to_interpreters = {SYS_dup,        SYS_dup2,           SYS_dup3,
-                                       SYS_chdir,      SYS_sysinfo,        SYS_umask,
-                                       SYS_setsockopt, SYS_sched_getparam, SYS_sched_getscheduler,
-                                       SYS_capget,     SYS_getgroups,      SYS_fadvise64};
+constexpr auto free_to_interpreters = {
+    SYS_dup,     SYS_dup2,      SYS_dup3,           SYS_chdir,
+    SYS_sysinfo, SYS_umask,     SYS_sched_getparam, SYS_sched_getscheduler,
+    SYS_capget,  SYS_getgroups, SYS_fadvise64};
 
 constexpr auto free_to_init = {SYS_pread64, SYS_poll,       SYS_waitid,         SYS_write,
                                SYS_close,   SYS_exit_group, SYS_restart_syscall};
@@ -199,14 +199,15 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (call.number == SYS_socket) return error(EACCES);
   // Run times ask whether there is such a thing, and take no for an answer.
   if (call.number == SYS_pkey_alloc || call.number == SYS_io_uring_setup) return error(ENOSYS);
+  if (call.number == SYS_setsockopt) return error(ENOPROTOOPT);
+  if (call.number == SYS_recvfrom || call.number == SYS_sendto)
+    return only_if((call.arguments[3] & MSG_OOB) == 0);
   // A pair of streams, which writes to its other end and to no name in a granted directory.
   constexpr std::uint64_t unix_family = 1, type_bits = 0xf;
   if (call.number == SYS_socketpair) {
     return only_if(call.arguments[0] == unix_family &&
                    (call.arguments[1] & type_bits) == SOCK_STREAM);
   }
-  if (call.number == SYS_recvfrom || call.number == SYS_sendto)
-    return only_if((call.arguments[3] & MSG_OOB) == 0);
   return only_if(is_in(free_to_interpreters, call.number));
 }
 
