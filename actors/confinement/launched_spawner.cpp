@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -185,40 +186,41 @@ struct why_not_granted {
   std::string_view remedy;
 };
 
-why_not_granted reasons_for(int error, const grant& one) {
-  switch (error) {
-    case EPERM:
-      if (one.kind == grant_kind::write_directory)
-        return {
-            "belongs to root, and no plugin makes files of root's",
-            "give the directory to a user: chown USER:GROUP, and its files on the disk are theirs"};
-      break;
-    case EACCES:
-      return {"belongs to root, and not everybody may read it",
-              "give the directory to a user, or let everybody read it"};
-    case EOPNOTSUPP:
-      return {
-          "takes a mount namespace where the broker is root, as each process has a uid of its own",
-          "choose a profile with namespaces, or run the broker as the user whose directory it is"};
-    case ENXIO:
-      return {"has another name inside, which takes a mount namespace",
-              "grant it under its own name, or choose a profile with namespaces"};
-    default:
-      break;
-  }
+why_not_granted reasons_for(int error, bool is_roots) {
+  if (is_roots && error == EPERM)
+    return {"belongs to root, and no plugin makes files of root's",
+            "give the directory to a user (chown), whose its files on the disk will be"};
+  if (is_roots && error == EACCES)
+    return {"belongs to root, and not everybody may read it",
+            "give the directory to a user, or let everybody read it"};
+  if (error == EOPNOTSUPP)
+    return {
+        "takes a mount namespace where each process has a uid of its own",
+        "choose a profile with namespaces, or run the broker as the user whose directory it is"};
+  if (error == ENXIO)
+    return {"has another name inside, which takes a mount namespace",
+            "grant it under its own name, or choose a profile with namespaces"};
   return {"is on a file system that cannot show it as another user's",
           "put the directory on ext4, xfs, btrfs or tmpfs, or run the broker as the user whose "
           "directory it is"};
 }
 
+bool is_shortage(int error) {
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
 spawn_error not_granted_error(const process_spec& spec, const confined_program& program,
                               const launcher::start_answer& answer) {
   const int error = answer.error_number;
+  if (is_shortage(error)) return explain_spawn_failure(spec, error);
   const auto* const one = grant_at(spec, program, answer.placement);
   if (one == nullptr)
     return error_of(spec, spawn_failure::other, error, true,
                     fmt::format("a part of its root cannot be mounted ({})", errno_text(error)));
-  const auto reasons = reasons_for(error, *one);
+  struct stat found {};
+  const bool is_roots =
+      ::fstat(program.contents[answer.placement].what.get(), &found) == 0 && found.st_uid == 0;
+  const auto reasons = reasons_for(error, is_roots);
   return error_of(spec, spawn_failure::other, error, true,
                   fmt::format("the grant {} {} {} ({})", to_string(one->kind), one->what,
                               reasons.why, errno_text(error)),
@@ -238,8 +240,7 @@ spawn_error explain(const process_spec& spec, const confined_program& program,
                       "the launcher holds as many instances as it can", "run fewer plugins");
     case stage::birth:
     case stage::descriptors:
-      if (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE)
-        return explain_spawn_failure(spec, error);
+      if (is_shortage(error)) return explain_spawn_failure(spec, error);
       break;
     default:
       break;

@@ -10,7 +10,8 @@
 // path of the launcher when it is started, and knows one order after that, "another one". A broker
 // that was taken over gets from it what it had before: a launcher, which does what a start order
 // can say (launcher/protocol.hpp). As that includes directories that root can read, such a broker
-// can show one to a plugin of its own; it can not run anything as root outside of the walls.
+// can show one to a plugin of its own, and let that write one of another user's; it can not run
+// anything as root outside of the walls.
 //
 // The launcher that was there before is killed first: there is one at a time. The keeper ends with
 // its socket, when the launcher has ended, which does so by itself when its broker has gone.

@@ -2,8 +2,10 @@
 // What is granted of the host: directories, devices, files, variables; whose a directory is to the
 // plugin, and what it leaves behind there.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,9 +34,19 @@ void give(const std::string& path, unsigned user = owner, unsigned group = owner
   if (as_root()) REQUIRE(::chown(path.c_str(), user, group) == 0);
 }
 
+/// Where a directory can be mounted with a map of ids: the overlay that a container has for its
+/// root cannot be.
+std::string place_for_maps() {
+  const auto usual = std::filesystem::temp_directory_path();
+  struct statfs found {};
+  const bool overlay =
+      ::statfs(usual.c_str(), &found) == 0 && found.f_type == OVERLAYFS_SUPER_MAGIC;
+  return (overlay ? std::filesystem::path{"/dev/shm"} : usual) / "bulkhead";
+}
+
 struct owned_folder : temporary_directory {
-  explicit owned_folder(unsigned mode = 0700, unsigned user = owner,
-                        unsigned group = owners_group) {
+  explicit owned_folder(unsigned mode = 0700, unsigned user = owner, unsigned group = owners_group)
+      : temporary_directory{place_for_maps()} {
     REQUIRE(::chmod(path().c_str(), mode) == 0);
     give(path(), user, group);
   }
@@ -182,6 +194,23 @@ TEST_CASE("of others' files in a granted directory a plugin has what its owner h
   CHECK(seen(folder / "open").st_uid == stranger);
 }
 
+TEST_CASE("each of several directories is its own owner's") {
+  if (!as_root()) return;  // who cannot give directories to others
+  owned_folder one, two{0700, stranger, owners_group}, three{0700, stranger, stranger};
+  auto how = as_data(grant_kind::write_directory, one.path());
+  how.grants.push_back({grant_kind::write_directory, two.path(), "/two"});
+  how.grants.push_back({grant_kind::write_directory, three.path(), "/three"});
+  for (const auto* const name : {"/data/made", "/two/made", "/three/made"})
+    CHECK(said_by(inside({"write", name}, how)) == "0\n");
+  const auto owners_of = [](const std::string& path) {
+    const auto found = seen(path);
+    return std::pair{found.st_uid, found.st_gid};
+  };
+  CHECK(owners_of(one / "made") == std::pair{owner, owners_group});
+  CHECK(owners_of(two / "made") == std::pair{stranger, owners_group});
+  CHECK(owners_of(three / "made") == std::pair{stranger, stranger});
+}
+
 TEST_CASE("nothing that a plugin makes is root's, and it reads nothing by being root") {
   if (!as_root()) return;  // nor are there any grants of root's directories to it
   owned_folder roots{0777, 0, 0};
@@ -282,7 +311,7 @@ TEST_CASE(
   writes.limits.file_bytes = 4096;
   writes.grants.push_back({grant_kind::write_directory, folder.path(), folder.path()});
   const std::string takes_one =
-      " takes a mount namespace where the broker is root, as each process has a uid of its own "
+      " takes a mount namespace where each process has a uid of its own "
       "(EOPNOTSUPP)";
   if (as_root()) {
     CHECK(refusal_of(writes) == "the grant write-dir " + folder.path() + takes_one);
