@@ -200,9 +200,11 @@ why_not_granted reasons_for(int error, bool is_roots) {
   if (error == ENXIO)
     return {"has another name inside, which takes a mount namespace",
             "grant it under its own name, or choose a profile with namespaces"};
-  return {"is on a file system that cannot show it as another user's",
-          "put the directory on ext4, xfs, btrfs or tmpfs, or run the broker as the user whose "
-          "directory it is"};
+  if (error == EINVAL || error == EPERM)
+    return {"is on a file system that cannot show it as another user's",
+            "put the directory on ext4, xfs, btrfs or tmpfs, or run the broker as the user whose "
+            "directory it is"};
+  return {"cannot be mounted", "look at the directory, and at what it is on"};
 }
 
 bool is_shortage(int error) {

@@ -2,9 +2,11 @@
 #include "tests/confinement/confined.hpp"
 
 #include <elf.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -45,6 +47,15 @@ std::size_t groups_beneath(const std::filesystem::path& folder, const std::strin
   return count;
 }
 
+/// The overlay that a container has for its root has no maps of ids.
+std::string place_for_maps() {
+  const auto usual = std::filesystem::temp_directory_path();
+  struct statfs found {};
+  const bool overlay =
+      ::statfs(usual.c_str(), &found) == 0 && found.f_type == OVERLAYFS_SUPER_MAGIC;
+  return (overlay ? std::filesystem::path{"/dev/shm"} : usual) / "bulkhead";
+}
+
 }  // namespace
 
 std::string launcher_path() {
@@ -75,6 +86,16 @@ confinement whole(bulkhead::profile of) {
                           wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill})
     how.waived.set(bulkhead::index_of(each));
   return how;
+}
+
+void give(const std::string& path, unsigned user, unsigned group) {
+  if (as_root()) REQUIRE(::chown(path.c_str(), user, group) == 0);
+}
+
+owned_folder::owned_folder(unsigned mode, unsigned user, unsigned group)
+    : temporary_directory{place_for_maps()} {
+  REQUIRE(::chmod(path().c_str(), mode) == 0);
+  give(path(), user, group);
 }
 
 confinement with_grant(bulkhead::grant_kind kind, const std::string& what,

@@ -32,6 +32,19 @@ bulkhead::confinement whole(bulkhead::profile of = as_root()
                                                        ? bulkhead::profile::strict
                                                        : bulkhead::profile::strict_unprivileged);
 
+// Users of the host that own what is granted; where the tests are not root's, who runs them does.
+inline constexpr unsigned owner = 12345;
+inline constexpr unsigned owners_group = 12346;
+inline constexpr unsigned stranger = 54321;
+
+/// As root; nobody else can.
+void give(const std::string& path, unsigned user = owner, unsigned group = owners_group);
+
+/// A directory of somebody's, on a file system that has maps of ids.
+struct owned_folder : bulkhead::temporary_directory {
+  explicit owned_folder(unsigned mode = 0700, unsigned user = owner, unsigned group = owners_group);
+};
+
 /// whole(), with one grant.
 bulkhead::confinement with_grant(bulkhead::grant_kind kind, const std::string& what,
                                  const std::string& where = "");

@@ -2,10 +2,8 @@
 // What is granted of the host: directories, devices, files, variables; whose a directory is to the
 // plugin, and what it leaves behind there.
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,33 +22,6 @@ using namespace bulkhead;
 using namespace confined;
 
 namespace {
-
-// Users of the host that own what is granted; where the tests are not root's, who runs them does.
-constexpr unsigned owner = 12345;
-constexpr unsigned owners_group = 12346;
-constexpr unsigned stranger = 54321;
-
-void give(const std::string& path, unsigned user = owner, unsigned group = owners_group) {
-  if (as_root()) REQUIRE(::chown(path.c_str(), user, group) == 0);
-}
-
-/// Where a directory can be mounted with a map of ids: the overlay that a container has for its
-/// root cannot be.
-std::string place_for_maps() {
-  const auto usual = std::filesystem::temp_directory_path();
-  struct statfs found {};
-  const bool overlay =
-      ::statfs(usual.c_str(), &found) == 0 && found.f_type == OVERLAYFS_SUPER_MAGIC;
-  return (overlay ? std::filesystem::path{"/dev/shm"} : usual) / "bulkhead";
-}
-
-struct owned_folder : temporary_directory {
-  explicit owned_folder(unsigned mode = 0700, unsigned user = owner, unsigned group = owners_group)
-      : temporary_directory{place_for_maps()} {
-    REQUIRE(::chmod(path().c_str(), mode) == 0);
-    give(path(), user, group);
-  }
-};
 
 struct stat seen(const std::string& path) {
   struct stat found {};
