@@ -295,6 +295,19 @@ TEST_CASE("a directory granted for writing can be written, within the limit of a
   CHECK(end_of(child).value == SIGXFSZ);
 }
 
+TEST_CASE("who may write a directory may make others in it, and nobody else may ask for that") {
+  temporary_directory folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  const auto how = with_grant(grant_kind::write_directory, folder.path());
+  CHECK(said_by(inside({"make-directory", folder / "one"}, how)) == "0\n");
+  CHECK(said_by(dynamic_inside({"make-directory", folder / "two"}, how)) == "0\n");
+  const auto to_read = with_grant(grant_kind::read_directory, folder.path());
+  auto child = start(inside({"make-directory", folder / "three"}, to_read));
+  CHECK(end_of(child).value == SIGSYS);
+  auto dynamic = start(dynamic_inside({"make-directory", folder / "four"}, to_read));
+  CHECK(end_of(dynamic).value == SIGSYS);
+}
+
 TEST_CASE("a granted device is there, and it alone") {
   const auto how = with_grant(grant_kind::device, "/dev/null");
   CHECK(said_by(inside({"list", "/dev"}, how)) == "null\n");

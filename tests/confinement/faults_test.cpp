@@ -7,10 +7,12 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "actors/launcher/kernel.hpp"
 #include "tests/confinement/confined.hpp"
@@ -169,6 +171,20 @@ TEST_CASE("so is one that a granted directory takes") {
     CHECK(error.error_number == our_error);
     CHECK(by.holds_nothing());
   }
+}
+
+TEST_CASE("a program whose start is refused has not run, not for a moment either") {
+  constexpr int tries = 20;
+  faulty_launcher by{limit_of("RLIMIT_LOCKS", RLIMIT_LOCKS)};
+  temporary_directory folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  auto how = whole();
+  how.limits.file_bytes = 4096;
+  how.grants.push_back({grant_kind::write_directory, folder.path(), ""});
+  for (int n = 0; n < tries; ++n)
+    CHECK(by.refusal(inside({"write", folder / "trace"}, how)).missing == wall::resource_limits);
+  CHECK(by.holds_nothing());
+  CHECK_FALSE(std::filesystem::exists(folder / "trace"));
 }
 
 TEST_CASE("a program that cannot be executed under its filter is told by its errno") {

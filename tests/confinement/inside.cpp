@@ -226,6 +226,7 @@ int run(int count, char** words, char** environment) {
   if (mode == "read") return copy_out(open(word, O_RDONLY));
   if (mode == "read-descriptor") return copy_out(std::atoi(word));
   if (mode == "write") return write_to(word);
+  if (mode == "make-directory") return say_result(mkdir(word, 0755));
   if (mode == "touch") return touch(std::atoi(word));
   if (mode == "threads") return start_threads(std::atoi(word));
   if (mode == "greet") return write(1, "!", 1) == 1 ? wait_for_link() : 1;
