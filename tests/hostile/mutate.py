@@ -50,7 +50,7 @@ slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*"),
               (hostile, "--abort", "with all namespaces*"), (lifetime, "--abort", "a start*")]
 filter_test = ("tests/filter_test",)  # of what the generator of the filters has made
 generator = "actors/launcher/make_filters.cpp"
-test_s_max = 60
+test_s_max = 30
 build_s_max = 600
 mutants_between_checks = 50
 checks_max = 3  # on a machine that does something else too
