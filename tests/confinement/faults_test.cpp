@@ -3,6 +3,7 @@
 //
 // Such a start is refused, by the name of the wall or of the step that lacks the call, and nothing
 // of it stays.
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 
 #include "actors/launcher/kernel.hpp"
@@ -170,6 +172,29 @@ TEST_CASE("so is one that a granted directory takes") {
     CHECK(error.missing == wall::landlock);
     CHECK(error.error_number == our_error);
     CHECK(by.holds_nothing());
+  }
+}
+
+TEST_CASE("an init raises its walls before its plugin does, and stops the start without one") {
+  for (const auto& [which, needs] :
+       {wall_call{wall::landlock, {"landlock_restrict_self", launcher::landlock_restrict}},
+        wall_call{wall::seccomp, {"seccomp", SYS_seccomp}}}) {
+    CAPTURE(needs.name);
+    launcher_link link{
+        launcher_after(launcher_path(), [needs = needs] { let_fail(needs, our_error); })(),
+        std::chrono::seconds{10}};
+    const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    launcher::start_order order;
+    order.wanted = order.required = wall_set{}.set(index_of(which)).to_ullong();
+    order.arguments = 1;
+    order.text_bytes = 1;
+    const auto answer =
+        link.start(order, std::array{program.get(), null.get(), null.get(), null.get(), null.get()})
+            .answer;
+    CHECK(answer.stopped_at == launcher::stage::init);
+    CHECK(answer.wall == index_of(which));
+    CHECK(answer.error_number == our_error);
   }
 }
 
