@@ -231,6 +231,16 @@ TEST_CASE("where no process can be made, with fewer namespaces either, that is w
   CHECK(by.holds_nothing());
 }
 
+TEST_CASE("files of the kernel's that cannot be written are told by what they were for") {
+  constexpr auto existing = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
+  faulty_launcher by{{"open to write", SYS_openat, 2, existing}};
+  CHECK(by.refusal().why == no_user);  // the maps
+  const auto error = by.refusal(inside({"wait"}, whole(profile::no_userns)));
+  CHECK(error.missing == wall::oom_first);
+  CHECK(error.error_number == our_error);
+  CHECK(by.holds_nothing());
+}
+
 TEST_CASE("no new privileges are those that the kernel says it has granted none of") {
   for (const int option : {PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS}) {
     if (!as_root()) continue;  // who had to give them up for the filter

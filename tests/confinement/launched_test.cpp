@@ -159,6 +159,20 @@ TEST_CASE("a launcher that is killed takes its instances along, and the next sta
   CHECK(end_of(next) == exit_status::exited(3));
 }
 
+TEST_CASE("who has ended is not signalled, though its init is still to be seen") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const auto launcher = launcher_of(child);
+  const auto init = handle_on(parent_of(child.process->pid()));
+  REQUIRE(::kill(launcher, SIGSTOP) == 0);  // and reaps nobody
+  child.link.reset();
+  CHECK(end_of(child) == exit_status::exited(0));
+  CHECK(ends(init));
+  CHECK_FALSE(child.process->signal_group(SIGKILL));
+  CHECK_FALSE(child.process->signal(SIGKILL));
+  REQUIRE(::kill(launcher, SIGCONT) == 0);
+}
+
 TEST_CASE("an init ends by itself when its plugin has") {
   auto child = start(inside({"wait"}));
   const auto init = handle_on(parent_of(child.process->pid()));
