@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -114,6 +115,28 @@ process_spec with_directory(const std::string& path) {
   return inside({"wait"}, how);
 }
 
+/// What a broker says of a start to whom the kernel refuses a call.
+std::string refusal_of_broker(const call& needs) {
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  const unique_fd heard{ends[0]};
+  const pid_t broker = ::fork();
+  if (broker == 0) {
+    launched_spawner by{options()};
+    let_fail(needs, our_error);
+    const auto result = by.spawn(inside({"wait"}));
+    const auto* const error = std::get_if<spawn_error>(&result);
+    const auto said =
+        error == nullptr ? "it runs" : std::to_string(error->error_number) + " " + error->why;
+    const auto written = ::write(ends[1], said.data(), said.size());
+    ::_exit(written < 0 ? 1 : 0);
+  }
+  ::close(ends[1]);
+  const auto said = text_of(heard);
+  CHECK(::waitpid(broker, nullptr, 0) == broker);
+  return said;
+}
+
 /// What a launcher has that its plugins may not.
 void have_more() {
   const gid_t group = 4711;
@@ -157,8 +180,9 @@ TEST_CASE("a call that fails on the way to a program is told by the step that it
 
 TEST_CASE("so is one that a granted directory takes") {
   temporary_directory folder;
-  for (const auto& needs : {call{"mkdir", SYS_mkdir}, call{"readlink", SYS_readlink},
-                            call{"open_tree", SYS_open_tree}}) {
+  for (const auto& needs :
+       {call{"mkdir", SYS_mkdir}, call{"readlink", SYS_readlink}, call{"open_tree", SYS_open_tree},
+        call{"mount", SYS_mount}, call{"fsopen", SYS_fsopen}}) {
     CAPTURE(needs.name);
     faulty_launcher by{needs};
     CHECK(by.refusal(with_directory(folder.path())).why == no_root);
@@ -239,6 +263,24 @@ TEST_CASE("files of the kernel's that cannot be written are told by what they we
   CHECK(error.missing == wall::oom_first);
   CHECK(error.error_number == our_error);
   CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a broker without a launcher, for want of a call, says which") {
+  for (const auto& needs :
+       {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt}}) {
+    const auto said = refusal_of_broker(needs);
+    CAPTURE(said);
+    CHECK(said.find("there is no launcher: " + std::string{needs.name}) != std::string::npos);
+  }
+}
+
+TEST_CASE("a broker that cannot make its sealed copy of a program starts none") {
+  for (const auto& needs :
+       {call{"memfd_create", SYS_memfd_create}, call{"sendfile", SYS_sendfile},
+        call{"fchmod", SYS_fchmod}, call{"F_ADD_SEALS", SYS_fcntl, 1, F_ADD_SEALS}}) {
+    CAPTURE(needs.name);
+    CHECK(refusal_of_broker(needs).starts_with(std::to_string(our_error) + " "));
+  }
 }
 
 TEST_CASE("no new privileges are those that the kernel says it has granted none of") {
