@@ -96,6 +96,7 @@ const std::vector<step_call>& calls_of_steps() {
       {no_root, {"mount_setattr", SYS_mount_setattr}},
       {no_root, {"pivot_root", SYS_pivot_root}},
       {no_root, {"umount2", SYS_umount2}},
+      {no_start, {"socketpair", SYS_socketpair}},
       // By where each moves its descriptors to.
       {no_init, {"fcntl of an init", SYS_fcntl, 2, 64}},
       {no_init, {"dup3 of an init", SYS_dup3, 1, 7}},
@@ -262,6 +263,15 @@ TEST_CASE("files of the kernel's that cannot be written are told by what they we
   const auto error = by.refusal(inside({"wait"}, whole(profile::no_userns)));
   CHECK(error.missing == wall::oom_first);
   CHECK(error.error_number == our_error);
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a launcher that cannot wait for a start gives it up at once") {
+  // Of one descriptor: that of the reins.
+  faulty_launcher by{{"poll", SYS_poll, 1, 1}};
+  const auto then = std::chrono::steady_clock::now();
+  CHECK(by.refusal().why == "it did not reach its program in time (ETIMEDOUT)");
+  CHECK(std::chrono::steady_clock::now() - then < std::chrono::seconds{3});
   CHECK(by.holds_nothing());
 }
 

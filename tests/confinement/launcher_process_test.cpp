@@ -29,14 +29,18 @@ struct running_launcher {
   pid_t process = -1;
 };
 
-running_launcher run_after(std::function<void()> become) {
-  running_launcher made{std::make_unique<launched_spawner>(options_after(std::move(become)))};
+running_launcher run_with(const launched_spawner_options& chosen) {
+  running_launcher made{std::make_unique<launched_spawner>(chosen)};
   const auto before = children_of(::getpid());
   REQUIRE(made.by->prepare());
   for (const pid_t each : children_of(::getpid()))
     if (std::find(before.begin(), before.end(), each) == before.end()) made.process = each;
   REQUIRE(made.process > 0);
   return made;
+}
+
+running_launcher run_after(std::function<void()> become) {
+  return run_with(options_after(std::move(become)));
 }
 
 std::string path_of(pid_t process, const std::string& what) {
@@ -47,6 +51,11 @@ void drop_all_capabilities() {
   __user_cap_header_struct who{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &who, none.data()) != 0) ::_exit(126);
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 /// How a launcher ends that finds this at its descriptor; -1: not by itself.
@@ -81,6 +90,12 @@ TEST_CASE("a launcher keeps nothing of what it was started in") {
   }
   CHECK(line.find(" 3000  ") != std::string::npos);
   CHECK(line.find(" 200 ") == std::string::npos);
+}
+
+TEST_CASE("a broker gives its launcher no argument and no environment") {
+  const auto made = run_with(options());
+  CHECK(bytes_of(path_of(made.process, "cmdline")) == launcher_path() + '\0');
+  CHECK(bytes_of(path_of(made.process, "environ")).empty());
 }
 
 TEST_CASE("what is no socket for messages is no broker's") {
