@@ -44,7 +44,7 @@ lifetime = "tests/confinement_cost_test"
 hostile = "tests/hostile_test"
 fast_tests = [("tests/confinement_test",), ("tests/launched_spawner_test",), (walls, "--abort"),
               (walls, "--nobody"), (hostile, "--abort", "strict: nothing*")]
-slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*"),
+slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*,a launcher*"),
               (hostile, "--abort", "no-userns*"),
               (hostile, "--user", "--abort", "strict-unprivileged*"),
               (hostile, "--abort", "with all namespaces*"), (lifetime, "--abort", "a start*")]
