@@ -84,7 +84,6 @@ pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
     const pid_t child = copy_process(flags, handle, group);
     if (child >= 0) return child;
     const int error = errno;
-    if (flags == 0) return errno = error, -1;
     const auto lost =
         walls == attempts[0] && around.privileged ? bit(wall::user_namespace) : ~std::uint64_t{0};
     for (const auto& each : namespace_kinds)

@@ -67,7 +67,9 @@ void raise_walls(const instance_plan& plan) {
     // Where the end of an init does not end all, the plugin has asked for a signal at it, and that
     // is sent in the init's name. The filter lets it send none itself.
     const int rules = make_landlock_rules(own, {}, !is_up(*plan.report, wall::pid_namespace));
-    if (rules >= 0) raise_landlock(own, rules);
+    if (rules < 0) return;
+    raise_landlock(own, rules);
+    ::close(rules);
   });
   raise(wall::seccomp, [&] { raise_init_seccomp(own); });
   const auto which = first_missing(own, tried & plan.required);

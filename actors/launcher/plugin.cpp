@@ -173,17 +173,16 @@ void raise_walls(const instance_plan& plan, const exec_fds& fds) {
 }
 
 void give_texts(std::span<char*> pointers, std::size_t first) {
-  std::size_t n = 0;
-  for (; n + 1 < pointers.size(); ++n)
+  for (std::size_t n = 0; n < pointers.size(); ++n)
     pointers[n] = const_cast<char*>(text_of(start.order, first + n));
-  pointers[n] = nullptr;
 }
 
 [[noreturn]] void execute(const instance_plan& plan, int program) {
+  // Behind the last of each stays a null.
   static std::array<char*, arguments_max + 1> arguments;
   static std::array<char*, environment_max + 1> environment;
-  give_texts({arguments.data(), start.order.arguments + 1U}, 0);
-  give_texts({environment.data(), start.order.environment + 1U}, start.order.arguments);
+  give_texts({arguments.data(), start.order.arguments}, 0);
+  give_texts({environment.data(), start.order.environment}, start.order.arguments);
 
   const auto required = plan.required & ~bit(wall::seccomp);
   const auto which = first_missing(*plan.report, required);

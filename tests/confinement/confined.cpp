@@ -147,6 +147,12 @@ process_spec inside(std::vector<std::string> words, const confinement& how) {
   return spec;
 }
 
+process_spec dynamic_inside(std::vector<std::string> words, const confinement& how) {
+  auto spec = inside(std::move(words), how);
+  spec.executable = dynamic_inside_path();
+  return spec;
+}
+
 bulkhead::launched_spawner_options options(const bulkhead::wall_set& without) {
   bulkhead::launched_spawner_options chosen;
   chosen.launcher = launcher_path();

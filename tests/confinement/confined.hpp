@@ -57,6 +57,8 @@ std::string program_that_needs(const std::string& loader, const std::string& lib
 
 bulkhead::process_spec inside(std::vector<std::string> words,
                               const bulkhead::confinement& how = whole());
+bulkhead::process_spec dynamic_inside(std::vector<std::string> words,
+                                      const bulkhead::confinement& how = whole());
 
 bulkhead::launched_spawner_options options(const bulkhead::wall_set& without = {});
 

@@ -19,12 +19,6 @@ using namespace confined;
 
 namespace {
 
-process_spec dynamic_inside(std::vector<std::string> words, const confinement& how = whole()) {
-  auto spec = inside(std::move(words), how);
-  spec.executable = dynamic_inside_path();
-  return spec;
-}
-
 bulkhead::spawner& without_landlock() {
   wall_set without;
   without.set(index_of(wall::landlock));

@@ -3,14 +3,19 @@
 //
 // Such a start is refused, by the name of the wall or of the step that lacks the call, and nothing
 // of it stays.
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <filesystem>
 
 #include "actors/launcher/kernel.hpp"
 #include "tests/confinement/confined.hpp"
@@ -91,6 +96,7 @@ const std::vector<step_call>& calls_of_steps() {
       {no_root, {"mount_setattr", SYS_mount_setattr}},
       {no_root, {"pivot_root", SYS_pivot_root}},
       {no_root, {"umount2", SYS_umount2}},
+      {no_start, {"socketpair", SYS_socketpair}},
       // By where each moves its descriptors to.
       {no_init, {"fcntl of an init", SYS_fcntl, 2, 64}},
       {no_init, {"dup3 of an init", SYS_dup3, 1, 7}},
@@ -108,6 +114,28 @@ process_spec with_directory(const std::string& path) {
   auto how = whole();
   how.grants.push_back({grant_kind::read_directory, path, "/data/of/it"});
   return inside({"wait"}, how);
+}
+
+/// What a broker says of a start to whom the kernel refuses a call.
+std::string refusal_of_broker(const call& needs) {
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  const unique_fd heard{ends[0]};
+  const pid_t broker = ::fork();
+  if (broker == 0) {
+    launched_spawner by{options()};
+    let_fail(needs, our_error);
+    const auto result = by.spawn(inside({"wait"}));
+    const auto* const error = std::get_if<spawn_error>(&result);
+    const auto said =
+        error == nullptr ? "it runs" : std::to_string(error->error_number) + " " + error->why;
+    const auto written = ::write(ends[1], said.data(), said.size());
+    ::_exit(written < 0 ? 1 : 0);
+  }
+  ::close(ends[1]);
+  const auto said = text_of(heard);
+  CHECK(::waitpid(broker, nullptr, 0) == broker);
+  return said;
 }
 
 /// What a launcher has that its plugins may not.
@@ -157,6 +185,8 @@ TEST_CASE("so is one that a granted directory takes") {
   const std::string no_grant =
       as_root() ? "the grant read-dir " + folder.path() + " cannot be mounted (EDOM)" : no_root;
   for (const auto& [why, needs] : {std::pair{std::string{no_root}, call{"mkdir", SYS_mkdir}},
+                                   {no_root, call{"mount", SYS_mount}},
+                                   {no_root, call{"fsopen", SYS_fsopen}},
                                    {no_grant, call{"readlink", SYS_readlink}},
                                    {no_grant, call{"open_tree", SYS_open_tree}}}) {
     CAPTURE(needs.name);
@@ -173,6 +203,42 @@ TEST_CASE("so is one that a granted directory takes") {
     CHECK(error.error_number == our_error);
     CHECK(by.holds_nothing());
   }
+}
+
+TEST_CASE("an init raises its walls before its plugin does, and stops the start without one") {
+  for (const auto& [which, needs] :
+       {wall_call{wall::landlock, {"landlock_restrict_self", launcher::landlock_restrict}},
+        wall_call{wall::seccomp, {"seccomp", SYS_seccomp}}}) {
+    CAPTURE(needs.name);
+    launcher_link link{
+        launcher_after(launcher_path(), [needs = needs] { let_fail(needs, our_error); })(),
+        std::chrono::seconds{10}};
+    const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    launcher::start_order order;
+    order.wanted = order.required = wall_set{}.set(index_of(which)).to_ullong();
+    order.arguments = 1;
+    order.text_bytes = 1;
+    const auto answer =
+        link.start(order, std::array{program.get(), null.get(), null.get(), null.get(), null.get()})
+            .answer;
+    CHECK(answer.stopped_at == launcher::stage::init);
+    CHECK(answer.wall == index_of(which));
+    CHECK(answer.error_number == our_error);
+  }
+}
+
+TEST_CASE("a program whose start is refused has not run, not for a moment either") {
+  constexpr int tries = 20;
+  faulty_launcher by{limit_of("RLIMIT_LOCKS", RLIMIT_LOCKS)};
+  const owned_folder folder;
+  auto how = whole();
+  how.limits.file_bytes = 4096;
+  how.grants.push_back({grant_kind::write_directory, folder.path(), ""});
+  for (int n = 0; n < tries; ++n)
+    CHECK(by.refusal(inside({"write", folder / "trace"}, how)).missing == wall::resource_limits);
+  CHECK(by.holds_nothing());
+  CHECK_FALSE(std::filesystem::exists(folder / "trace"));
 }
 
 TEST_CASE("a program that cannot be executed under its filter is told by its errno") {
@@ -192,6 +258,43 @@ TEST_CASE("where no process can be made, with fewer namespaces either, that is w
   faulty_launcher by{{"clone3", SYS_clone3}};
   CHECK(by.refusal(inside({"wait"}, how)).why == "its first process could not be made (EDOM)");
   CHECK(by.holds_nothing());
+}
+
+TEST_CASE("files of the kernel's that cannot be written are told by what they were for") {
+  constexpr auto existing = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
+  faulty_launcher by{{"open to write", SYS_openat, 2, existing}};
+  CHECK(by.refusal().why == no_user);  // the maps
+  const auto error = by.refusal(inside({"wait"}, whole(profile::no_userns)));
+  CHECK(error.missing == wall::oom_first);
+  CHECK(error.error_number == our_error);
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a launcher that cannot wait for a start gives it up at once") {
+  // Of one descriptor: that of the reins.
+  faulty_launcher by{{"poll", SYS_poll, 1, 1}};
+  const auto then = std::chrono::steady_clock::now();
+  CHECK(by.refusal().why == "it did not reach its program in time (ETIMEDOUT)");
+  CHECK(std::chrono::steady_clock::now() - then < std::chrono::seconds{3});
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a broker without a launcher, for want of a call, says which") {
+  for (const auto& needs :
+       {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt}}) {
+    const auto said = refusal_of_broker(needs);
+    CAPTURE(said);
+    CHECK(said.find("there is no launcher: " + std::string{needs.name}) != std::string::npos);
+  }
+}
+
+TEST_CASE("a broker that cannot make its sealed copy of a program starts none") {
+  for (const auto& needs :
+       {call{"memfd_create", SYS_memfd_create}, call{"sendfile", SYS_sendfile},
+        call{"fchmod", SYS_fchmod}, call{"F_ADD_SEALS", SYS_fcntl, 1, F_ADD_SEALS}}) {
+    CAPTURE(needs.name);
+    CHECK(refusal_of_broker(needs).starts_with(std::to_string(our_error) + " "));
+  }
 }
 
 TEST_CASE("no new privileges are those that the kernel says it has granted none of") {

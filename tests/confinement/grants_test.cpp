@@ -93,6 +93,18 @@ TEST_CASE("a granted device is there, and it alone") {
   CHECK(said_by(inside({"write", "/dev/null"}, how)) == "0\n");
 }
 
+TEST_CASE("who may write a directory may make others in it, and nobody else may ask for that") {
+  const owned_folder folder;
+  const auto how = with_grant(grant_kind::write_directory, folder.path());
+  CHECK(said_by(inside({"make-directory", folder / "one"}, how)) == "0\n");
+  CHECK(said_by(dynamic_inside({"make-directory", folder / "two"}, how)) == "0\n");
+  const auto to_read = with_grant(grant_kind::read_directory, folder.path());
+  auto child = start(inside({"make-directory", folder / "three"}, to_read));
+  CHECK(end_of(child).value == SIGSYS);
+  auto dynamic = start(dynamic_inside({"make-directory", folder / "four"}, to_read));
+  CHECK(end_of(dynamic).value == SIGSYS);
+}
+
 TEST_CASE("a granted file comes as a descriptor, and a granted variable in the environment") {
   temporary_directory folder;
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);

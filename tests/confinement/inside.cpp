@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -209,6 +210,16 @@ int start_threads(int wanted) {
   return 0;
 }
 
+/// Leaves a process of its own to its init, and that one ends.
+int leave_orphan() {
+  const pid_t parent = fork();
+  if (parent == 0) {
+    fork();
+    _exit(0);
+  }
+  return waitpid(parent, nullptr, 0) == parent ? say_result(0) : 1;
+}
+
 /// Until the other end of the link is closed.
 int wait_for_link() {
   char byte = 0;
@@ -236,9 +247,11 @@ int run(int count, char** words, char** environment) {
   if (mode == "read-descriptor") return copy_out(std::atoi(word));
   if (mode == "write") return write_to(word, O_CREAT);
   if (mode == "append") return write_to(word, O_APPEND);
+  if (mode == "make-directory") return say_result(mkdir(word, 0755));
   if (mode == "touch") return touch(std::atoi(word));
   if (mode == "threads") return start_threads(std::atoi(word));
   if (mode == "greet") return write(1, "!", 1) == 1 ? wait_for_link() : 1;
+  if (mode == "orphan") return leave_orphan() + std::fflush(stdout) + wait_for_link();
   if (mode == "exit") return std::atoi(word);
   if (mode == "abort") std::abort();
   if (mode == "say") return std::puts(word) < 0;

@@ -54,6 +54,16 @@ long open_descriptors() {
   return std::distance(begin(all), end(all));
 }
 
+/// Of processor time, in the kernel's ticks.
+long ticks_of(pid_t process) {
+  std::ifstream file{"/proc/" + std::to_string(process) + "/stat"};
+  std::string word;
+  long user = 0, system = 0;
+  for (int n = 0; n < 13; ++n) file >> word;  // its name has no blank
+  file >> user >> system;
+  return user + system;
+}
+
 }  // namespace
 
 TEST_CASE("the status of a confined process comes whole") {
@@ -147,6 +157,44 @@ TEST_CASE("a launcher that is killed takes its instances along, and the next sta
   CHECK(end_of(child) == exit_status::signaled(SIGKILL, false));
   auto next = start(by, inside({"exit", "3"}));
   CHECK(end_of(next) == exit_status::exited(3));
+}
+
+TEST_CASE("who has ended is not signalled, though its init is still to be seen") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const auto launcher = launcher_of(child);
+  const auto init = handle_on(parent_of(child.process->pid()));
+  REQUIRE(::kill(launcher, SIGSTOP) == 0);  // and reaps nobody
+  child.link.reset();
+  CHECK(end_of(child) == exit_status::exited(0));
+  CHECK(ends(init));
+  CHECK_FALSE(child.process->signal_group(SIGKILL));
+  CHECK_FALSE(child.process->signal(SIGKILL));
+  REQUIRE(::kill(launcher, SIGCONT) == 0);
+}
+
+TEST_CASE("an init ends by itself when its plugin has") {
+  auto child = start(inside({"wait"}));
+  const auto init = handle_on(parent_of(child.process->pid()));
+  REQUIRE(init);
+  child.link.reset();
+  // Nobody has asked for its end, as nobody has looked at the plugin's.
+  CHECK(ends(init));
+  CHECK(end_of(child) == exit_status::exited(0));
+}
+
+TEST_CASE("an init without a filter reaps what its plugin leaves, at its leisure") {
+  bulkhead::wall_set without;
+  without.set(index_of(wall::seccomp));
+  launched_spawner by{options(without)};
+  auto child = start(by, inside({"orphan"}));
+  const auto plugin = child.process->pid(), init = parent_of(plugin);
+  CHECK(status_of(init, "Seccomp") == "0");
+  CHECK(comes_true([&] { return children_of(plugin).empty() && children_of(init).size() == 1; }));
+  CHECK_FALSE(child.process->peek());
+  const auto before = ticks_of(init);
+  ::poll(nullptr, 0, 300);
+  CHECK(ticks_of(init) - before < 10);  // hundredths of a second
 }
 
 TEST_CASE("a spawner that goes leaves what it started, until that goes too") {

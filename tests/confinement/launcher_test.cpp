@@ -352,6 +352,7 @@ TEST_CASE("a launcher takes the block that is free, and refuses starts as long a
   const auto error = start_fails(by, inside({"wait"}));
   CHECK(error.missing == wall::own_uid);
   CHECK(error.error_number == EUSERS);
+  CHECK(start_fails(by, inside({"wait"}, whole(profile::no_userns))).error_number == EUSERS);
   change_lock(file, F_UNLCK, 4711, 1);
   auto child = start(by, inside({"wait"}));
   CHECK(block_of(child) == 4711);

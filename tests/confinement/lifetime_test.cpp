@@ -3,6 +3,8 @@
 // 100, held to with BULKHEAD_STRICT=1 and to ten times that otherwise;
 // BULKHEAD_CONFINEMENT_KILLS says how many. For the last it is 10000 cycles; BULKHEAD_START_KILLS
 // says how many are made.
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,6 +104,45 @@ class other_broker {
   std::array<unique_fd, 3> handles_;
 };
 
+/// A launcher that has started one instance, and does nothing any more.
+class hung_launcher {
+ public:
+  explicit hung_launcher(launcher_link& link) : link_{link} {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    ours_ = unique_fd{ends[0]};
+    theirs_ = unique_fd{ends[1]};
+    auto started = ask_again();
+    REQUIRE(started.answer.stopped_at == launcher::stage::none);
+    plugin_ = std::move(started.plugin);
+    launcher_ = parent_of(started.answer.init);
+    REQUIRE(::kill(launcher_, SIGSTOP) == 0);
+    CHECK_FALSE(readable(plugin_.get(), 0));
+  }
+
+  launcher_link::start_result ask_again() const {
+    const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    launcher::start_order order;
+    auto wanted = wanted_walls(whole().of);
+    wanted.reset(index_of(wall::landlock));  // which lets no file of the host be executed
+    order.wanted = wanted.to_ullong();
+    constexpr std::string_view words{"inside\0wait\0", 12};
+    std::copy(words.begin(), words.end(), order.text.begin());
+    order.arguments = 2;
+    order.text_bytes = words.size();
+    return link_.start(
+        order, std::array{program.get(), null.get(), null.get(), null.get(), theirs_.get()});
+  }
+  pid_t launcher() const { return launcher_; }
+  bool instance_ends() const { return readable(plugin_.get()); }
+
+ private:
+  launcher_link& link_;
+  unique_fd ours_, theirs_, plugin_;
+  pid_t launcher_ = -1;
+};
+
 void judge(const char* what, std::vector<double> ms) {
   std::sort(ms.begin(), ms.end());
   // The nearest rank: of less than a hundred, p99 is the longest.
@@ -177,6 +218,41 @@ TEST_CASE("a broker, a launcher or an init that is killed takes all of the insta
   judge("the broker", broker);
   judge("the launcher", launcher);
   judge("the init", init);
+}
+
+TEST_CASE("a broker that goes, or gives its launcher up, takes all along though that hangs") {
+  {
+    other_broker one;
+    REQUIRE(::kill(one.launcher(), SIGSTOP) == 0);
+    one.kill_and_wait(one.broker());
+    REQUIRE(::kill(one.launcher(), SIGCONT) == 0);
+    CHECK(one.launcher_ends());
+  }
+  auto link =
+      std::make_unique<launcher_link>(start_launcher(launcher_path()), std::chrono::seconds{10});
+  const hung_launcher here{*link};
+  std::thread goes{[&link] { link.reset(); }};  // it waits a while for its launcher
+  CHECK(here.instance_ends());
+  ::kill(here.launcher(), SIGKILL);
+  goes.join();
+}
+
+TEST_CASE("a launcher that is given up is gone, and what it held with it") {
+  constexpr std::chrono::milliseconds patience{500};
+  {
+    launcher_link link{start_launcher(launcher_path()), patience};
+    const hung_launcher here{link};
+    CHECK_THROWS_AS(here.ask_again(), std::system_error);
+    CHECK(link.broken());
+    CHECK(here.instance_ends());
+    CHECK(::kill(here.launcher(), 0) != 0);  // reaped, too
+  }
+  // One that is nobody's child here.
+  launcher_link link{options_after([] {}).starts(), patience};
+  const hung_launcher here{link};
+  CHECK_THROWS_AS(here.ask_again(), std::system_error);
+  CHECK(here.instance_ends());
+  ::kill(here.launcher(), SIGKILL);
 }
 
 TEST_CASE("starts and kills leave nothing behind") {

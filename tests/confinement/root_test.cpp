@@ -19,12 +19,6 @@ using namespace confined;
 
 namespace {
 
-process_spec dynamic_inside(std::vector<std::string> words) {
-  auto spec = inside(std::move(words));
-  spec.executable = dynamic_inside_path();
-  return spec;
-}
-
 struct mounted {
   std::string options;
   std::string of_its_kind;  // options of the file system, not of this mount

@@ -261,6 +261,20 @@ TEST_CASE("as root no two instances have one uid") {
   CHECK((*third.report)[wall::own_uid].value != (*other.report)[wall::own_uid].value);
 }
 
+TEST_CASE("as root the other walls stand without a user namespace") {
+  if (!as_root()) return;  // who has none of the namespaces then
+  launched_spawner by{options(only(wall::user_namespace))};
+  auto how = whole();
+  how.waived.set(index_of(wall::namespace_limits));
+  auto child = start(by, inside({"wait"}, how));
+  for (const auto which : {wall::own_uid, wall::mount_namespace, wall::pid_namespace})
+    CHECK((*child.report)[which].state == wall_state::enforced);
+  CHECK((*child.report)[wall::namespace_limits].error_number == EPERM);
+  CHECK((*child.report)[wall::own_uid].observed);
+  const auto uid = std::to_string((*child.report)[wall::own_uid].value);
+  CHECK(status_of(child.process->pid(), "Gid") == uid + "\t" + uid + "\t" + uid + "\t" + uid);
+}
+
 TEST_CASE("without namespaces the filter, Landlock and the limits stand") {
   auto how = whole(profile::no_userns);
   auto child = start(inside({"wait"}, how));

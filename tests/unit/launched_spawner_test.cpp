@@ -250,6 +250,22 @@ TEST_CASE("a launcher that reads nothing makes nobody wait for longer than its t
   for (auto& each : threads) each.join();
 }
 
+TEST_CASE("a launcher is given as long to take an order as to answer it") {
+  std::vector<std::thread> threads;
+  {
+    auto process = deaf_launcher(threads);
+    const unique_fd same{::dup(process.socket.get())};
+    const launcher_link link{std::move(process), 2750ms};
+    timeval most{};
+    socklen_t size = sizeof most;
+    REQUIRE(::getsockopt(same.get(), SOL_SOCKET, SO_SNDTIMEO, &most, &size) == 0);
+    CHECK(most.tv_sec == 2);
+    CHECK(most.tv_usec / 10'000 == 75);  // the kernel counts in its own ticks
+    ::shutdown(same.get(), SHUT_RDWR);
+  }
+  for (auto& each : threads) each.join();
+}
+
 TEST_CASE("an order that cannot be sent, or whose handles cannot be taken, breaks no link") {
   std::vector<std::uint64_t> killed;
   std::uint64_t lost = 0;

@@ -99,6 +99,27 @@ TEST_CASE("a start with anything out of its bounds is none") {
         none);
 }
 
+TEST_CASE("a start with as many texts as it says, and more than there is room for, is none") {
+  const auto with = [](std::uint16_t arguments, std::uint16_t environment,
+                       std::uint16_t placements) {
+    const auto order = std::make_unique<start_order>();
+    order->head.kind = static_cast<std::uint16_t>(order_kind::start);
+    order->head.number = 7;
+    order->arguments = arguments;
+    order->environment = environment;
+    order->placements = placements;
+    for (int n = 0; n < arguments + environment; ++n) add_text(*order, "");
+    for (int n = 0; n < placements; ++n) add_text(*order, "/x");
+    order->placed.fill(placement_kind::file);
+    return look(*order, std::size_t{start_fds} + placements);
+  };
+  CHECK(with(1, 0, 0) == order_kind::start);
+  CHECK(with(0, 1, 0) == none);
+  CHECK(with(arguments_max, environment_max, placements_max) == order_kind::start);
+  CHECK(with(arguments_max + 1, 0, 0) == none);
+  CHECK(with(1, environment_max + 1, 0) == none);
+}
+
 TEST_CASE("a start whose length is not what it says is none") {
   const auto order = good_start();
   const auto* const bytes = reinterpret_cast<const std::byte*>(order.get());

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The launcher as a process: what it makes of what it is started with, before anybody asks it for
+// anything.
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "actors/launcher/protocol.hpp"
+#include "tests/confinement/confined.hpp"
+
+using namespace bulkhead;
+using namespace confined;
+
+namespace {
+
+constexpr int odd_fd = 77;
+
+struct running_launcher {
+  std::unique_ptr<launched_spawner> by;
+  pid_t process = -1;
+};
+
+running_launcher run_with(const launched_spawner_options& chosen) {
+  running_launcher made{std::make_unique<launched_spawner>(chosen)};
+  const auto before = children_of(::getpid());
+  REQUIRE(made.by->prepare());
+  for (const pid_t each : children_of(::getpid()))
+    if (std::find(before.begin(), before.end(), each) == before.end()) made.process = each;
+  REQUIRE(made.process > 0);
+  return made;
+}
+
+running_launcher run_after(std::function<void()> become) {
+  return run_with(options_after(std::move(become)));
+}
+
+std::string path_of(pid_t process, const std::string& what) {
+  return "/proc/" + std::to_string(process) + "/" + what;
+}
+
+void drop_all_capabilities() {
+  __user_cap_header_struct who{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> none{};
+  if (::syscall(SYS_capset, &who, none.data()) != 0) ::_exit(126);
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+/// How a launcher ends that finds this at its descriptor; -1: not by itself.
+int status_with(int descriptor) {
+  const pid_t process = ::fork();
+  if (process == 0) {
+    ::dup2(descriptor, launcher::socket_fd);
+    ::execl(launcher_path().c_str(), "launcher", nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  CHECK(::waitpid(process, &status, 0) == process);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("a launcher keeps nothing of what it was started in") {
+  temporary_directory folder;
+  auto made = run_after([&folder] {
+    const rlimit files{200, 3000};
+    if (::dup2(0, odd_fd) < 0 || ::chdir(folder.path().c_str()) != 0 ||
+        ::setrlimit(RLIMIT_NOFILE, &files) != 0)
+      ::_exit(126);
+  });
+  CHECK(status_of(made.process, "Name") == "bulkhead-launch");
+  CHECK(std::filesystem::read_symlink(path_of(made.process, "cwd")) == "/");
+  CHECK_FALSE(std::filesystem::is_symlink(path_of(made.process, "fd/" + std::to_string(odd_fd))));
+  std::ifstream limits{path_of(made.process, "limits")};
+  std::string line;
+  while (std::getline(limits, line) && !line.starts_with("Max open files")) {
+  }
+  CHECK(line.find(" 3000  ") != std::string::npos);
+  CHECK(line.find(" 200 ") == std::string::npos);
+}
+
+TEST_CASE("a broker gives its launcher no argument and no environment") {
+  const auto made = run_with(options());
+  CHECK(bytes_of(path_of(made.process, "cmdline")) == launcher_path() + '\0');
+  CHECK(bytes_of(path_of(made.process, "environ")).empty());
+}
+
+TEST_CASE("what is no socket for messages is no broker's") {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const unique_fd one{ends[0]}, other{ends[1]};
+  constexpr int no_work = 2;
+  CHECK(status_with(one.get()) == no_work);
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  CHECK(status_with(null.get()) == no_work);
+}
+
+TEST_CASE("root's launcher cannot be looked into, by who has as few rights either") {
+  if (!as_root()) return;  // whose launcher must own its files
+  auto made = run_after(drop_all_capabilities);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    drop_all_capabilities();
+    const int memory = ::open(path_of(made.process, "mem").c_str(), O_RDONLY);
+    ::_exit(memory < 0 && errno == EACCES ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(other, &status, 0) == other);
+  CHECK(status == 0);
+}
