@@ -164,7 +164,8 @@ std::string_view words_for(stage at) {
     case stage::silence:
       return "it did not reach its program in time";
     case stage::order:
-      return "the launcher refused the order";
+      return "the launcher refused the order; where its broker is not root, the walls uid, groups, "
+             "capabilities and no-new-privs cannot be waived";
     default:
       return "the launcher could not start it";
   }
@@ -193,6 +194,9 @@ why_not_granted reasons_for(int error, bool is_roots) {
   if (is_roots && error == EACCES)
     return {"belongs to root, and not everybody may read it",
             "give the directory to a user, or let everybody read it"};
+  if (error == EACCES)
+    return {"is not the directory of the broker's user, and not open to everybody",
+            "give the directory to the broker's user (chown)"};
   if (error == EOPNOTSUPP)
     return {
         "takes a mount namespace where each process has a uid of its own",

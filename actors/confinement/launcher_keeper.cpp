@@ -55,10 +55,11 @@ bool answer(int error_number, int socket) {
 }
 
 /// False: there is nobody to start one for.
-bool start_another(const std::string& path, std::unique_ptr<child_process>& running) {
+bool start_another(const std::string& path, std::uint32_t broker,
+                   std::unique_ptr<child_process>& running) {
   end(running);
   try {
-    auto started = start_launcher(path);
+    auto started = start_launcher(path, broker);
     running = std::move(started.process);
     return answer(0, started.socket.get());
   } catch (const std::system_error& failed) {
@@ -116,7 +117,8 @@ launcher_process launcher_keeper::next() {
   return {std::move(socket), nullptr};
 }
 
-int run_launcher_keeper(const std::string& path) {
+int run_launcher_keeper(const std::string& path, std::uint32_t broker) {
+  if (broker == 0) return 2;
   // A service manager tells all processes of a service to end; this one ends with its broker.
   sigset_t all;
   ::sigfillset(&all);
@@ -131,7 +133,7 @@ int run_launcher_keeper(const std::string& path) {
     const auto got = launcher::receive_message(launcher::socket_fd, &order, sizeof order, none);
     if (none[0] >= 0) ::close(none[0]);
     if (got.size != sizeof order || got.cut_off || got.fds != 0 || order != another_one) break;
-    if (!start_another(path, running)) break;
+    if (!start_another(path, broker, running)) break;
   }
   if (!running) return 0;
   await(running->exit_fd(), launcher_keeper::close_down_ms_max);

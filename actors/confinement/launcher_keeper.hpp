@@ -7,11 +7,10 @@
 // ended.
 //
 // The keeper is executed anew: it has no thread, and nothing of the broker's memory. It is told the
-// path of the launcher when it is started, and knows one order after that, "another one". A broker
-// that was taken over gets from it what it had before: a launcher, which does what a start order
-// can say (launcher/protocol.hpp). As that includes directories that root can read, such a broker
-// can show one to a plugin of its own, and let that write one of another user's; it can not run
-// anything as root outside of the walls.
+// path of the launcher and the broker's user when it is started, and knows one order after that,
+// "another one". A broker that was taken over gets from it what it had before: a launcher, which
+// knows that this broker is not root (launcher/main.cpp): it starts unprivileged processes with
+// uids of their own and nothing else, and grants no directory of another user's.
 //
 // The launcher that was there before is killed first: there is one at a time. The keeper ends with
 // its socket, when the launcher has ended, which does so by itself when its broker has gone.
@@ -50,7 +49,7 @@ class launcher_keeper {
 };
 
 /// The keeper's life, in a process without threads whose descriptor `launcher::socket_fd` is the
-/// socket. Returns the exit status.
-int run_launcher_keeper(const std::string& launcher);
+/// socket, for a broker of user `broker`, which is not 0. Returns the exit status.
+int run_launcher_keeper(const std::string& launcher, std::uint32_t broker);
 
 }  // namespace bulkhead

@@ -69,8 +69,8 @@ int mapped_namespace(pid_t holder, const map_text& users, const map_text& groups
 
 }  // namespace
 
-granted_directories::granted_directories(std::span<const int> descriptors)
-    : count_{descriptors.size()} {
+granted_directories::granted_directories(std::span<const int> descriptors, std::uint32_t broker)
+    : count_{descriptors.size()}, broker_{broker} {
   std::copy(descriptors.begin(), descriptors.end(), fds_.begin());
 }
 
@@ -106,10 +106,11 @@ int granted_directories::open_one(int& fd, placement_kind kind, std::uint32_t us
   const bool writes = kind == placement_kind::write_directory;
   const bool roots = found.st_uid == 0;
   const bool open_to_all = !writes && (found.st_mode & everybody_reads) == everybody_reads;
-  if (roots && !open_to_all) return writes ? EPERM : EACCES;
+  const bool others = roots || (broker_ != 0 && found.st_uid != broker_);
+  if (others && !open_to_all) return roots && writes ? EPERM : EACCES;
   if (!mounts) return open_to_all ? 0 : EOPNOTSUPP;
   int tree = -1;
-  if (!roots) {
+  if (!others) {
     const int map = id_map(found.st_uid, found.st_gid, user);
     if (map >= 0) tree = make_tree(fd, kind, map);
     if (tree < 0 && !open_to_all) return errno;

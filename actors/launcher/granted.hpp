@@ -26,14 +26,16 @@ namespace bulkhead::launcher {
 /// The descriptors of one start, with mounts in place of directories. Closes those that it made.
 class granted_directories {
  public:
-  explicit granted_directories(std::span<const int> descriptors);
+  /// Of a `broker` that is not root (0: it is) no directory of somebody else's is more than it is
+  /// to everybody.
+  explicit granted_directories(std::span<const int> descriptors, std::uint32_t broker = 0);
   granted_directories(const granted_directories&) = delete;
   granted_directories& operator=(const granted_directories&) = delete;
   ~granted_directories();
 
   /// For an instance with this uid and gid of the host; `mounts`: it has a mount namespace. 0, or
   /// errno, and failed() is the placement's number: EPERM, root's; EOPNOTSUPP, no mount; EACCES,
-  /// closed to everybody; or what the kernel says.
+  /// closed to everybody, or not the broker's; or what the kernel says.
   int open(const start_order& order, std::uint32_t user, bool mounts);
 
   std::span<const int> descriptors() const { return {fds_.data(), count_}; }
@@ -45,6 +47,7 @@ class granted_directories {
 
   std::array<int, message_fds_max> fds_{};
   std::size_t count_ = 0;
+  std::uint32_t broker_ = 0;
   std::array<int, placements_max> made_{};
   std::size_t made_count_ = 0;
   std::uint8_t failed_ = no_placement;

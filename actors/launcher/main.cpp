@@ -8,8 +8,12 @@
 //
 // It has one socket (protocol.hpp), and ends when that does: with the broker, however that ended.
 // Its instances end with it, as their inits hold the other end of a pipe of its own, besides that
-// of the broker's. It reads no file of a configuration, takes no argument, and writes no log: what
-// it has to say is in its answers. As root it cannot be traced.
+// of the broker's. It reads no file of a configuration, and writes no log: what it has to say is in
+// its answers. As root it cannot be traced.
+//
+// It takes one argument: the uid of a broker that is not root, while this is. What such a broker
+// orders is an unprivileged process with a uid of its own, whatever it says, and what it grants is
+// its own: who has taken that broker over does not get to be root by its launcher.
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -83,6 +87,23 @@ bool is_gone(int error) {
   return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
+/// Without these walls a program would be this process's user.
+bool gives_root_up(const start_order& order) {
+  return has(order.required, wall::own_uid) && has(order.required, wall::no_groups) &&
+         has(order.required, wall::no_capabilities) && has(order.required, wall::no_new_privileges);
+}
+
+/// The uid that the argument says; 0: there is none. -1: it says something else.
+std::int64_t broker_of(int count, char** words) {
+  if (count < 2) return 0;
+  std::int64_t user = 0;
+  for (const char* digit = words[1]; *digit != '\0'; ++digit) {
+    if (*digit < '0' || *digit > '9' || user > UINT32_MAX) return -1;
+    user = user * 10 + (*digit - '0');
+  }
+  return count == 2 && user > 0 && user < UINT32_MAX ? user : -1;
+}
+
 /// A shorter wait; below 0 is none.
 int sooner(int one, int other) {
   return one < 0 ? other : other < 0 ? one : std::min(one, other);
@@ -91,7 +112,7 @@ int sooner(int one, int other) {
 class launcher {
  public:
   /// False when it cannot do its work at all.
-  bool prepare();
+  bool prepare(std::uint32_t broker);
   /// Until the socket ends.
   void run();
   void close_down();
@@ -136,7 +157,8 @@ class launcher {
   incoming message_;
 };
 
-bool launcher::prepare() {
+bool launcher::prepare(std::uint32_t broker) {
+  around_.broker = broker;
   ::syscall(SYS_close_range, socket_fd + 1, ~0U, 0);
   int type = 0;
   socklen_t size = sizeof type;
@@ -417,7 +439,7 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   }
   if (with.place != nullptr && child.report->stopped_at == stage::none) {
     limit(with, order.limits);
-    granted_directories granted{message_.descriptors()};
+    granted_directories granted{message_.descriptors(), around_.broker};
     if (open_granted(with, order, granted))
       send_on_its_way(child, order, granted.descriptors(), plugin, plugin_id);
     with.place->plugin_handle = plugin;
@@ -459,6 +481,11 @@ bool launcher::start(const start_order& order) {
   if (around_.lifeline < 0) {
     answer.stopped_at = stage::order;
     answer.error_number = EBADMSG;
+    return say(answer);
+  }
+  if (around_.broker != 0 && !gives_root_up(order)) {
+    answer.stopped_at = stage::order;
+    answer.error_number = EPERM;
     return say(answer);
   }
   birth_plan plan;
@@ -524,8 +551,10 @@ launcher the_launcher;  // too large for a stack
 }  // namespace
 }  // namespace bulkhead::launcher
 
-int main() {
-  if (!bulkhead::launcher::the_launcher.prepare()) return 2;
+int main(int count, char** words) {
+  const auto broker = bulkhead::launcher::broker_of(count, words);
+  if (broker < 0 || !bulkhead::launcher::the_launcher.prepare(static_cast<std::uint32_t>(broker)))
+    return 2;
   bulkhead::launcher::the_launcher.run();
   bulkhead::launcher::the_launcher.close_down();
   return 0;

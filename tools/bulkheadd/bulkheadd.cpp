@@ -47,8 +47,9 @@ struct options {
   std::string profile;
   std::vector<std::string> waive;
   std::string launcher;
-  std::string user;           // to be, instead of root
-  std::string kept_launcher;  // this process is the keeper of that
+  std::string user;            // to be, instead of root
+  std::string kept_launcher;   // this process is the keeper of that,
+  std::uint32_t kept_for = 0;  // for a broker of this user
 };
 
 std::string run_directory() {
@@ -105,7 +106,7 @@ void give_root_up(options& chosen) {
     const auto& path = confinement.launcher;
     confinement.keeper = std::make_shared<bulkhead::launcher_keeper>(std::vector<std::string>{
         std::filesystem::read_symlink("/proc/self/exe").string(), "--keep-launcher",
-        path.empty() ? bulkhead::find_launcher() : path});
+        path.empty() ? bulkhead::find_launcher() : path, "--keep-for", std::to_string(user.uid)});
   }
   bulkhead::become_user(user);
 }
@@ -340,8 +341,10 @@ int main(int argc, char** argv) {
                  "Give root up and be this user; the launcher, which makes the walls of plugins, "
                  "stays root's");
   app.add_option("--keep-launcher", chosen.kept_launcher)->group("");
+  app.add_option("--keep-for", chosen.kept_for)->group("");
   CLI11_PARSE(app, argc, argv);
-  if (!chosen.kept_launcher.empty()) return bulkhead::run_launcher_keeper(chosen.kept_launcher);
+  if (!chosen.kept_launcher.empty())
+    return bulkhead::run_launcher_keeper(chosen.kept_launcher, chosen.kept_for);
   try {
     return run(app, chosen);
   } catch (const bulkhead::error& problem) {
