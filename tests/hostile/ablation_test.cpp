@@ -42,11 +42,14 @@ const char* const only_filtered =
     "fork clone vfork clone_files pdeathsig close_range dup_link pipe_direct dumpable "
     "oob_message ";
 
-/// What cannot stand either where these do not: the limits on namespaces are a user namespace's,
-/// and an init that might gain privileges may have neither Landlock nor a filter.
+/// What cannot stand either where these do not: the limits on namespaces are a user namespace's, as
+/// the other namespaces are of who is not root; and an init that might gain privileges may have
+/// neither Landlock nor a filter.
 wall_set fallen_with(const wall_set& without) {
   wall_set fallen;
-  if (without.test(index_of(wall::user_namespace))) fallen |= walls({wall::namespace_limits});
+  if (without.test(index_of(wall::user_namespace))) {
+    fallen |= the_world().changes_user() ? walls({wall::namespace_limits}) : namespaces;
+  }
   if (without.test(index_of(wall::no_new_privileges))) {
     fallen |= walls({wall::landlock, wall::seccomp});
   }
