@@ -198,41 +198,48 @@ TEST_CASE("with all namespaces taken away, and one wall more") {
         only_filtered);
 }
 
+namespace {
+
+/// An attack that a wall alone stops, once what else stops it has been taken away.
+struct worth {
+  wall which;
+  wall_set besides;
+  std::string attack;
+};
+
+/// Whether it gets through without these. What this user cannot have is as good as taken away, when
+/// the report says so.
+bool gets_through(const worth& of, const wall_set& without) {
+  configuration how{of.attack, best_profile(), without};
+  how.only = {of.attack};
+  how.waived = walls({of.which});
+  const campaign done = run(how);
+  CHECK(done.refusal.empty());
+  const judgement& found = done.found.at(of.attack);
+  INFO(of.attack << ": " << found.how);
+  CHECK(found.what != result::broken);
+  const std::size_t at = index_of(of.which);
+  if (without.test(at) || !found.missing.test(at)) return found.got_through();
+  std::cout << to_string(of.which) << " is not to be had\n";
+  CHECK_FALSE(the_world().changes_user());
+  return false;
+}
+
+}  // namespace
+
 TEST_CASE("with a control group taken away, what it alone stops gets through, and not before") {
-  struct worth {
-    wall which;
-    wall_set besides;  // what else stops the attack, taken away either way
-    std::string attack;
-  };
   const wall_set filter = walls({wall::seccomp});
   const wall_set process_limits = walls({wall::resource_limits});
-  for (const auto& [which, besides, attack] : std::vector<worth>{
+  for (const worth& each : std::vector<worth>{
            {wall::cgroup_cpu, {}, "cpu"},
            {wall::cgroup_memory, filter, "mem_shared"},
            {wall::cgroup_memory, process_limits, "mem"},
            {wall::cgroup_tasks, process_limits, "threads"},
            {wall::cgroup_kill, filter | walls({wall::pid_namespace}), "orphan"},
        }) {
-    const auto through = [&, name = attack](const wall_set& without) {
-      configuration how{name, best_profile(), without};
-      how.only = {name};
-      how.waived = walls({which});
-      const campaign done = run(how);
-      CHECK(done.refusal.empty());
-      const judgement& found = done.found.at(name);
-      INFO(name << ": " << found.how);
-      CHECK(found.what != result::broken);
-      // What this user cannot have is as good as taken away, when the report says so.
-      if (!without.test(index_of(which)) && found.missing.test(index_of(which))) {
-        std::cout << to_string(which) << " is not to be had\n";
-        CHECK_FALSE(the_world().changes_user());
-        return false;
-      }
-      return found.got_through();
-    };
-    INFO(to_string(which) << " against " << attack);
-    CHECK_FALSE(through(besides));
-    CHECK(through(besides | walls({which})));
+    INFO(to_string(each.which) << " against " << each.attack);
+    CHECK_FALSE(gets_through(each, each.besides));
+    CHECK(gets_through(each, each.besides | walls({each.which})));
   }
 }
 
