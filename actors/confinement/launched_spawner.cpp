@@ -258,6 +258,12 @@ spawn_error explain(const process_spec& spec, const confined_program& program,
                   fmt::format("{} ({})", words_for(answer.stopped_at), errno_text(error)));
 }
 
+std::size_t first_of(const wall_set& set) {
+  std::size_t at = 0;
+  while (!set.test(at)) ++at;
+  return at;
+}
+
 bool has_ended(const unique_fd& handle) {
   pollfd ended{handle.get(), POLLIN, 0};
   return ::poll(&ended, 1, 0) != 0;
@@ -353,10 +359,10 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
-    const auto wrong = hold_against(view, spec.confined->limits, report);
-    if (wrong && required_walls(report.of, as_root).test(index_of(*wrong)) &&
-        !report.waived.test(index_of(*wrong)))
-      return missing_wall_error(spec, report, *wrong, 0,
+    const auto wrong = hold_against(view, spec.confined->limits, report) &
+                       required_walls(report.of, as_root) & ~report.waived;
+    if (wrong.any())
+      return missing_wall_error(spec, report, static_cast<wall>(first_of(wrong)), 0,
                                 "was reported to stand and is not to be seen");
   }
   started.link = std::move(channel.ours);
