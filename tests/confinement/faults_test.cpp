@@ -276,8 +276,8 @@ TEST_CASE("a launcher that cannot wait for a start gives it up at once") {
 }
 
 TEST_CASE("a broker without a launcher, for want of a call, says which") {
-  for (const auto& needs :
-       {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt}}) {
+  for (const auto& needs : {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt},
+                            call{"poll", SYS_poll, 1, 1}}) {
     const auto said = refusal_of_broker(needs);
     CAPTURE(said);
     CHECK(said.find("there is no launcher: " + std::string{needs.name}) != std::string::npos);

@@ -249,6 +249,12 @@ TEST_CASE("a launcher that is given up is gone, and what it held with it") {
   const hung_launcher here{link};
   CHECK_THROWS_AS(here.ask_again(), std::system_error);
   CHECK(here.instance_ends());
+  try {
+    here.ask_again();
+    FAIL("it answers");
+  } catch (const std::system_error& again) {
+    CHECK(again.code().value() == EPIPE);
+  }
   ::kill(here.launcher(), SIGKILL);
 }
 
