@@ -42,9 +42,12 @@ confinement less(wall which) {
   return how;
 }
 
+constexpr auto file_of_users = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+
 const std::vector<wall_call>& calls_of_walls() {
   static const std::vector<wall_call> all{
       {wall::user_namespace, {"clone3", SYS_clone3}},
+      {wall::own_uid, {"open the file of users", SYS_openat, 2, file_of_users}},
       {wall::no_groups, {"setgroups", SYS_setgroups}},
       {wall::uts_namespace, {"sethostname", SYS_sethostname}},
       {wall::uts_namespace, {"setdomainname", SYS_setdomainname}},
@@ -152,7 +155,8 @@ void have_more() {
 
 TEST_CASE("a call that fails is missed by the wall that it was for, and the start refused") {
   for (const auto& [which, needs] : calls_of_walls()) {
-    if (which == wall::no_groups && !as_root()) continue;  // who makes no such call
+    // Others make no such call.
+    if ((which == wall::no_groups || which == wall::own_uid) && !as_root()) continue;
     CAPTURE(needs.name);
     faulty_launcher by{needs};
     const auto error = by.refusal();
@@ -280,8 +284,8 @@ TEST_CASE("a launcher that cannot wait for a start gives it up at once") {
 }
 
 TEST_CASE("a broker without a launcher, for want of a call, says which") {
-  for (const auto& needs :
-       {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt}}) {
+  for (const auto& needs : {call{"socketpair", SYS_socketpair}, call{"setsockopt", SYS_setsockopt},
+                            call{"poll", SYS_poll, 1, 1}}) {
     const auto said = refusal_of_broker(needs);
     CAPTURE(said);
     CHECK(said.find("there is no launcher: " + std::string{needs.name}) != std::string::npos);
@@ -295,6 +299,15 @@ TEST_CASE("a broker that cannot make its sealed copy of a program starts none") 
     CAPTURE(needs.name);
     CHECK(refusal_of_broker(needs).starts_with(std::to_string(our_error) + " "));
   }
+}
+
+TEST_CASE("where /run cannot be opened there is no uid to be had") {
+  if (!as_root()) return;
+  faulty_launcher by{{"open a directory", SYS_openat, 2, O_PATH | O_DIRECTORY | O_CLOEXEC}};
+  const auto error = by.refusal();
+  CHECK(error.missing == wall::own_uid);
+  CHECK(error.error_number == our_error);
+  CHECK(by.holds_nothing());
 }
 
 TEST_CASE("no new privileges are those that the kernel says it has granted none of") {

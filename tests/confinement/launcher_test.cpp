@@ -357,6 +357,8 @@ TEST_CASE("a launcher takes the block that is free, and refuses starts as long a
   auto child = start(by, inside({"wait"}));
   CHECK(block_of(child) == 4711);
   CHECK(is_held(file, 4711));
+  launched_spawner other{with_run(run.path())};
+  CHECK(start_fails(other, inside({"wait"})).error_number == EUSERS);
 }
 
 TEST_CASE("where /run is not root's alone, or cannot be written, a start says so") {

@@ -252,6 +252,12 @@ TEST_CASE("a launcher that is given up is gone, and what it held with it") {
   const hung_launcher here{link};
   CHECK_THROWS_AS(here.ask_again(), std::system_error);
   CHECK(here.instance_ends());
+  try {
+    here.ask_again();
+    FAIL("it answers");
+  } catch (const std::system_error& again) {
+    CHECK(again.code().value() == EPIPE);
+  }
   ::kill(here.launcher(), SIGKILL);
 }
 
@@ -273,6 +279,8 @@ TEST_CASE("starts and kills leave nothing behind") {
   REQUIRE(comes_true(settled));
   const auto before = settled_by(launcher);
   const auto mounts = lines_in("/proc/self/mountinfo");
+  const auto maps = "/proc/" + std::to_string(launcher) + "/maps";
+  const auto mapped = lines_in(maps.c_str());
   const auto own = entries_in("/proc/self/fd");
   const auto then = clock_type::now();
   for (int n = 0; n < cycles; ++n) cycle();
@@ -282,6 +290,7 @@ TEST_CASE("starts and kills leave nothing behind") {
   const auto after = settled_by(launcher);
   CHECK(after.groups == before.groups);
   CHECK(after.descriptors == before.descriptors);
+  CHECK(lines_in(maps.c_str()) <= mapped + spares);
   CHECK(lines_in("/proc/self/mountinfo") == mounts);
   CHECK(entries_in("/proc/self/fd") == own);
   // A spare has no keyring of its own yet.

@@ -82,6 +82,19 @@ TEST_CASE("an instance ends with its launcher by the lifeline alone") {
     CHECK(comes_true([&] { return ::kill(each, 0) != 0 || status_of(each, "State")[0] == 'Z'; }));
 }
 
+TEST_CASE("an instance that has died while it waited is not taken for one that runs") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const pid_t init = parent_of(child.process->pid()), launcher = parent_of(init);
+  for (const pid_t each : waiting_inits(launcher, init)) {
+    const pid_t plugin = only_child_of(each);
+    REQUIRE(::kill(each, SIGSTOP) == 0);  // and tells nobody
+    REQUIRE(::kill(plugin, SIGKILL) == 0);
+  }
+  auto next = start(by, inside({"exit", "3"}));
+  CHECK(end_of(next) == exit_status::exited(3));
+}
+
 TEST_CASE("a start without namespaces leaves the names of the host alone") {
   std::array<char, 256> before{}, after{}, domain_before{}, domain_after{};
   REQUIRE(::gethostname(before.data(), before.size()) == 0);

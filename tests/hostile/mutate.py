@@ -85,6 +85,10 @@ class mutant:
             self.body = max(n for n in range(first, last + 1)
                             if n == first or indent(lines[n]) == deeper)
 
+    def key(self):
+        """As the list of excuses has it."""
+        return f"{self.path.name}: {self.statement}"
+
     def __str__(self):
         return f"{self.path.name}:{self.first + 1}: {self.statement}"
 
@@ -314,32 +318,35 @@ def main():
     deadline = time.monotonic() + given.seconds
     of = tree(given.source, given.build)
     words = {"": "survives so far", "no program": "no program"}
-    killed, tried, todo = 0, 0, chosen_by(given, of.mutants)
+    tried, todo = [], chosen_by(given, of.mutants)
     try:
         of.build_switches()
         for tests in [fast_tests, slow_tests]:
             survivors = []
             for each, found in try_all(of, todo, tests, deadline):
-                tried += found != "no program" and tests is fast_tests
+                if found != "no program" and tests is fast_tests:
+                    tried.append(each)
                 if not found:
                     survivors.append(each)
-                elif found != "no program":
-                    killed += 1
                 print(f"{words.get(found, f'killed by {found}')}: {each}", flush=True)
             todo = survivors
     finally:
         of.restore()
-    report(killed, tried, todo)
+    report(of.mutants, tried, todo)
 
 
-def report(killed, tried, survivors):
+def report(all_mutants, tried, survivors):
     reasons = excuses()
-    excused = [each for each in survivors if f"{each.path.name}: {each.statement}" in reasons]
-    print(f"{killed} of {tried} mutants killed, {len(excused)} of the others excused, "
-          f"{len(survivors) - len(excused)} survive:")
+    excused = [each for each in survivors if each.key() in reasons]
+    print(f"{len(tried) - len(survivors)} of {len(tried)} mutants killed, {len(excused)} of the "
+          f"others excused, {len(survivors) - len(excused)} survive:")
     for each in survivors:
         if each not in excused:
             print(f"  {each}")
+    # A list of excuses is to hold no others.
+    known, killed = ({each.key() for each in some} for some in (all_mutants, tried))
+    for name in reasons.keys() - known | reasons.keys() & (killed - {m.key() for m in survivors}):
+        print(f"  excused for nothing: {name}")
 
 
 if __name__ == "__main__":
