@@ -37,7 +37,7 @@ struct limit_rule {
 };
 
 // Less memory, fewer threads and descriptors than the least are no program any more.
-constexpr std::array<limit_rule, 9> limit_rules{{
+constexpr std::array<limit_rule, 10> limit_rules{{
     {"memory", &resource_limits::memory_bytes, 4ULL << 20U, bytes_max, zero::unlimited, true},
     {"swap", &resource_limits::swap_bytes, 0, bytes_max, zero::nothing, true},
     {"stack", &resource_limits::stack_bytes, 64ULL << 10U, bytes_max, zero::unlimited, true},
@@ -47,6 +47,7 @@ constexpr std::array<limit_rule, 9> limit_rules{{
     {"signals", &resource_limits::pending_signals, 1, amount_max, zero::unlimited, false},
     {"cpu-percent", &resource_limits::cpu_percent, 1, cpu_percent_max, zero::unlimited, false},
     {"cpu-weight", &resource_limits::cpu_weight, 1, cpu_weight_max, zero::invalid, false},
+    {"io-weight", &resource_limits::io_weight, 1, io_weight_max, zero::invalid, false},
 }};
 
 const limit_rule* field_of(std::string_view name) {

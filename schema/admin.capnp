@@ -160,7 +160,8 @@ struct Confinement {
   profile @0 :Text;            # "strict", "strict-unprivileged", "no-userns", "interpreter"; empty: not said here.
   waive @1 :List(Text);        # Walls that may be missing, as in "cg.cpu". A start without one is logged and counted.
   limits @2 :List(NamedNumber); # "memory", "swap", "stack", "file-size" in bytes; "tasks", "fds", "signals"; "cpu-percent" of one core,
-                               # "cpu-weight" (1 to 10000). 0: none of that kind is set; of swap and file-size: nothing may be used.
+                               # "cpu-weight" (1 to 10000), "io-weight" (1 to 1000, of the disks whose scheduler shares by weight; other than
+                               # 100 it requires the wall "cg.io"). 0: none of that kind is set; of swap and file-size: nothing may be used.
   grants @3 :List(Text);       # One thing each: "read-dir:/etc/ssl", "write-dir:/srv/data:/data" (its name inside), "device:/dev/null",
                                # "file:/etc/motd" (as a descriptor), "env:TZ=UTC", "net:db.example:5432" (see Host.connect).
 }

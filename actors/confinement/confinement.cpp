@@ -43,6 +43,7 @@ constexpr std::array<word<wall>, wall_count> wall_words{{
     {wall::cgroup_tasks, "cg.tasks"},
     {wall::cgroup_cpu, "cg.cpu"},
     {wall::cgroup_kill, "cg.kill"},
+    {wall::cgroup_io, "cg.io"},
 }};
 
 constexpr std::array<word<wall_state>, 4> state_words{{
@@ -101,7 +102,7 @@ const wall_set& namespaces() {
 const wall_set& privileged() {
   static const wall_set set =
       walls(wall::own_uid, wall::no_groups, wall::memfd_noexec, wall::cgroup_memory,
-            wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill);
+            wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill, wall::cgroup_io);
   return set;
 }
 
@@ -144,14 +145,21 @@ wall_set wanted_walls(profile which) {
 wall_set required_walls(profile which, bool as_root) {
   wall_set required = wanted_walls(which);
   required.reset(index_of(wall::speculation));
+  required.reset(index_of(wall::cgroup_io));
   if (which == profile::strict_unprivileged || which == profile::no_userns)
     required &= ~privileged();
   if (as_root) required.set(index_of(wall::own_uid));
   return required;
 }
 
+wall_set required_walls(const confinement& asked, bool as_root) {
+  auto required = required_walls(asked.of, as_root);
+  required.set(index_of(wall::cgroup_io), asked.limits.io_weight != io_weight_common);
+  return required & ~asked.waived;
+}
+
 std::optional<wall> missing_wall(const confinement& asked, const confinement_report& found) {
-  const wall_set required = required_walls(asked.of, found.as_root) & ~asked.waived;
+  const wall_set required = required_walls(asked, found.as_root);
   for (const auto& [which, text] : wall_words)
     if (required.test(index_of(which)) && found[which].state != wall_state::enforced) return which;
   return std::nullopt;

@@ -72,9 +72,10 @@ enum class wall : std::uint8_t {
   cgroup_tasks,
   cgroup_cpu,
   cgroup_kill,  // one write kills all of it
+  cgroup_io,    // its share of the disks
 };
 
-inline constexpr std::size_t wall_count = 28;
+inline constexpr std::size_t wall_count = 29;
 using wall_set = std::bitset<wall_count>;
 
 /// As in "user-ns", "seccomp", "cg.memory": the word of waivers, reports and errors.
@@ -104,6 +105,9 @@ struct wall_report {
   bool operator==(const wall_report&) const = default;
 };
 
+inline constexpr std::uint32_t io_weight_common = 100;  // what who says nothing has
+inline constexpr std::uint32_t io_weight_max = 1000;    // that all schedulers of disks know
+
 /// What a plugin may use. 0: no limit of this kind is set.
 struct resource_limits {
   std::uint64_t memory_bytes = 256ULL << 20;  // all of the instance; also RLIMIT_DATA
@@ -113,8 +117,9 @@ struct resource_limits {
   std::uint32_t tasks = 64;      // threads and processes
   std::uint32_t descriptors = 64;
   std::uint32_t pending_signals = 64;
-  std::uint32_t cpu_percent = 0;   // of one core: 150 is one and a half
-  std::uint32_t cpu_weight = 100;  // 1 to 10000, against its neighbours
+  std::uint32_t cpu_percent = 0;               // of one core: 150 is one and a half
+  std::uint32_t cpu_weight = 100;              // 1 to 10000, against its neighbours
+  std::uint32_t io_weight = io_weight_common;  // 1 to io_weight_max, likewise
 
   bool operator==(const resource_limits&) const = default;
 };
@@ -163,6 +168,8 @@ struct confinement {
 /// root those are more.
 wall_set wanted_walls(profile which);
 wall_set required_walls(profile which, bool as_root = false);
+/// Of one start, waivers left out: a share of the disks that was asked for is required too.
+wall_set required_walls(const confinement& asked, bool as_root);
 
 struct confinement_report {
   profile of = profile::strict;

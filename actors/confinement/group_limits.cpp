@@ -112,6 +112,20 @@ group_directory directory_of(const std::string& proc_cgroup, const std::string& 
   return {mounted->place + group->substr(mounted->root.size()), unified};
 }
 
+namespace {
+
+std::optional<std::uint64_t> io_weight_of(const std::string& proc_cgroup,
+                                          const std::string& mountinfo) {
+  const auto old = directory_of(proc_cgroup, mountinfo, "blkio");
+  if (!old.unified) return number_in(old.path, "blkio.bfq.weight");
+  // "default 100", and lines of devices that have another.
+  for (const auto* const file : {"io.weight", "io.bfq.weight"})
+    if (const auto words = words_in(old.path, file); !words.empty()) return number_in(words, 1);
+  return std::nullopt;
+}
+
+}  // namespace
+
 group_limits read_group_limits(const std::string& proc_cgroup, const std::string& mountinfo) {
   group_limits found;
   const auto memory = directory_of(proc_cgroup, mountinfo, "memory");
@@ -135,6 +149,7 @@ group_limits read_group_limits(const std::string& proc_cgroup, const std::string
     found.cpu_period_us = number_in(cpu.path, "cpu.cfs_period_us");
     found.cpu_shares = number_in(cpu.path, "cpu.shares");
   }
+  found.io_weight = io_weight_of(proc_cgroup, mountinfo);
   return found;
 }
 

@@ -23,6 +23,7 @@ struct group_limits {
   std::optional<std::uint64_t> cpu_period_us;
   std::optional<std::uint64_t> cpu_weight;  // version 2: 100 is common
   std::optional<std::uint64_t> cpu_shares;  // version 1: 1024 is
+  std::optional<std::uint64_t> io_weight;   // 100 is common
 };
 
 /// ".../bulkhead-PID.RANDOM-N", as the launcher names the group of an instance; the broker's own

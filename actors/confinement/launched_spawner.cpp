@@ -85,7 +85,7 @@ order_pointer order_for(const process_spec& spec, const confined_program& progra
   const auto& asked = *spec.confined;
   const wall_set wanted = wanted_walls(asked.of) & ~without;
   order->wanted = bits_of(wanted);
-  order->required = bits_of(wanted & required_walls(asked.of, as_root) & ~asked.waived);
+  order->required = bits_of(wanted & required_walls(asked, as_root));
   order->limits = asked.limits;
   order->form = program.form;
   const auto variables =
@@ -360,7 +360,7 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
     const auto wrong = hold_against(view, spec.confined->limits, report) &
-                       required_walls(report.of, as_root) & ~report.waived;
+                       required_walls(*spec.confined, as_root);
     if (wrong.any())
       return missing_wall_error(spec, report, static_cast<wall>(first_of(wrong)), 0,
                                 "was reported to stand and is not to be seen");

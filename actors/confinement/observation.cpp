@@ -140,6 +140,9 @@ class comparison {
     compare_group(wall::cgroup_tasks, "pids",
                   at_most(view_.in_groups.tasks, limits_.tasks, limits_.tasks + 1ULL));
     compare_group(wall::cgroup_cpu, "cpu", cpu_holds());
+    const auto& io = view_.in_groups.io_weight;
+    compare_group(wall::cgroup_io, "blkio",
+                  io ? std::optional{*io == limits_.io_weight} : std::nullopt);
   }
 
   /// Version 1 has the controller, or version 2 has all. Of version 1, who is about to end is shown

@@ -11,8 +11,10 @@
 namespace bulkhead::launcher {
 namespace {
 
-constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu};
-constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu"};
+constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu,
+                                     controller::io};
+constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu", "io"};
+constexpr std::array<const char*, controllers> old_names{"memory", "pids", "cpu", "blkio"};
 constexpr std::uint64_t period_us = 100'000;
 constexpr std::uint64_t us_per_percent = period_us / 100;
 constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100
@@ -20,6 +22,11 @@ constexpr std::string_view no_limit = "-1";    // of version 1
 
 const char* name_of(controller which) {
   return names[static_cast<std::size_t>(which)];
+}
+
+/// Of version 1.
+const char* old_name_of(controller which) {
+  return old_names[static_cast<std::size_t>(which)];
 }
 
 /// Was this directory handed over to us by systemd?
@@ -99,10 +106,17 @@ int limit_cpu(int base, bool unified, const group_name& group, const resource_li
   return write_number(base, group, "cpu.shares", shares < 2 ? 2 : shares);
 }
 
+/// By whichever scheduler of the disk shares by weight: its cost model, or BFQ. ENOENT: none does.
+int limit_io(int base, bool unified, const group_name& group, const resource_limits& limits) {
+  if (!unified) return write_number(base, group, "blkio.bfq.weight", limits.io_weight);
+  const int error = write_number(base, group, "io.weight", limits.io_weight);
+  return error != ENOENT ? error : write_number(base, group, "io.bfq.weight", limits.io_weight);
+}
+
 }  // namespace
 
 void group_entry::close_all() {
-  for (int* each : {&join[0], &join[1], &join[2], &unified, &memory_events}) {
+  for (int* each : {&join[0], &join[1], &join[2], &join[3], &unified, &memory_events}) {
     if (*each >= 0) ::close(*each);
     *each = -1;
   }
@@ -134,7 +148,7 @@ void cgroups::find_old(controller which) {
   auto& entry = controllers_[static_cast<std::size_t>(which)];
   if (entry.base >= 0) return;
   group_place found;
-  const int error = old_place(name_of(which), found);
+  const int error = old_place(old_name_of(which), found);
   if (error != 0) return;  // and that of version 2 stays
   entry = {open_directory(found.own), 0, false};
   if (entry.base < 0)
@@ -210,6 +224,8 @@ int cgroups::write(controller which, const group_name& name, const resource_limi
       return limit_tasks(where.base, name, limits);
     case controller::cpu:
       return limit_cpu(where.base, where.unified, name, limits);
+    case controller::io:
+      return limit_io(where.base, where.unified, name, limits);
   }
   return EINVAL;
 }
@@ -231,6 +247,8 @@ int cgroups::change(const group_name& name, const resource_limits& limits,
     path << name.view();
     if (of(each).base < 0 || ::faccessat(of(each).base, path.c_str(), F_OK, 0) != 0) continue;
     const int error = write(each, name, limits);
+    const bool as_without = each == controller::io && limits.io_weight == io_weight_common;
+    if (error == ENOENT && as_without) continue;
     if (error != 0) {
       which = static_cast<std::uint8_t>(index_of(wall_of(each)));
       return error;

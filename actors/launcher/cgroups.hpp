@@ -24,14 +24,14 @@
 
 namespace bulkhead::launcher {
 
-enum class controller : std::uint8_t { memory, tasks, cpu };
-inline constexpr std::size_t controllers = 3;
+enum class controller : std::uint8_t { memory, tasks, cpu, io };
+inline constexpr std::size_t controllers = 4;
 
 /// The groups that one instance joins: open descriptors, for its birth. -1 where there is none.
 struct group_entry {
-  std::array<int, controllers> join{-1, -1, -1};  // of version 1: tasks
-  int unified = -1;                               // of version 2: the directory, to be born into
-  int memory_events = -1;                         // tells of those that ran out of memory
+  std::array<int, controllers> join{-1, -1, -1, -1};  // of version 1: tasks
+  int unified = -1;        // of version 2: the directory, to be born into
+  int memory_events = -1;  // tells of those that ran out of memory
 
   void close_all();
 };
@@ -90,7 +90,8 @@ class cgroups {
 constexpr wall wall_of(controller which) {
   return which == controller::memory  ? wall::cgroup_memory
          : which == controller::tasks ? wall::cgroup_tasks
-                                      : wall::cgroup_cpu;
+         : which == controller::cpu   ? wall::cgroup_cpu
+                                      : wall::cgroup_io;
 }
 
 }  // namespace bulkhead::launcher

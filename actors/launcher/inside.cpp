@@ -96,7 +96,7 @@ void join_groups(const instance_plan& plan) {
 
 /// The ends that the launcher keeps would hold its own lifeline and reins open in here.
 void close_all_but(std::span<const int> kept) {
-  std::array<int, 8> sorted{};
+  std::array<int, 5 + controllers> sorted{};
   std::size_t count = 0;
   for (const int each : kept) {
     if (each < 0) continue;
@@ -133,7 +133,8 @@ void make_root_of(const instance_plan& plan, const root_maker& make) {
 
 void run_instance(const instance_plan& plan) {
   close_all_but(std::array{plan.reins, plan.status, plan.lifeline, plan.launcher_lifeline,
-                           plan.join[0], plan.join[1], plan.join[2], plan.memory_events});
+                           plan.join[0], plan.join[1], plan.join[2], plan.join[3],
+                           plan.memory_events});
   join_groups(plan);
   char word = 0;
   if (receive_message(plan.reins, &word, 1, {}).size != 1) ::_exit(1);

@@ -32,8 +32,8 @@ struct instance_plan {
   int status = -1;    // of the pipe for the end_record, the writing end
   int lifeline = -1;  // the broker's, the reading end
   int launcher_lifeline = -1;
-  std::array<int, controllers> join{-1, -1, -1};  // control groups to join
-  int memory_events = -1;                         // of its group, to be read at its end; or -1
+  std::array<int, controllers> join{-1, -1, -1, -1};  // control groups to join
+  int memory_events = -1;                             // of its group, to be read at its end; or -1
   birth_report* report = nullptr;
 };
 

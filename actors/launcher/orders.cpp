@@ -14,7 +14,8 @@ constexpr std::uint64_t all_walls = (std::uint64_t{1} << wall_count) - 1;
 constexpr std::uint32_t cpu_weight_max = 10'000;
 
 bool valid(const resource_limits& limits) {
-  return limits.cpu_weight >= 1 && limits.cpu_weight <= cpu_weight_max;
+  return limits.cpu_weight >= 1 && limits.cpu_weight <= cpu_weight_max && limits.io_weight >= 1 &&
+         limits.io_weight <= io_weight_max;
 }
 
 /// Exactly as many texts as are announced, the last ending with the last byte.

@@ -58,7 +58,8 @@ wall_set up_to(std::size_t layers) {
       {wall::ipc_namespace, wall::uts_namespace, wall::cgroup_namespace},
       {wall::net_namespace},
       {wall::namespace_limits, wall::memfd_noexec},
-      {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill}};
+      {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill,
+       wall::cgroup_io}};
   wall_set set;
   for (std::size_t n = 0; n <= layers; ++n)
     for (const auto each : all[n]) set.set(index_of(each));

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "actors/confinement/group_limits.hpp"
 #include "tests/confinement/confined.hpp"
 #include "tools/temporary_directory.hpp"
 
@@ -33,6 +34,11 @@ std::map<std::string, std::string> groups_of(pid_t process) {
     groups[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
   }
   return groups;
+}
+
+std::string file_text(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 bool is_ours(const std::string& group) {
@@ -96,6 +102,30 @@ TEST_CASE("an instance is in groups of its own, or the report says why not") {
   for (const auto& [controller, group] : groups_of(child.process->pid()))
     if (is_ours(group)) ++ours;
   CHECK((ours > 0) == as_root());
+}
+
+TEST_CASE("a share of the disks is given where they are shared by weight, and else refused") {
+  auto how = whole();
+  how.limits.io_weight = 300;
+  auto common = start(inside({"wait"}));
+  if ((*common.report)[wall::cgroup_io].state != wall_state::enforced) {
+    // Who asks for nothing special is not refused for it.
+    CHECK(start_fails(confined::spawner(), inside({"wait"}, how)).missing == wall::cgroup_io);
+    how.waived.set(index_of(wall::cgroup_io));
+    start(inside({"wait"}, how));
+    return;
+  }
+  CHECK((*common.report)[wall::cgroup_io].observed);
+  auto child = start(inside({"wait"}, how));
+  const auto weight = [&] {
+    const auto process = "/proc/" + std::to_string(child.process->pid());
+    return read_group_limits(file_text(process + "/cgroup"), file_text("/proc/self/mountinfo"))
+        .io_weight;
+  };
+  CHECK(weight() == 300);
+  how.limits.io_weight = 1000;
+  CHECK(confined::spawner().set_limits(child.ticket, how.limits) == 0);
+  CHECK(weight() == 1000);
 }
 
 TEST_CASE("out of memory is told from other ends") {

@@ -84,6 +84,8 @@ TEST_CASE("a start with anything out of its bounds is none") {
   CHECK(changed([](auto& order) { order.reserved = 1; }) == none);
   CHECK(changed([](auto& order) { order.limits.cpu_weight = 0; }) == none);
   CHECK(changed([](auto& order) { order.limits.cpu_weight = 10'001; }) == none);
+  CHECK(changed([](auto& order) { order.limits.io_weight = 0; }) == none);
+  CHECK(changed([](auto& order) { order.limits.io_weight = 1001; }) == none);
   CHECK(changed([](auto& order) { order.arguments = 0; }) == none);
   CHECK(changed([](auto& order) { order.arguments = 3; }) == none);
   CHECK(changed([](auto& order) { order.arguments = 0xffff; }) == none);
