@@ -29,15 +29,11 @@ class posix_child final : public child_process {
   pid_t pid() const override { return pid_; }
   int exit_fd() const override { return pidfd_.get(); }
 
-  bool signal(int number) override {
-    if (end_) return false;
-    // By number: glibc 2.36 declares the wrapper without extern "C".
-    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
-  }
+  bool signal(int number) override { return !end_ && send(number); }
 
   bool signal_group(int number) override {
-    // Safe by number: the leader is not reaped, so its number and its group's are still taken.
-    return !end_ && ::kill(-pid_, number) == 0;
+    // Safe by number while the leader is not reaped: its number and its group's are still taken.
+    return !end_ && send(0) && ::kill(-pid_, number) == 0;
   }
 
   std::optional<exit_status> peek() override { return end_ ? end_ : wait(WNOWAIT); }
@@ -51,6 +47,12 @@ class posix_child final : public child_process {
   }
 
  private:
+  /// False for a process that was reaped, by whomever.
+  bool send(int number) const {
+    // By number: glibc 2.36 declares the wrapper without extern "C".
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+  }
+
   /// Waits for the end of a process that was killed and reaps it, on a thread that ends with that.
   static void reap_later(std::unique_ptr<posix_child> killed) noexcept {
     killed->last_wait_ = true;

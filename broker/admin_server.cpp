@@ -122,6 +122,11 @@ void write_protection(const broker_services& services, schema::BrokerStatus::Bui
   to.setMemoryBytes(services.load->memory_bytes);
   to.setShedding(services.load->closed);
   to.setCallsShed(services.load->shed);
+  const auto& outside = services.outside;
+  to.setConnectionsOut(static_cast<std::uint32_t>(outside.connections.taken()));
+  to.setLookups(static_cast<std::uint32_t>(outside.lookups.taken()));
+  to.setConnectionsRefused(outside.refused);
+  to.setConnectionsRevoked(outside.revoked);
 }
 
 class admin_server final : public schema::Admin::Server {

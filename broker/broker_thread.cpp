@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "actors/confinement/launched_spawner.hpp"
+#include "actors/confinement/launcher_keeper.hpp"
 #include "actors/posix_spawner.hpp"
 #include "actors/sampler_worker.hpp"
 #include "actors/spawner_worker.hpp"
@@ -69,7 +70,7 @@ void settle_confinement(confinement_config& config) {
   KJ_IF_MAYBE (problem, kj::runCatchingExceptions([&] { check_confinement(config.rules); }))
     throw to_error(*problem);
   if (config.rules.profile.empty())
-    config.rules.profile = to_string(default_profile(::geteuid() == 0));
+    config.rules.profile = to_string(default_profile(::geteuid() == 0 || config.keeper));
 }
 
 config_desk::reading reading(reactor& loop, const std::function<declared_state()>& declared) {
@@ -81,6 +82,7 @@ std::shared_ptr<spawner> make_spawner(const confinement_config& how) {
   if (how.unconfined) return std::make_shared<posix_spawner>();
   launched_spawner_options options;
   options.launcher = how.launcher;
+  if (how.keeper) options.starts = [keeper = how.keeper] { return keeper->next(); };
   return std::make_shared<launched_spawner>(std::move(options));
 }
 

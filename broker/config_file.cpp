@@ -49,6 +49,8 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"migrate_ms_max", &limits::migrate_ms_max},
       {"snapshot_bytes_max", &limits::snapshot_bytes_max},
       {"connections_max", &limits::connections_max},
+      {"broker_connections_max", &limits::broker_connections_max},
+      {"broker_lookups_max", &limits::broker_lookups_max},
       {"connect_ms_max", &limits::connect_ms_max},
       {"drain_ms_max", &limits::drain_ms_max},
       {"stop_grace_ms", &limits::stop_grace_ms},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/confinement_desk.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "broker/catalog/admin_words.hpp"
@@ -47,8 +48,25 @@ std::vector<std::string> waived_words(const wall_set& waived) {
   return words;
 }
 
-bool waits_for_the_next(const confinement& wanted, const confinement& runs) {
-  return !(wanted == runs);
+/// The grants of which a start makes something, or the others.
+std::vector<grant> grants_that(const confinement& from, bool are_addresses) {
+  std::vector<grant> chosen;
+  for (const auto& each : from.grants)
+    if ((each.kind == grant_kind::address) == are_addresses) chosen.push_back(each);
+  return chosen;
+}
+
+/// Addresses count at once; those of another release wait for it all the same.
+bool waits_for_the_next(const confinement& wanted, const mount_snapshot& now) {
+  const auto& runs = *now.confined;
+  if (wanted.of != runs.of || wanted.waived != runs.waived || !(wanted.limits == runs.limits) ||
+      grants_that(wanted, false) != grants_that(runs, false))
+    return true;
+  if (!now.addresses) return false;
+  std::vector<std::string> addresses;
+  for (const auto& each : grants_that(wanted, true)) addresses.push_back(each.what);
+  std::sort(addresses.begin(), addresses.end());
+  return addresses != *now.addresses;
 }
 
 void write_wanted(const confinement& wanted, schema::ConfinementStatus::Builder to) {
@@ -153,7 +171,7 @@ void write_confinement_status(const broker_services& services, const mount_recor
   const auto problem = kj::runCatchingExceptions([&] {
     const auto wanted = next_confinement(services, mount);
     write_wanted(*wanted, to);
-    to.setPending(now.confined != nullptr && waits_for_the_next(*wanted, *now.confined));
+    to.setPending(now.confined != nullptr && waits_for_the_next(*wanted, now));
   });
   KJ_IF_MAYBE (refused, problem) {
     const auto said = to_error(*refused);

@@ -45,7 +45,7 @@ std::shared_ptr<const confinement> next_confinement(const broker_services& servi
 /// What the release's manifest says of times; nothing without one.
 manifest_times times_of(const release* of);
 
-/// Where an instance of the mount may have the broker connect to, as long as it lives.
+/// Where an instance of the mount may have the broker connect to.
 std::vector<std::string> addresses_of(const broker_services& services, const release* of,
                                       const mount_record& mount);
 

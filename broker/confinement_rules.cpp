@@ -195,6 +195,19 @@ void add_grants(std::vector<grant>& to, const confinement_rules& from) {
   }
 }
 
+/// What is granted has another name inside only where there is a root of the plugin's own.
+void check_names_inside(profile of, const std::vector<grant>& grants, error_kind kind) {
+  if (wanted_walls(of).test(index_of(wall::mount_namespace))) return;
+  for (const auto& each : grants)
+    if (!each.where.empty() && each.where != each.what)
+      refuse(
+          kind, fmt::format("the grant {} cannot be given", in_quotes(grant_shown(each))),
+          fmt::format("it has another name inside, and by the profile {} the plugin sees the "
+                      "host's names",
+                      to_string(of)),
+          fmt::format("grant {}:{}, or choose another profile", to_string(each.kind), each.what));
+}
+
 void set_limits(resource_limits& to, const confinement_rules& from) {
   for (const auto& each : from.limits) {
     check_limit(each);
@@ -332,6 +345,8 @@ void check_confinement(const confinement_rules& rules) {
             fmt::format("{}, the limit is {} (grants_max)", rules.grants.size(), grants_max));
   std::vector<grant> grants;
   add_grants(grants, rules);
+  if (!rules.profile.empty())
+    check_names_inside(require_profile(rules.profile), grants, error_kind::invalid_argument);
 }
 
 profile default_profile(bool root) {
@@ -358,6 +373,7 @@ confinement effective_confinement(const confinement_rules& broker, const confine
     name = to_string(profile::interpreter);
   result.of = narrowed(require_profile(name), bounds);
   narrow(result.limits, bounds);
+  check_names_inside(result.of, result.grants, error_kind::failed_precondition);
   return result;
 }
 

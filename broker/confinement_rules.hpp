@@ -37,7 +37,8 @@ struct manifest_bounds {
   std::vector<std::pair<std::string, std::uint64_t>> limits;
 };
 
-/// Fails with invalid_argument, naming it, for a word that means nothing.
+/// Fails with invalid_argument, naming it, for a word that means nothing, and for a grant that the
+/// profile beside it cannot give.
 void check_confinement(const confinement_rules& rules);
 
 /// Of a broker whose operator named none.
@@ -47,7 +48,7 @@ profile default_profile(bool root);
 enum class release_form : std::uint8_t { compiled, script };
 
 /// `broker.profile` is not empty. Fails with failed_precondition when the manifest asks for more
-/// than it may have, and as check_confinement().
+/// than it may have, or a grant does not go with the profile, and as check_confinement().
 confinement effective_confinement(const confinement_rules& broker, const confinement_rules& release,
                                   const confinement_rules& mount, const manifest_bounds& bounds,
                                   release_form form = release_form::compiled);

@@ -6,10 +6,13 @@
 // actors/confinement/confinement.hpp, what becomes of several of them in confinement_rules.hpp.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace bulkhead {
+
+class launcher_keeper;
 
 struct named_number {
   std::string name;
@@ -31,11 +34,14 @@ struct confinement_rules {
 
 /// Of the whole broker.
 struct confinement_config {
-  /// Where neither mount nor release says otherwise. An empty profile: strict for root, and
-  /// strict-unprivileged for anybody else.
+  /// Where neither mount nor release says otherwise. An empty profile: strict for root, or with a
+  /// keeper, and strict-unprivileged for anybody else.
   confinement_rules rules{};
   /// The program that starts plugins; empty: the one that belongs to this broker.
   std::string launcher{};
+  /// Starts the launcher as root for a process that has given root up (actors/confinement/
+  /// launcher_keeper.hpp); null: the broker starts it.
+  std::shared_ptr<launcher_keeper> keeper{};
   /// Development, for sanitizers and debuggers: plugins are started with nothing between them and
   /// the machine but their user.
   bool unconfined = false;

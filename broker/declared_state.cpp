@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "broker/router.hpp"
@@ -294,6 +296,14 @@ class planner {
     return request;
   }
 
+  /// Without addresses, which count at once.
+  static std::vector<std::string_view> of_a_start(const std::vector<std::string>& grants) {
+    std::vector<std::string_view> others;
+    std::copy_if(grants.begin(), grants.end(), std::back_inserter(others),
+                 [](const std::string& each) { return !each.starts_with("net:"); });
+    return others;
+  }
+
   template <class Tell>
   static void confinement_changes(const mount_spec& wanted, const mount_spec& is,
                                   tune_request& request, const Tell& tell) {
@@ -308,7 +318,8 @@ class planner {
     // What only a start can change is worth one.
     const bool profile = take(to_be.profile, now.profile, request.profile, "profile");
     const bool waive = take(to_be.waive, now.waive, request.waive, "waive");
-    const bool grants = take(to_be.grants, now.grants, request.grants, "grants");
+    const bool grants = take(to_be.grants, now.grants, request.grants, "grants") &&
+                        of_a_start(to_be.grants) != of_a_start(now.grants);
     request.reload = request.reload || profile || waive || grants;
     take(to_be.limits, now.limits, request.limits, "limits");
     take(wanted.thresholds, is.thresholds, request.thresholds, "thresholds");

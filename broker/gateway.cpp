@@ -137,10 +137,10 @@ class gateway_server final : public schema::Gateway::Server {
       kj::throwFatalException(exception(error_kind::unsupported,
                                         "this credential is not understood",
                                         "protocol 1 knows the identity of the peer process only"));
-    if (peer_.uid != ::geteuid())
+    if (peer_.uid != ::geteuid() && peer_.uid != 0)
       kj::throwFatalException(exception(
           error_kind::permission_denied, fmt::format("uid {} may not use this broker", peer_.uid),
-          "only the user that the broker runs as has rights here", "run as that user"));
+          "only root and the user that the broker runs as have rights here", "run as that user"));
     const auto limit = core_.services().limits.client_sessions_max;
     if (*sessions_ >= limit)
       kj::throwFatalException(

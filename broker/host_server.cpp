@@ -57,7 +57,7 @@ host_loan::host_loan(broker_services& services, std::shared_ptr<mount_entry> ent
     : entry_(std::move(entry)),
       generation_(generation),
       storage_(std::make_shared<revocable_store>(entry_->storage)),
-      outside_(services, addresses_of(services, of, *entry_)) {}
+      outside_(services, entry_->uuid, addresses_of(services, of, *entry_)) {}
 
 host_loan::~host_loan() noexcept(false) {
   end("the instance that asked has ended");
@@ -65,6 +65,14 @@ host_loan::~host_loan() noexcept(false) {
 
 schema::Host::Client host_loan::make_host() {
   return kj::heap<host_server>(entry_, generation_, storage_, outside_);
+}
+
+outbound_change host_loan::use_addresses(const std::vector<std::string>& granted) {
+  return outside_.use(granted);
+}
+
+std::vector<std::string> host_loan::addresses() const {
+  return outside_.granted();
 }
 
 void host_loan::end(const char* why) {

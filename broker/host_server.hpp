@@ -22,6 +22,10 @@ class host_loan {
   KJ_DISALLOW_COPY(host_loan);
 
   schema::Host::Client make_host();
+  /// From now on it may connect there, and nowhere else.
+  outbound_change use_addresses(const std::vector<std::string>& granted);
+  /// Where it may connect to.
+  std::vector<std::string> addresses() const;
   /// Nothing of the instance enters the storage any more, and its connections are closed. What is
   /// under way fails.
   void end(const char* why);

@@ -12,6 +12,7 @@
 #include "broker/event_log.hpp"
 #include "broker/images/image_vault.hpp"
 #include "broker/mount_entry.hpp"
+#include "broker/mount_log.hpp"
 #include "broker/mount_supervisor.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/outbound.hpp"
@@ -64,8 +65,16 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"samples_kept", limits.samples_kept, "samples per mount", "the oldest sample is dropped"},
       {"threshold_samples", threshold_samples, "samples in a row",
        "a threshold of a mount acts when all are above it"},
+      {"replacement_wait_ms_max", static_cast<std::uint64_t>(replacement_wait_max.count()), "ms",
+       "an instance that is above its threshold however often it is replaced is replaced again"},
       {"connections_max", limits.connections_max, "connections of an instance to the outside",
        "connect fails as overloaded"},
+      {"broker_connections_max", limits.broker_connections_max,
+       "connections of all mounts to the outside",
+       "connect fails as overloaded, for a mount that has as many as are free"},
+      {"broker_lookups_max", limits.broker_lookups_max,
+       "names that are looked up for connections, of all mounts",
+       "connect fails as overloaded, for a mount that has as many as are free"},
       {"connect_ms_max", static_cast<std::uint64_t>(limits.connect_ms_max.count()), "ms",
        "connect fails as deadline_exceeded"},
       {"connection_bytes_max", connection_bytes_max, "bytes of a read or write of a connection",
@@ -77,6 +86,18 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"grant_bytes_max", grant_bytes_max, "bytes of a grant", "mount fails as invalid_argument"},
       {"memory_soft_bytes_max", limits.memory_soft_bytes_max, "bytes of the broker's process",
        "new calls fail as overloaded until it uses a tenth less"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
+void add_logs(std::vector<limit_line>& lines, const broker_limits& limits) {
+  const std::vector<limit_line> own{
+      {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
+      {"said_lines_max", said_lines_max, "longest lines in one call of Host.log",
+       "the rest of the text is dropped"},
+      {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
+      {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
+       "the rest waits in the pipe, and then in the plugin"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
 }
@@ -131,10 +152,6 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
       {"features_max", limits.features_max, "features of a plugin", "the start has failed"},
       {"feature_bytes_max", limits.feature_bytes_max, "bytes of a feature's name",
        "the start has failed"},
-      {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
-      {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
-      {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
-       "the rest waits in the pipe, and then in the plugin"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
       {"draining_instances_max", draining_instances_max, "replaced instances per mount",
@@ -157,6 +174,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the write fails as invalid_argument"},
   };
   add_catalog(lines, limits);
+  add_logs(lines, limits);
   add_use(lines, limits);
   add_wire(lines, limits);
   return lines;

@@ -42,6 +42,8 @@ struct broker_limits {
   std::uint64_t plugin_file_bytes_max = 256U << 20U;
   std::uint64_t image_cache_bytes_max = 512U << 20U;
   std::uint32_t connections_max = 64;
+  std::uint32_t broker_connections_max = 1024;
+  std::uint32_t broker_lookups_max = 64;
   std::chrono::milliseconds connect_ms_max{10'000};
   std::chrono::milliseconds sample_ms{2'000};
   std::uint32_t samples_kept = 300;

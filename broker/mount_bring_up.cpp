@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "broker/catalog/release_start.hpp"
+#include "broker/confinement_desk.hpp"
 #include "broker/convert.hpp"
 #include "broker/option_rules.hpp"
 #include "broker/storage_upgrade.hpp"
@@ -319,6 +320,36 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
                                  from, known));
             kj::throwFatalException(kj::mv(problem));
           });
+}
+
+namespace {
+
+/// "addresses: 1 added, 2 taken away (ended 3 connections)"
+std::string text_of(const outbound_change& change) {
+  std::string text = "addresses:";
+  if (change.added > 0) text += fmt::format(" {} added", change.added);
+  if (change.revoked > 0)
+    text += fmt::format("{} {} taken away (ended {} connection{})", change.added > 0 ? "," : "",
+                        change.revoked, change.ended, change.ended == 1 ? "" : "s");
+  return text;
+}
+
+}  // namespace
+
+/// What cannot be worked out opens nothing.
+void mount_bring_up::use_addresses() {
+  if (lent_ == nullptr) return;  // what is lent later goes by the rules of then
+  std::vector<std::string> granted;
+  const auto problem =
+      kj::runCatchingExceptions([&] { granted = addresses_of(services_, of.get(), *entry_); });
+  const auto change = lent_->use_addresses(granted);
+  if (change.added == 0 && change.revoked == 0) return;
+  services_.events.record(entry_->spec.path, generation_, "addresses_changed", text_of(change));
+}
+
+std::optional<std::vector<std::string>> mount_bring_up::addresses() const {
+  if (lent_ == nullptr) return std::nullopt;
+  return lent_->addresses();
 }
 
 void mount_bring_up::end_loan() {

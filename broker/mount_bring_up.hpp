@@ -30,6 +30,11 @@ class mount_bring_up final : public bring_up {
                               schema::PluginInfo::Reader info) override;
   void spawned(const process_spec& asked, const spawn_answer& answer) override;
 
+  /// What the mount's rules say now of where the instance may connect to counts from now on, and is
+  /// an event when it is something else than before.
+  void use_addresses();
+  /// Where it may connect to, in the order of their bytes; nothing while it has been lent nothing.
+  std::optional<std::vector<std::string>> addresses() const;
   /// The instance has ended, and so has what it was lent; an upgrade under way goes no further.
   void end_loan();
   /// An upgrade was begun, or refused, and has not come to its end.

@@ -6,12 +6,6 @@
 #include "broker/event_log.hpp"
 
 namespace bulkhead {
-namespace {
-
-constexpr std::size_t said_lines_max = 16;  // of the longest; what comes after is not looked at
-
-}  // namespace
-
 class mount_log::pipe_sink final : public log_sink {
  public:
   pipe_sink(std::shared_ptr<mount_log> log, std::uint64_t generation)

@@ -18,6 +18,9 @@
 
 namespace bulkhead {
 
+/// Of a text for Host.log as much is looked at as so many lines of the longest.
+inline constexpr std::size_t said_lines_max = 16;
+
 class mount_log : public std::enable_shared_from_this<mount_log> {
  public:
   struct line {

@@ -120,6 +120,7 @@ struct mount_snapshot {
   std::optional<crash_report> last_crash;
   std::optional<std::vector<option>> options_running;  // where the spec's are others
   std::shared_ptr<const confinement> confined;         // what runs was started with; null: nothing
+  std::optional<std::vector<std::string>> addresses;   // where what runs may connect to, sorted
   std::shared_ptr<const confinement_report> report;    // of what runs, or of a start refused for it
   std::string start_remedy;                            // what to try then; may be empty
   std::string start_failure;  // answer to mount_await_start and mount_restart: why the start

@@ -359,8 +359,25 @@ void mount_supervisor::passed(const mount_passed& news) {
     abandon_reload("the instance that it was to replace " + news.what.reason);
     this->send(live_.actor, instance_hung{news.what.reason, end_cause::over_limit, true});
   } else if (!reload_ && old_.size() < draining_instances_max) {
-    replace_live("it " + news.what.reason);
+    replace_for_use("it " + news.what.reason);
   }
+}
+
+void mount_supervisor::replace_for_use(const std::string& reason) {
+  const auto now = entry_->slot->now();
+  if (!live_.above) {
+    live_.above = true;
+    pace_.above(now - live_.life_since);
+    if (const auto wait = std::chrono::ceil<std::chrono::seconds>(pace_.wait(now));
+        wait.count() > 0)
+      services_.events.record(
+          entry_->spec.path, live_.generation, "not_replaced",
+          fmt::format("{}, as did the one before it: replaced in {} s at the earliest", reason,
+                      wait.count()));
+  }
+  if (!pace_.is_due(now)) return;
+  pace_.replaced(now, services_.random);
+  replace_live(reason);
 }
 
 }  // namespace bulkhead

@@ -440,14 +440,25 @@ void mount_supervisor::doze() {
   if (!entry_->waiting_for_face.empty()) wake();
 }
 
+/// Of everything that runs: also what is on its way in, or finishes its calls.
+void mount_supervisor::use_addresses() {
+  if (!live_.ended) live_.offer->use_addresses();
+  if (reload_ && !reload_->green.ended) reload_->green.offer->use_addresses();
+  for (const auto& each : old_)
+    if (!each.ended) each.offer->use_addresses();
+}
+
 /// What the instance was started with stays with it; all else counts at once.
 void mount_supervisor::changed() {
+  use_addresses();
   event::reconfigure rules{policy_of(entry_->spec, shares_fate_), {}};
   if (auto child = core_.spec(instance_id)) {
     child->restart = static_cast<restart_type>(entry_->spec.restart);
     rules.children.push_back(std::move(*child));
   }
   step(rules);
+  pace_ = {};
+  live_.above = false;
   if (leaving_ || entry_->closed) return;
   const auto& life = entry_->spec.life;
   const bool dozes = entry_->wake != nullptr;
@@ -610,9 +621,10 @@ mount_snapshot mount_supervisor::snapshot(const std::string& start_failure) {
                                 reload_->on_trial ? "is on trial" : "is starting");
   if (!live_.ended && live_.offer->options != entry_->spec.options)
     result.options_running = live_.offer->options;
-  if (live_.offer != nullptr) {
+  if (live_.offer != nullptr) result.report = live_.offer->report;
+  if (!live_.ended) {
     result.confined = live_.offer->confined;
-    result.report = live_.offer->report;
+    result.addresses = live_.offer->addresses();
   }
   if (!entry_->crashes.empty()) result.last_crash = entry_->crashes.back();
   result.start_failure = start_failure;

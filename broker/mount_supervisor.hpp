@@ -84,6 +84,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
     instant ready_since{};              // by the broker's clock
     instant life_since{};               // the same by the slot's
     bool ended = true;
+    bool above = false;  // a threshold at which it is to be replaced
   };
   struct reload_run {
     reload_run();
@@ -171,11 +172,13 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   void look_after_life();
   void judge_life_of_live();
   void replace_live(const std::string& reason);
+  void replace_for_use(const std::string& reason);
   void note_serving();
   void look_again(kj::Duration delay);
 
   // -- requests
   void changed();
+  void use_addresses();
   caf::result<mount_snapshot> await_start();
   void answer_waiters(const std::string& failure);
   caf::result<mount_snapshot> reset();
@@ -202,6 +205,7 @@ class mount_supervisor final : public hosted<mount_actor::base> {
   std::vector<run_of> old_;
   std::vector<start_waiter> waiters_;
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> alone_waiters_;  // until old_ is empty
+  replacement_pace pace_;
   kj::Promise<void> look_ = nullptr;  // the next look at the life of `live_`, or of a sleeper
   bool starting_ = false;
   bool start_failed_ = false;    // the last start did

@@ -107,13 +107,14 @@ kj::Promise<void> broker_core::halt(const entry_ptr& entry) {
 
 kj::Promise<mount_snapshot> broker_core::start_as_before(const entry_ptr& entry) {
   const auto& path = entry->spec.path;
-  if (parent_.absence(path)) return revive(entry, true, false);
-  return ask_.ask<mount_snapshot>(require(path).actor, mount_start{true})
-      .then([this, entry](mount_snapshot&& now) {
-        services_.events.record(entry->spec.path, now.status.generation, "rolled_back",
-                                now.start_failure);
-        return kj::mv(now);
-      });
+  auto started = parent_.absence(path)
+                     ? revive(entry, true, false)
+                     : ask_.ask<mount_snapshot>(require(path).actor, mount_start{true});
+  return started.then([this, entry](mount_snapshot&& now) {
+    services_.events.record(entry->spec.path, now.status.generation, "rolled_back",
+                            now.start_failure);
+    return kj::mv(now);
+  });
 }
 
 }  // namespace bulkhead

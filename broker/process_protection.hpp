@@ -27,6 +27,7 @@
 // it; `bulkhead doctor` says whether there is any.
 
 #include <cstdint>
+#include <string>
 
 namespace bulkhead {
 
@@ -38,5 +39,19 @@ struct protection {
 /// Also raises the number of descriptors that it may have to what the system allows. What does not
 /// succeed is left: `bulkhead doctor` shows what holds.
 void protect_this_process(const protection& how);
+
+struct user_account {
+  std::string name;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
+/// By name. Throws `error`: there is none of that name, or it is root.
+user_account find_user(const std::string& name);
+
+/// Makes this process, which is root's and has one thread, one of that user for good: with that
+/// user's groups, without any capability, and without a way back by what it executes. Throws
+/// `error`.
+void become_user(const user_account& user);
 
 }  // namespace bulkhead

@@ -16,6 +16,7 @@
 #include "broker/event_log.hpp"
 #include "broker/limits.hpp"
 #include "broker/mount_entry.hpp"
+#include "broker/outbound_use.hpp"
 #include "broker/store/async_store.hpp"
 
 namespace bulkhead {
@@ -47,6 +48,7 @@ struct broker_services {
   sampler_actor sampler{};
   std::shared_ptr<load_gate> load = std::make_shared<load_gate>();
   missing_walls missing{};   // starts without a waived wall
+  outbound_use outside{};    // what plugins reach through the broker
   std::uint64_t served = 0;  // instances that ever served: the newest one's serving_instance::id
   trust_desk* trust = nullptr;
   release_catalog* catalog = nullptr;

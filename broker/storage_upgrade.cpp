@@ -20,7 +20,7 @@ using entry_ptr = std::shared_ptr<mount_entry>;
 
 struct copy_run {
   std::string from;
-  std::string to;
+  std::string to;                // empty: only weighed
   std::string after;             // goes on behind this key
   std::uint64_t bytes_left = 0;  // that it may still copy
   std::uint64_t bytes_max = 0;
@@ -36,6 +36,15 @@ void count_bytes(copy_run& run, const std::vector<store_row>& rows) {
   run.bytes_left -= bytes;
 }
 
+kj::Promise<void> write_page(async_store& store, const copy_run& run, std::vector<store_row> rows) {
+  if (run.to.empty()) return kj::READY_NOW;
+  txn_request write;
+  for (auto& row : rows)
+    write.then.push_back(
+        txn_op::put(run.to + row.key.substr(run.from.size()), std::move(row.value)));
+  return store.txn(std::move(write)).ignoreResult();
+}
+
 kj::Promise<void> copy_page(async_store& store, copy_run run) {
   range_request request;
   request.keys = key_range::prefix(run.from);
@@ -46,11 +55,7 @@ kj::Promise<void> copy_page(async_store& store, copy_run run) {
         if (page.rows.empty()) return kj::READY_NOW;
         count_bytes(run, page.rows);
         run.after = page.rows.back().key;
-        txn_request write;
-        for (auto& row : page.rows)
-          write.then.push_back(
-              txn_op::put(run.to + row.key.substr(run.from.size()), std::move(row.value)));
-        auto written = store.txn(std::move(write)).ignoreResult();
+        auto written = write_page(store, run, std::move(page.rows));
         if (!page.more) return written;
         return written.then(
             [&store, run = std::move(run)]() mutable { return copy_page(store, std::move(run)); });
@@ -147,7 +152,10 @@ kj::Promise<void> take_snapshot(broker_services& services, entry_ptr entry) {
     record.snapshot = storage_snapshot{record.storage_version, record.version_running, now,
                                        snapshot_state::copying};
   };
-  return services.change_record(entry, begin)
+  const auto bytes_max = services.limits.snapshot_bytes_max;
+  // The copy before is given up only for one that fits.
+  return copy_page(services.store, {view_prefix(entry->uuid), {}, {}, bytes_max, bytes_max})
+      .then([&services, entry, begin] { return services.change_record(entry, begin); })
       .then([&services, entry] {
         return delete_keys_below(services.store, snapshot_prefix(entry->uuid)).ignoreResult();
       })

@@ -113,6 +113,19 @@ std::optional<passed_threshold> judge_usage(const std::vector<named_number>& thr
   return gravest;
 }
 
+void replacement_pace::above(std::chrono::nanoseconds run) {
+  waits_.ran(run);
+  if (waits_.failures() == 0) due_ = {};
+}
+
+std::chrono::nanoseconds replacement_pace::wait(instant now) const {
+  return std::max(due_ - now, std::chrono::nanoseconds::zero());
+}
+
+void replacement_pace::replaced(instant now, random_source& random) {
+  due_ = now + waits_.next(random);
+}
+
 std::string bytes_text(std::uint64_t bytes) {
   static constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB"};
   auto value = static_cast<double>(bytes);

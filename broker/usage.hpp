@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/backoff.hpp"
+#include "actors/clock.hpp"
 #include "actors/process_sample.hpp"
 #include "broker/confinement_words.hpp"
 
@@ -49,6 +51,31 @@ std::string threshold_problem(const std::vector<named_number>& thresholds);
 /// The gravest threshold above which the newest `threshold_samples` are, all of one instance.
 std::optional<passed_threshold> judge_usage(const std::vector<named_number>& thresholds,
                                             const std::deque<usage_sample>& samples);
+
+/// A replacement that does not help is not tried for ever: one that is above a threshold again
+/// within `replacement_helps` of its start is replaced after a minute, then two, at most an hour.
+inline constexpr std::chrono::milliseconds replacement_helps{60'000};
+inline constexpr std::chrono::milliseconds replacement_wait_first{60'000};
+inline constexpr std::chrono::milliseconds replacement_wait_max{3'600'000};
+
+/// When a mount's instance may be replaced for what it uses.
+class replacement_pace {
+ public:
+  /// An instance that has been ready for `run` is above a threshold for the first time.
+  void above(std::chrono::nanoseconds run);
+  bool is_due(instant now) const { return now >= due_; }
+  /// How long until then; 0 when it is due.
+  std::chrono::nanoseconds wait(instant now) const;
+  void replaced(instant now, random_source& random);
+
+ private:
+  backoff waits_{{.first = replacement_wait_first,
+                  .max = replacement_wait_max,
+                  .stable = replacement_helps,
+                  .jitter = 0,
+                  .first_is_immediate = false}};
+  instant due_{};
+};
 
 /// "300 MiB", "1.5 GiB", "812 B".
 std::string bytes_text(std::uint64_t bytes);

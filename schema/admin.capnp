@@ -173,7 +173,8 @@ struct ConfinementStatus {
   own @4 :Confinement;         # What the mount itself says; grants as above.
   walls @5 :List(Wall);        # The report of the instance that runs; of the last start, when that was refused for a missing wall.
   unconfined @6 :Bool;         # Development: nothing stands between the plugins of this broker and the machine.
-  pending @7 :Bool;            # The instance that runs has another profile, waivers or grants: these wait for the next one.
+  pending @7 :Bool;            # The instance that runs has another profile, waivers or grants: these wait for the next one. Grants of
+                               # addresses do not: they count at once, unless they come with another release.
   problem @8 :Text;            # When not empty: why the next start would be refused.
   gaps @9 :List(Text);         # Of `walls`: what is open because some do not stand, in sentences; as "the number of its tasks has no limit".
 }
@@ -360,7 +361,9 @@ struct MountSpec {
   confinement @11 :Confinement;    # Null: as the release and the broker say.
   thresholds @12 :List(NamedNumber); # "rss-warn", "rss-restart", "rss-quarantine" in bytes, and the same of "cpu" (percent of one core),
                                    # "threads" and "fds": a sample above it is an event, replaces the instance as `reload` does, or
-                                   # ends it and quarantines the mount. Acts on `threshold_samples` samples in a row.
+                                   # ends it and quarantines the mount. Acts on `threshold_samples` samples in a row. An instance that is
+                                   # above one within a minute of its start is replaced the less often the less that helps: after one
+                                   # minute, then two, at most `replacement_wait_ms_max` (event "not_replaced"). A tune starts anew.
 }
 
 struct Life {
@@ -535,4 +538,8 @@ struct BrokerStatus {
   memoryBytes @12 :UInt64;        # Of the broker's process.
   shedding @13 :Bool;             # It is above `memory_soft_bytes_max`: new calls are answered `overloaded`.
   callsShed @14 :UInt64;
+  connectionsOut @15 :UInt32;     # For plugins (Host.connect): open, or being made.
+  lookups @16 :UInt32;            # Of names, for these.
+  connectionsRefused @17 :UInt64; # Since the broker began, for `broker_connections_max` or `broker_lookups_max`.
+  connectionsRevoked @18 :UInt64; # Since the broker began: ended because their grant was taken away.
 }

@@ -138,7 +138,8 @@ interface Host @0x8a0a5a2b66e4f8c8 {
   # The mount's storage. The same view after every restart; gone when the mount is removed.
 
   log @1 (level :LogLevel, text :Text);
-  # One line to the mount's log, with a level. Cut at `logLineBytesMax`; control characters are escaped.
+  # A line to the mount's log, or a few, with a level. Each is cut at `log_line_bytes_max` and rated; control characters are escaped. Of
+  # a text longer than `said_lines_max` of the longest lines the rest is dropped.
 
   now @2 () -> (unixMs :Int64);
   # The broker's wall clock in milliseconds since 1970 (UTC).
@@ -146,12 +147,14 @@ interface Host @0x8a0a5a2b66e4f8c8 {
   connect @3 (address :Text) -> (connection :Connection);
   # A connection to an address that an operator granted (`--grant net:HOST:PORT`), named exactly as in the grant. The broker resolves
   # the name and connects; the plugin itself has no network. Also for "unix:PATH", a stream socket of the broker's machine.
-  # Errors: `permissionDenied` (not granted), `overloaded` (the instance has `connections_max`), `deadlineExceeded` (not there within
-  # `connect_ms_max`), `failedPrecondition` (the other side, or the network, said no).
+  # Operators may give and take grants while the plugin runs.
+  # Errors: `permissionDenied` (not granted, or not any more), `overloaded` (the instance has `connections_max`; or the broker has so
+  # many, of all mounts, that this one's share is used up: `broker_connections_max`, `broker_lookups_max`), `deadlineExceeded` (not there
+  # within `connect_ms_max`), `failedPrecondition` (the other side, or the network, said no).
 }
 
 interface Connection @0xd5d0d7a2c9b1f3e6 {
-  # A byte stream to the outside. Drop it to close it; it ends with the instance. Since protocol 1.
+  # A byte stream to the outside. Drop it to close it; it ends with its grant, and with the instance. Since protocol 1.
   #
   # Errors: `failedPrecondition` once the connection has failed, or when the direction was ended; `invalidArgument`.
 

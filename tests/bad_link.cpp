@@ -77,7 +77,7 @@ class attacker {
 
   [[noreturn]] void live_on() {
     flush();
-    for (;;) ::pause();
+    for (;;) ::poll(nullptr, 0, -1);
   }
 
  private:

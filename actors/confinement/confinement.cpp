@@ -185,8 +185,10 @@ std::vector<std::string_view> gaps_in(const confinement_report& found) {
   const bool own_user = up(wall::own_uid) || up(wall::user_namespace);
   if (!up(wall::cgroup_tasks) && !(rlimits && own_user))
     gaps.push_back("the number of its tasks has no limit");
+  // Its filter lets an interpreter share memory, which no limit of a process counts.
+  const bool counted = rlimits && found.of != profile::interpreter;
   if (!up(wall::cgroup_memory))
-    gaps.push_back(rlimits ? "its memory is limited per process, not as a whole"
+    gaps.push_back(counted ? "its memory is limited per process, not as a whole"
                            : "its memory has no limit");
   if (!up(wall::cgroup_cpu)) gaps.push_back("its use of the processor has no limit");
   return gaps;

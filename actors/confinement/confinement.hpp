@@ -26,7 +26,9 @@
 // and a plugin without one would be root, with what is left of the walls around it.
 //
 // Grants open one thing each, and come from the operator alone. A release's manifest may narrow
-// what it gets, never widen it.
+// what it gets, never widen it. Where the launcher is root a directory is mounted so that the
+// plugin is to it what its owner is (actors/launcher/granted.hpp): one of root's is not granted for
+// writing.
 #pragma once
 
 #include <array>

@@ -76,7 +76,7 @@ class elf_file {
       if (each.d_tag == DT_STRTAB) names = offset_of(each.d_un.d_ptr);
     if (!names) return;
     for (const auto& each : entries) {
-      if (each.d_tag == DT_NULL) break;
+      if (each.d_tag == DT_NULL || found.libraries.size() == elf_libraries_max) break;
       if (each.d_tag == DT_NEEDED) found.libraries.push_back(text_at(*names + each.d_un.d_val));
       if (each.d_tag == DT_RUNPATH || each.d_tag == DT_RPATH)
         add_folders(text_at(*names + each.d_un.d_val), found.folders);
@@ -85,7 +85,7 @@ class elf_file {
 
   /// Absolute ones alone: what stands beside a program is not beside its copy.
   static void add_folders(std::string_view list, std::vector<std::string>& folders) {
-    while (!list.empty()) {
+    while (!list.empty() && folders.size() < elf_folders_max) {
       const auto end = std::min(list.find(':'), list.size());
       if (list.front() == '/') folders.emplace_back(list.substr(0, end));
       list.remove_prefix(std::min(end + 1, list.size()));

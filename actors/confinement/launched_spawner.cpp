@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -163,24 +164,89 @@ std::string_view words_for(stage at) {
     case stage::silence:
       return "it did not reach its program in time";
     case stage::order:
-      return "the launcher refused the order";
+      return "the launcher refused the order; where its broker is not root, the walls uid, groups, "
+             "capabilities and no-new-privs cannot be waived";
     default:
       return "the launcher could not start it";
   }
 }
 
-spawn_error explain(const process_spec& spec, const launcher::start_answer& answer, bool as_root) {
+/// Of the grants that have a place in the root, or a descriptor, the one at `placement`: they are
+/// the last of what a program is given.
+const grant* grant_at(const process_spec& spec, const confined_program& program,
+                      std::size_t placement) {
+  const auto& grants = spec.confined->grants;
+  std::size_t left = program.contents.size() - std::min(placement, program.contents.size());
+  for (auto each = grants.rbegin(); each != grants.rend(); ++each)
+    if (is_placed(*each) && --left == 0) return &*each;
+  return nullptr;
+}
+
+struct why_not_granted {
+  std::string_view why;
+  std::string_view remedy;
+};
+
+why_not_granted reasons_for(int error, bool is_roots) {
+  if (is_roots && error == EPERM)
+    return {"belongs to root, and no plugin makes files of root's",
+            "give the directory to a user (chown), whose its files on the disk will be"};
+  if (is_roots && error == EACCES)
+    return {"belongs to root, and not everybody may read it",
+            "give the directory to a user, or let everybody read it"};
+  if (error == EACCES)
+    return {"is not the directory of the broker's user, and not open to everybody",
+            "give the directory to the broker's user (chown)"};
+  if (error == EOPNOTSUPP)
+    return {
+        "takes a mount namespace where each process has a uid of its own",
+        "choose a profile with namespaces, or run the broker as the user whose directory it is"};
+  if (error == ENXIO)
+    return {"has another name inside, which takes a mount namespace",
+            "grant it under its own name, or choose a profile with namespaces"};
+  if (error == EINVAL || error == EPERM)
+    return {"is on a file system that cannot show it as another user's",
+            "put the directory on ext4, xfs, btrfs or tmpfs, or run the broker as the user whose "
+            "directory it is"};
+  return {"cannot be mounted", "look at the directory, and at what it is on"};
+}
+
+bool is_shortage(int error) {
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+spawn_error not_granted_error(const process_spec& spec, const confined_program& program,
+                              const launcher::start_answer& answer) {
+  const int error = answer.error_number;
+  if (is_shortage(error)) return explain_spawn_failure(spec, error);
+  const auto* const one = grant_at(spec, program, answer.placement);
+  if (one == nullptr)
+    return error_of(spec, spawn_failure::other, error, true,
+                    fmt::format("a part of its root cannot be mounted ({})", errno_text(error)));
+  struct stat found {};
+  const bool is_roots =
+      ::fstat(program.contents[answer.placement].what.get(), &found) == 0 && found.st_uid == 0;
+  const auto reasons = reasons_for(error, is_roots);
+  return error_of(spec, spawn_failure::other, error, true,
+                  fmt::format("the grant {} {} {} ({})", to_string(one->kind), one->what,
+                              reasons.why, errno_text(error)),
+                  std::string(reasons.remedy));
+}
+
+spawn_error explain(const process_spec& spec, const confined_program& program,
+                    const launcher::start_answer& answer, bool as_root) {
   const int error = answer.error_number;
   switch (answer.stopped_at) {
     case stage::program:
       return explain_spawn_failure(spec, error);
+    case stage::grant:
+      return not_granted_error(spec, program, answer);
     case stage::full:
       return error_of(spec, spawn_failure::too_many_processes, error, false,
                       "the launcher holds as many instances as it can", "run fewer plugins");
     case stage::birth:
     case stage::descriptors:
-      if (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE)
-        return explain_spawn_failure(spec, error);
+      if (is_shortage(error)) return explain_spawn_failure(spec, error);
       break;
     default:
       break;
@@ -190,6 +256,12 @@ spawn_error explain(const process_spec& spec, const launcher::start_answer& answ
                               static_cast<wall>(answer.wall), error, "does not stand");
   return error_of(spec, spawn_failure::other, error, false,
                   fmt::format("{} ({})", words_for(answer.stopped_at), errno_text(error)));
+}
+
+std::size_t first_of(const wall_set& set) {
+  std::size_t at = 0;
+  while (!set.test(at)) ++at;
+  return at;
 }
 
 bool has_ended(const unique_fd& handle) {
@@ -251,7 +323,7 @@ std::shared_ptr<launcher_link> launched_spawner::link() {
 }
 
 spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
-  const auto program = program_of(spec);
+  const auto program = program_of(spec, extensions_);
   if (program.form == launcher::program_form::interpreter &&
       spec.confined->of != profile::interpreter)
     return error_of(
@@ -278,7 +350,8 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
     through = link();
     result = through->start(*order, fds);
   }
-  if (result.answer.stopped_at != stage::none) return explain(spec, result.answer, as_root);
+  if (result.answer.stopped_at != stage::none)
+    return explain(spec, program, result.answer, as_root);
 
   auto report = report_of(result.answer, *spec.confined, as_root);
   const auto view = look_at(result.answer.plugin);
@@ -286,10 +359,10 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
-    const auto wrong = hold_against(view, spec.confined->limits, report);
-    if (wrong && required_walls(report.of, as_root).test(index_of(*wrong)) &&
-        !report.waived.test(index_of(*wrong)))
-      return missing_wall_error(spec, report, *wrong, 0,
+    const auto wrong = hold_against(view, spec.confined->limits, report) &
+                       required_walls(report.of, as_root) & ~report.waived;
+    if (wrong.any())
+      return missing_wall_error(spec, report, static_cast<wall>(first_of(wrong)), 0,
                                 "was reported to stand and is not to be seen");
   }
   started.link = std::move(channel.ours);

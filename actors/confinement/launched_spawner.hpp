@@ -22,6 +22,7 @@
 #include <mutex>
 #include <string>
 
+#include "actors/confinement/extension_libraries.hpp"
 #include "actors/confinement/launcher_link.hpp"
 #include "actors/posix_spawner.hpp"
 #include "actors/spawner.hpp"
@@ -32,8 +33,8 @@ struct launched_spawner_options {
   std::string launcher;  // path of bulkhead-launcher; empty: find_launcher()
   std::chrono::milliseconds answer_max{15'000};  // a launcher silent for longer is given up
   wall_set without{};                            // not tried at all, to see what they are good for
-  // Of tests: who starts a launcher, and what time it is.
-  std::function<launcher_process()> starts = nullptr;
+  std::function<launcher_process()> starts = nullptr;  // who starts a launcher, if not this process
+  // Of tests: what time it is.
   std::function<std::chrono::steady_clock::time_point()> now = nullptr;
 };
 
@@ -59,6 +60,7 @@ class launched_spawner final : public spawner {
 
   launched_spawner_options options_;
   posix_spawner plain_;
+  extension_libraries extensions_;
   std::mutex mutex_;  // of what follows
   std::shared_ptr<launcher_link> link_;
   std::uint64_t failures_ = 0;

@@ -31,8 +31,9 @@ struct launcher_process {
   std::unique_ptr<child_process> process;
 };
 
-/// Starts the program at `path` with a socket at descriptor 3. Throws std::system_error.
-launcher_process start_launcher(const std::string& path);
+/// Starts the program at `path` with a socket at descriptor 3. Throws std::system_error. `broker`:
+/// the uid of the one that it is for, when that is not root's and this process is.
+launcher_process start_launcher(const std::string& path, std::uint32_t broker = 0);
 
 class launcher_link {
  public:

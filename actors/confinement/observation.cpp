@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -60,29 +62,21 @@ bool limited_to(const std::string& limits, const std::string& name, std::uint64_
   return false;
 }
 
-bool is_digits(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-/// ".../bulkhead-PID.RANDOM-N", as the launcher names the group of an instance; the broker's own
-/// may begin alike.
-bool is_group_of_instance(std::string_view group) {
-  constexpr std::string_view prefix = "bulkhead-";
-  const auto name = group.substr(group.rfind('/') + 1);
-  if (!name.starts_with(prefix)) return false;
-  const auto numbers = name.substr(prefix.size());
-  const auto dot = numbers.find('.');
-  const auto dash = numbers.find('-');
-  return dot < dash && dash != std::string_view::npos && is_digits(numbers.substr(0, dot)) &&
-         is_digits(numbers.substr(dot + 1, dash - dot - 1)) && is_digits(numbers.substr(dash + 1));
+/// The words, with a blank between, are one of these.
+bool one_of(const std::vector<std::string>& words, std::initializer_list<std::string_view> list) {
+  const auto text = fmt::format("{}", fmt::join(words, " "));
+  return std::find(list.begin(), list.end(), text) != list.end();
 }
 
 class comparison {
  public:
   comparison(const outside_view& view, const resource_limits& limits, confinement_report& report)
-      : view_{view}, limits_{limits}, report_{report} {}
+      : view_{view},
+        limits_{limits},
+        report_{report},
+        counts_tasks_{stands(wall::user_namespace) || stands(wall::own_uid)} {}
 
-  std::optional<wall> compare() {
+  wall_set compare() {
     if (!view_.status.empty()) compare_status();
     // Root's files are root's either way, and those of one that has ended say nothing.
     if (view_.files_owner && uid_ && *uid_ != 0 && words_of(view_.status, "VmSize"))
@@ -94,11 +88,17 @@ class comparison {
   }
 
  private:
+  bool stands(wall which) const { return report_[which].state == wall_state::enforced; }
+
+  /// As the launcher does of a namespace that is not the child's own.
   void note(wall which, bool seen) {
+    if (!stands(which)) return;
     auto& entry = report_[which];
-    if (entry.state != wall_state::enforced) return;
     entry.observed = seen;
-    if (!seen && !contradicted_) contradicted_ = which;
+    if (seen) return;
+    entry.state = wall_state::failed;
+    entry.error_number = ENOTRECOVERABLE;
+    contradicted_.set(index_of(which));
   }
 
   void compare_status() {
@@ -114,6 +114,7 @@ class comparison {
     }
     const auto groups = words_of(view_.status, "Groups");
     if (groups) note(wall::no_groups, groups->empty());
+    compare_speculation();
     const auto pids = words_of(view_.status, "NSpid");
     const auto sessions = words_of(view_.status, "NSsid");
     if (!pids || pids->empty()) return;
@@ -121,34 +122,64 @@ class comparison {
     if (sessions) note(wall::own_session, !sessions->empty() && sessions->back() == pids->back());
   }
 
-  void compare_groups() {
-    const auto unified = group_of("");
-    note(wall::cgroup_kill, unified && is_group_of_instance(*unified));
-    for (const auto& [which, controller] :
-         {std::pair{wall::cgroup_memory, "memory"}, std::pair{wall::cgroup_tasks, "pids"},
-          std::pair{wall::cgroup_cpu, "cpu"}}) {
-      // Version 1 has the controller, or version 2 has all. Of version 1, who is about to end is
-      // shown at the top: that says nothing.
-      const auto old = group_of(controller);
-      if (old != "/")
-        note(which, old ? is_group_of_instance(*old) : unified && is_group_of_instance(*unified));
-    }
+  /// Kernels say it since 4.17 and 5.10.
+  void compare_speculation() {
+    const auto store = words_of(view_.status, "Speculation_Store_Bypass");
+    const auto branch = words_of(view_.status, "SpeculationIndirectBranch");
+    if (!store || !branch) return;
+    // For good, or everywhere, or no matter on this processor.
+    note(wall::speculation,
+         one_of(*store, {"thread force mitigated", "globally mitigated", "not vulnerable"}) &&
+             one_of(*branch, {"conditional force disabled", "always disabled", "not affected"}));
   }
 
-  /// Of a line such as "4:memory:/some/group" of version 1, or, without a controller,
-  /// "0::/some/group" of version 2. Nothing when there is no such line.
-  std::optional<std::string> group_of(std::string_view controller) const {
-    std::istringstream lines{view_.groups};
-    for (std::string line; std::getline(lines, line);) {
-      const auto first = line.find(':'), second = line.find(':', first + 1);
-      if (second == std::string::npos) continue;
-      const auto names = "," + line.substr(first + 1, second - first - 1) + ",";
-      const bool right = controller.empty()
-                             ? names == ",,"
-                             : names.find(fmt::format(",{},", controller)) != std::string::npos;
-      if (right) return line.substr(second + 1);
-    }
-    return std::nullopt;
+  void compare_groups() {
+    const auto unified = group_of(view_.groups, "");
+    note(wall::cgroup_kill, unified && is_group_of_instance(*unified));
+    compare_group(wall::cgroup_memory, "memory", memory_holds());
+    compare_group(wall::cgroup_tasks, "pids",
+                  at_most(view_.in_groups.tasks, limits_.tasks, limits_.tasks + 1ULL));
+    compare_group(wall::cgroup_cpu, "cpu", cpu_holds());
+  }
+
+  /// Version 1 has the controller, or version 2 has all. Of version 1, who is about to end is shown
+  /// at the top: that says nothing.
+  void compare_group(wall which, std::string_view controller, std::optional<bool> limited) {
+    auto group = group_of(view_.groups, controller);
+    if (group == "/") return;
+    if (!group) group = group_of(view_.groups, "");
+    const bool own = group && is_group_of_instance(*group);
+    if (!own || limited) note(which, own && *limited);
+  }
+
+  /// A limit that was asked for, and what is there of it, which may be less. Nothing: not to be
+  /// read.
+  static std::optional<bool> at_most(std::optional<std::uint64_t> found, std::uint64_t asked,
+                                     std::uint64_t most) {
+    if (asked == 0) return true;
+    if (!found) return std::nullopt;
+    return *found <= most;
+  }
+
+  std::optional<bool> memory_holds() const {
+    const auto& in = view_.in_groups;
+    const auto memory = at_most(in.memory_bytes, limits_.memory_bytes, limits_.memory_bytes);
+    if (!memory || !*memory || !in.memory_and_swap_bytes) return memory;  // swap may be uncounted
+    return at_most(in.memory_and_swap_bytes, limits_.memory_bytes,
+                   limits_.memory_bytes + limits_.swap_bytes);
+  }
+
+  std::optional<bool> cpu_holds() const {
+    const auto& in = view_.in_groups;
+    constexpr std::uint64_t shares_of_100 = 1024, shares_min = 2;
+    const auto shares =
+        std::max(shares_min, std::uint64_t{limits_.cpu_weight} * shares_of_100 / 100);
+    if (in.cpu_weight && *in.cpu_weight != limits_.cpu_weight) return false;
+    if (in.cpu_shares && *in.cpu_shares != shares) return false;
+    if (!in.cpu_weight && !in.cpu_shares) return std::nullopt;
+    if (!in.cpu_period_us) return at_most(std::nullopt, limits_.cpu_percent, 0);
+    return at_most(in.cpu_quota_us, limits_.cpu_percent,
+                   *in.cpu_period_us * limits_.cpu_percent / 100);
   }
 
   bool is(const std::string& key, std::uint64_t wanted) const {
@@ -167,26 +198,47 @@ class comparison {
            no_bits("CapAmb");
   }
 
+  /// All that the launcher sets (actors/launcher/walls.cpp).
   bool limits_hold() const {
-    const auto holds = [this](const char* name, std::uint64_t most) {
-      return limited_to(view_.limits, name, most);
+    constexpr std::uint64_t realtime_us = 100'000;
+    struct line {
+      const char* name;
+      bool set;
+      std::uint64_t most;
     };
-    return holds("Max core file size", 0) && holds("Max locked memory", 0) &&
-           holds("Max file size", limits_.file_bytes) &&
-           (limits_.memory_bytes == 0 || holds("Max data size", limits_.memory_bytes)) &&
-           (limits_.descriptors == 0 || holds("Max open files", limits_.descriptors));
+    const std::array<line, 13> lines{{
+        {"Max core file size", true, 0},
+        {"Max locked memory", true, 0},
+        {"Max msgqueue size", true, 0},
+        {"Max file locks", true, 0},
+        {"Max nice priority", true, 0},
+        {"Max realtime priority", true, 0},
+        {"Max realtime timeout", true, realtime_us},
+        {"Max file size", true, limits_.file_bytes},
+        {"Max data size", limits_.memory_bytes != 0, limits_.memory_bytes},
+        {"Max stack size", limits_.stack_bytes != 0, limits_.stack_bytes},
+        {"Max processes", counts_tasks_ && limits_.tasks != 0, limits_.tasks + 1ULL},
+        {"Max open files", limits_.descriptors != 0, limits_.descriptors},
+        {"Max pending signals", limits_.pending_signals != 0, limits_.pending_signals},
+    }};
+    return std::all_of(lines.begin(), lines.end(), [this](const line& each) {
+      return !each.set || limited_to(view_.limits, each.name, each.most);
+    });
   }
 
   const outside_view& view_;
   const resource_limits& limits_;
   confinement_report& report_;
+  bool counts_tasks_;  // where the limit of a user's tasks would count others', it is not set
   std::optional<std::uint64_t> uid_;
-  std::optional<wall> contradicted_;
+  wall_set contradicted_;
 };
 
 }  // namespace
 
 outside_view look_at(pid_t process) {
+  // Where the trees are mounted does not change.
+  static const auto mounts = read_all("/proc/self/mountinfo");
   const auto path = fmt::format("/proc/{}/", process);
   outside_view view;
   // The owner first: who has ended by then has no memory in the status either.
@@ -195,13 +247,14 @@ outside_view look_at(pid_t process) {
   view.status = read_all(path + "status");
   view.limits = read_all(path + "limits");
   view.groups = read_all(path + "cgroup");
+  view.in_groups = read_group_limits(view.groups, mounts);
   const auto score = read_all(path + "oom_score_adj");
   if (!score.empty()) view.oom_score = std::atoi(score.c_str());
   return view;
 }
 
-std::optional<wall> hold_against(const outside_view& view, const resource_limits& limits,
-                                 confinement_report& report) {
+wall_set hold_against(const outside_view& view, const resource_limits& limits,
+                      confinement_report& report) {
   return comparison{view, limits, report}.compare();
 }
 

@@ -62,8 +62,8 @@ void append(std::vector<placement>& to, std::vector<placement> more) {
   for (auto& each : more) to.push_back(std::move(each));
 }
 
-/// The script itself in the root, and its interpreter as the program.
-void interpret(confined_program& program) {
+/// The script itself in the root, and its interpreter as the program: its path.
+std::string interpret(confined_program& program) {
   auto script = program.file;
   const auto wanted = interpreter_of(*script);
   program.form = launcher::program_form::interpreter;
@@ -76,18 +76,22 @@ void interpret(confined_program& program) {
   program.contents.push_back(
       {launcher::placement_kind::file, copy_out_of_the_way(*script), script_place});
   append(program.contents, trees_of(wanted.interpreter));
+  return wanted.interpreter;
 }
 
 }  // namespace
 
-confined_program program_of(const process_spec& spec) {
+confined_program program_of(const process_spec& spec, extension_libraries& extensions) {
   confined_program program;
   program.file =
       spec.program ? spec.program : std::make_shared<const unique_fd>(open_file(spec.executable));
   program.arguments = {spec.executable};
   program.arguments.insert(program.arguments.end(), spec.arguments.begin(), spec.arguments.end());
-  if (is_script(*program.file)) interpret(program);
+  std::string interpreter;
+  if (is_script(*program.file)) interpreter = interpret(program);
   auto libraries = libraries_of(*program.file, spec.confined->grants);
+  if (!interpreter.empty())
+    add_libraries(libraries, extensions.of(interpreter, module_folders_of(interpreter)));
   if (!libraries.empty() && program.form == launcher::program_form::static_program)
     program.form = launcher::program_form::dynamic_program;
   append(program.contents, std::move(libraries));

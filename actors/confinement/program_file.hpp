@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/confinement/extension_libraries.hpp"
 #include "actors/confinement/root_contents.hpp"
 #include "actors/spawner.hpp"
 
@@ -21,7 +22,7 @@ struct confined_program {
 /// Of spec.program, or of the file at spec.executable; of a script it is the interpreter. What is
 /// not memory of mode 0111 already is copied into such memory, sealed: a process of a program that
 /// it cannot read is one that cannot be traced or dumped. Throws std::system_error, or
-/// missing_content.
-confined_program program_of(const process_spec& spec);
+/// missing_content. `extensions` finds what the modules of an interpreter need.
+confined_program program_of(const process_spec& spec, extension_libraries& extensions);
 
 }  // namespace bulkhead

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,129 +11,17 @@
 #include <filesystem>
 #include <set>
 
-#include "actors/confinement/elf_file.hpp"
-#include "schema/wire/error_text.hpp"
-
 namespace bulkhead {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array library_folders{"/lib/x86_64-linux-gnu",
-                                     "/usr/lib/x86_64-linux-gnu",
-                                     "/usr/local/lib/x86_64-linux-gnu",
-                                     "/usr/local/lib",
-                                     "/lib64",
-                                     "/usr/lib64",
-                                     "/lib",
-                                     "/usr/lib"};
-// Where the links of the above lead: a library is taken from beneath these.
-constexpr std::array library_roots{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"};
 constexpr std::array program_folders{"/usr/local/bin", "/usr/bin", "/bin"};
-constexpr const char* place_of_libraries = "/lib/x86_64-linux-gnu/";
 constexpr std::size_t first_line_max = 256;
-
-/// A name out of a plugin's file, fit to be printed.
-std::string shown(std::string_view name) {
-  constexpr std::size_t shown_bytes_max = 200;
-  return wire::escape_line(name.substr(0, shown_bytes_max));
-}
 
 placement place(launcher::placement_kind kind, unique_fd what, std::string where) {
   return {kind, std::move(what), std::move(where)};
 }
-
-/// Where an open file lies, links resolved.
-fs::path path_of(const unique_fd& file) {
-  std::error_code error;
-  return fs::read_symlink(fmt::format("/proc/self/fd/{}", file.get()), error);
-}
-
-bool is_beneath(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
-         folder.end();
-}
-
-/// May everybody on this machine read it?
-bool is_public(const unique_fd& file) {
-  struct stat found {};
-  return ::fstat(file.get(), &found) == 0 && (found.st_mode & S_IROTH) != 0;
-}
-
-/// Finds the libraries of one program, which names them and is not to be trusted: a name in its
-/// file must not read a key of the host's into its root.
-class library_finder {
- public:
-  explicit library_finder(const std::vector<grant>& grants)
-      : roots_{library_roots.begin(), library_roots.end()} {
-    for (const auto& each : grants) {
-      if (each.kind != grant_kind::read_directory && each.kind != grant_kind::write_directory)
-        continue;
-      std::error_code error;
-      auto folder = fs::canonical(each.what, error);
-      if (!error) roots_.push_back(std::move(folder));
-    }
-  }
-
-  void add_loader(const std::string& name) {
-    auto loader = library_at(name);
-    if (!loader) refuse("its loader", name);
-    found_.push_back(place(launcher::placement_kind::file, std::move(loader), name));
-    // Libraries name the loader too, by its file's name; it is loaded already.
-    known_.insert(fs::path{name}.filename().string());
-  }
-
-  void add(const elf_needs& needs) {
-    for (const auto& name : needs.libraries) {
-      if (found_.size() > launcher::placements_max) return;  // and so no order takes them
-      if (!known_.insert(name).second) continue;
-      auto file = find(name, needs.folders);
-      if (!file) refuse("a library that it needs", name);
-      const auto its_needs = needs_of(file);
-      const bool by_path = name.find('/') != std::string::npos;
-      found_.push_back(place(launcher::placement_kind::file, std::move(file),
-                             by_path ? name : place_of_libraries + name));
-      add(its_needs);
-    }
-  }
-
-  std::vector<placement> take() { return std::move(found_); }
-
- private:
-  /// A library may be named by a path.
-  unique_fd find(const std::string& name, const std::vector<std::string>& first) {
-    if (name.find('/') != std::string::npos) return library_at(name);
-    for (const auto& folder : first)
-      if (auto file = library_at(fs::path{folder} / name)) return file;
-    for (const auto* const folder : library_folders)
-      if (auto file = library_at(fs::path{folder} / name)) return file;
-    return {};
-  }
-
-  unique_fd library_at(const fs::path& path) {
-    auto file = open_regular_file(path.string());
-    if (!file) return file;
-    const auto real = path_of(file);
-    const bool at_home = std::any_of(roots_.begin(), roots_.end(),
-                                     [&](const auto& each) { return is_beneath(real, each); });
-    if (at_home && is_public(file) && is_shared_object(file)) return file;
-    refused_ = true;
-    return {};
-  }
-
-  [[noreturn]] void refuse(std::string_view what, const std::string& name) const {
-    throw missing_content{
-        fmt::format("{}, {}, {}", what, shown(name),
-                    refused_ ? "is no library that everybody may read in a folder of libraries, or "
-                               "in one that was granted"
-                             : "is not there")};
-  }
-
-  std::vector<fs::path> roots_;
-  std::set<std::string> known_;
-  std::vector<placement> found_;
-  bool refused_ = false;  // something of a name was there
-};
 
 launcher::placement_kind kind_of(grant_kind kind) {
   switch (kind) {
@@ -164,22 +51,38 @@ unique_fd open_granted(const grant& given) {
 
 }  // namespace
 
-unique_fd open_regular_file(const std::string& path) {
-  const unique_fd named{::open(path.c_str(), O_PATH | O_CLOEXEC)};
-  struct stat found {};
-  if (!named || ::fstat(named.get(), &found) != 0) return {};
-  if (!S_ISREG(found.st_mode)) return errno = EACCES, unique_fd{};
-  return unique_fd{
-      ::open(fmt::format("/proc/self/fd/{}", named.get()).c_str(), O_RDONLY | O_CLOEXEC)};
-}
-
 std::vector<placement> libraries_of(const unique_fd& program, const std::vector<grant>& grants) {
   const auto needs = needs_of(program);
   if (needs.loader.empty()) return {};
-  library_finder finder{grants};
+  library_finder finder{grants, launcher::placements_max};  // more are in no order
   finder.add_loader(needs.loader);
   finder.add(needs);
-  return finder.take();
+  std::vector<placement> found;
+  add_libraries(found, finder.take());
+  return found;
+}
+
+void add_libraries(std::vector<placement>& to, std::vector<found_library> libraries) {
+  std::set<std::string> there;  // by the name that a loader knows them by
+  for (const auto& each : to) there.insert(fs::path{each.where}.filename());
+  for (auto& each : libraries)
+    if (there.insert(fs::path{each.where}.filename()).second)
+      to.push_back(
+          place(launcher::placement_kind::file, std::move(each.file), std::move(each.where)));
+}
+
+std::vector<std::string> module_folders_of(const std::string& interpreter) {
+  const auto name = fs::path{interpreter}.filename().string();
+  std::vector<std::string> folders;
+  if (name.starts_with("python"))
+    folders = {"/usr/lib/" + name + "/lib-dynload", "/usr/local/lib/" + name + "/lib-dynload"};
+  else if (name.starts_with("perl"))
+    folders = {"/usr/lib/x86_64-linux-gnu/perl-base", "/usr/lib/x86_64-linux-gnu/perl"};
+  std::erase_if(folders, [](const auto& each) {
+    std::error_code error;
+    return !fs::is_directory(each, error);
+  });
+  return folders;
 }
 
 std::vector<placement> trees_of(const std::string& interpreter) {
@@ -202,10 +105,14 @@ std::vector<placement> trees_of(const std::string& interpreter) {
   return found;
 }
 
+bool is_placed(const grant& one) {
+  return one.kind != grant_kind::environment && one.kind != grant_kind::address;
+}
+
 std::vector<placement> placements_of(const std::vector<grant>& grants) {
   std::vector<placement> found;
   for (const auto& each : grants) {
-    if (each.kind == grant_kind::environment || each.kind == grant_kind::address) continue;
+    if (!is_placed(each)) continue;
     const bool placed = each.kind != grant_kind::descriptor;
     found.push_back(place(kind_of(each.kind), open_granted(each),
                           !placed              ? std::string{}
@@ -243,7 +150,7 @@ script_start interpreter_of(const unique_fd& script) {
   const auto resolved = fs::canonical(path, error);
   if (path.empty() || error || path == "/usr/bin/env")
     throw missing_content{
-        fmt::format("the interpreter that it names, {}, is not there", shown(named))};
+        fmt::format("the interpreter that it names, {}, is not there", printable(named))};
   return {resolved.string(), argument};
 }
 

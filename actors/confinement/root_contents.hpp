@@ -7,21 +7,17 @@
 // same; and the folders of the interpreter's own library, bound read-only, because they are too
 // large to copy. Grants add a directory, a device or a descriptor each.
 //
-// Libraries are looked for where the file says, and where Debian keeps them; they stand in
-// /lib/x86_64-linux-gnu inside, where its loader looks without a cache. What a program loads later,
-// by name (dlopen), is not found: grant its directory.
-//
-// It is the plugin that names its loader, its libraries and their folders, and the broker, often
-// root, that opens them. So nothing is opened for it but regular files, and nothing copied but
-// shared objects that everybody on the machine may read, wherever links lead, beneath a folder of
-// the machine's libraries or a granted directory.
+// Libraries stand in /lib/x86_64-linux-gnu inside, where their loader looks without a cache;
+// library_finder says where they come from, and extension_libraries which the modules of an
+// interpreter need. What a program loads later, by name (dlopen), is not found: grant its
+// directory.
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "actors/confinement/confinement.hpp"
+#include "actors/confinement/library_finder.hpp"
 #include "actors/launcher/protocol.hpp"
 #include "actors/unique_fd.hpp"
 
@@ -33,24 +29,23 @@ struct placement {
   std::string where;  // empty for a descriptor
 };
 
-/// Something that a start needs is not there: what() says it in a sentence.
-class missing_content : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-/// A file to read, and no other thing that has a path: opening a FIFO may take for ever, and a
-/// device may take it as an order. Empty, with errno (EACCES for such a thing), when there is none.
-unique_fd open_regular_file(const std::string& path);
-
 /// The loader and the libraries of a program; of folders that are not the machine's own, those
 /// beneath the directories of `grants`. Throws missing_content.
 std::vector<placement> libraries_of(const unique_fd& program, const std::vector<grant>& grants);
 
+/// Those of which the list has none of the same name yet.
+void add_libraries(std::vector<placement>& to, std::vector<found_library> libraries);
+
+/// Where the modules in C are that an interpreter of this path comes with; those that are there.
+std::vector<std::string> module_folders_of(const std::string& interpreter);
+
 /// The folders that an interpreter of this path reads its own library from; those that are there.
 std::vector<placement> trees_of(const std::string& interpreter);
 
-/// Of grants that are files. Variables and addresses are not. Throws missing_content.
+/// Is it something with a path? Variables and addresses are not.
+bool is_placed(const grant& one);
+
+/// Of the grants that are, in their order. Throws missing_content.
 std::vector<placement> placements_of(const std::vector<grant>& grants);
 
 struct script_start {

@@ -29,6 +29,7 @@ struct surroundings {
   bool privileged = false;
   std::uint32_t user = 0;  // the launcher's
   std::uint32_t group = 0;
+  std::uint32_t broker = 0;  // its user, where that is not to have root's powers by this launcher
   int lifeline = -1;
   int launcher_lifeline = -1;
   namespace_ids namespaces;

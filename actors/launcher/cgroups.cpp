@@ -174,7 +174,7 @@ group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
     int error = make_in(where);
     int& join = entry.join[static_cast<std::size_t>(which)];
     if (error == 0 && !where.unified) {
-      join = open_in(where.base, name, "cgroup.procs", O_WRONLY);
+      join = open_in(where.base, name, "tasks", O_WRONLY);
       if (join < 0) error = errno;
     }
     if (error != 0)

@@ -29,7 +29,7 @@ inline constexpr std::size_t controllers = 3;
 
 /// The groups that one instance joins: open descriptors, for its birth. -1 where there is none.
 struct group_entry {
-  std::array<int, controllers> join{-1, -1, -1};  // of version 1: cgroup.procs
+  std::array<int, controllers> join{-1, -1, -1};  // of version 1: tasks
   int unified = -1;                               // of version 2: the directory, to be born into
   int memory_events = -1;                         // tells of those that ran out of memory
 

@@ -81,8 +81,9 @@ void name_host(const instance_plan& plan) {
     missing(*plan.report, wall::uts_namespace, errno);
 }
 
-/// By version 1's way, in which zero means whoever writes. Takes milliseconds, and nobody waits
-/// yet.
+/// By version 1's way, in which zero means whoever writes. This process has one thread, and to move
+/// a thread that is oneself takes some microseconds; to move a process by its number the kernel
+/// waits until all processors have been seen idle, which takes milliseconds.
 void join_groups(const instance_plan& plan) {
   for (std::size_t n = 0; n < controllers; ++n) {
     if (plan.join[n] < 0) continue;

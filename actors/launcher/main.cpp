@@ -8,8 +8,12 @@
 //
 // It has one socket (protocol.hpp), and ends when that does: with the broker, however that ended.
 // Its instances end with it, as their inits hold the other end of a pipe of its own, besides that
-// of the broker's. It reads no file of a configuration, takes no argument, and writes no log: what
-// it has to say is in its answers. As root it cannot be traced.
+// of the broker's. It reads no file of a configuration, and writes no log: what it has to say is in
+// its answers. As root it cannot be traced.
+//
+// It takes one argument: the uid of a broker that is not root, while this is. What such a broker
+// orders is an unprivileged process with a uid of its own, whatever it says, and what it grants is
+// its own: who has taken that broker over does not get to be root by its launcher.
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -22,6 +26,7 @@
 #include <csignal>
 
 #include "actors/launcher/birth.hpp"
+#include "actors/launcher/granted.hpp"
 #include "actors/launcher/instances.hpp"
 #include "actors/launcher/kernel.hpp"
 #include "actors/launcher/messages.hpp"
@@ -82,6 +87,23 @@ bool is_gone(int error) {
   return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
+/// Without these walls a program would be this process's user.
+bool gives_root_up(const start_order& order) {
+  return has(order.required, wall::own_uid) && has(order.required, wall::no_groups) &&
+         has(order.required, wall::no_capabilities) && has(order.required, wall::no_new_privileges);
+}
+
+/// The uid that the argument says; 0: there is none. -1: it says something else.
+std::int64_t broker_of(int count, char** words) {
+  if (count < 2) return 0;
+  std::int64_t user = 0;
+  for (const char* digit = words[1]; *digit != '\0'; ++digit) {
+    if (*digit < '0' || *digit > '9' || user > UINT32_MAX) return -1;
+    user = user * 10 + (*digit - '0');
+  }
+  return count == 2 && user > 0 && user < UINT32_MAX ? user : -1;
+}
+
 /// A shorter wait; below 0 is none.
 int sooner(int one, int other) {
   return one < 0 ? other : other < 0 ? one : std::min(one, other);
@@ -90,7 +112,7 @@ int sooner(int one, int other) {
 class launcher {
  public:
   /// False when it cannot do its work at all.
-  bool prepare();
+  bool prepare(std::uint32_t broker);
   /// Until the socket ends.
   void run();
   void close_down();
@@ -101,6 +123,7 @@ class launcher {
   bool start(const start_order& order);
   bool bear(const birth_plan& what, newborn_instance& made);
   bool try_start(newborn_instance& with, const start_order& order, start_answer& answer);
+  bool open_granted(newborn_instance& with, const start_order& order, granted_directories& granted);
   bool hand_over(newborn_instance& with, start_answer& answer);
   bool take_spare(const birth_plan& what, newborn_instance& taken);
   void make_spare();
@@ -134,7 +157,8 @@ class launcher {
   incoming message_;
 };
 
-bool launcher::prepare() {
+bool launcher::prepare(std::uint32_t broker) {
+  around_.broker = broker;
   ::syscall(SYS_close_range, socket_fd + 1, ~0U, 0);
   int type = 0;
   socklen_t size = sizeof type;
@@ -389,6 +413,20 @@ void launcher::limit(newborn_instance& which, const resource_limits& limits) {
   which.limited = true;
 }
 
+/// False when something cannot be given as it was meant, which the report says.
+bool launcher::open_granted(newborn_instance& with, const start_order& order,
+                            granted_directories& granted) {
+  auto& report = *with.child.report;
+  // Otherwise it runs as the launcher's own user.
+  const bool own_user =
+      around_.privileged && with.plan.user != 0 && report[wall::own_uid].error_number == 0;
+  if (!own_user) return true;
+  report.trees = is_up(report, wall::mount_namespace);
+  const int error = granted.open(order, with.plan.user, report.trees);
+  if (error != 0) not_granted(report, error, granted.failed());
+  return error == 0;
+}
+
 /// True when the program runs, and the answer says so.
 bool launcher::try_start(newborn_instance& with, const start_order& order, start_answer& answer) {
   auto& child = with.child;
@@ -401,11 +439,14 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   }
   if (with.place != nullptr && child.report->stopped_at == stage::none) {
     limit(with, order.limits);
-    send_on_its_way(child, order, message_.descriptors(), plugin, plugin_id);
+    granted_directories granted{message_.descriptors(), around_.broker};
+    if (open_granted(with, order, granted))
+      send_on_its_way(child, order, granted.descriptors(), plugin, plugin_id);
     with.place->plugin_handle = plugin;
   }
   answer.stopped_at = child.report->stopped_at;
   answer.wall = child.report->wall;
+  answer.placement = child.report->placement;
   answer.error_number = child.report->error_number;
   answer.walls = child.report->walls;
   answer.init = child.init;
@@ -442,6 +483,11 @@ bool launcher::start(const start_order& order) {
     answer.error_number = EBADMSG;
     return say(answer);
   }
+  if (around_.broker != 0 && !gives_root_up(order)) {
+    answer.stopped_at = stage::order;
+    answer.error_number = EPERM;
+    return say(answer);
+  }
   birth_plan plan;
   plan.wanted = order.wanted;
   plan.required = order.required;
@@ -455,8 +501,8 @@ bool launcher::start(const start_order& order) {
   }
   bool runs = try_start(with, order, answer);
   // A spare may have met with something while it waited.
-  const bool its_own_fault =
-      answer.stopped_at != stage::program && answer.stopped_at != stage::wall;
+  const bool its_own_fault = answer.stopped_at != stage::program &&
+                             answer.stopped_at != stage::wall && answer.stopped_at != stage::grant;
   if (!runs && ready && answer.stopped_at != stage::none && its_own_fault) {
     let_go(with);
     if (bear(plan, with)) runs = try_start(with, order, answer);
@@ -505,8 +551,10 @@ launcher the_launcher;  // too large for a stack
 }  // namespace
 }  // namespace bulkhead::launcher
 
-int main() {
-  if (!bulkhead::launcher::the_launcher.prepare()) return 2;
+int main(int count, char** words) {
+  const auto broker = bulkhead::launcher::broker_of(count, words);
+  if (broker < 0 || !bulkhead::launcher::the_launcher.prepare(static_cast<std::uint32_t>(broker)))
+    return 2;
   bulkhead::launcher::the_launcher.run();
   bulkhead::launcher::the_launcher.close_down();
   return 0;

@@ -35,6 +35,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -229,10 +231,16 @@ void refuse_files(allow_list& list) {
 
 /// What the root does not hold, and Landlock does not let through, is not there to be opened.
 void allow_reading_files(allow_list& list) {
-  list.allow({SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access), SCMP_SYS(readlink),
-              SCMP_SYS(readlinkat), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(newfstatat),
-              SCMP_SYS(statx), SCMP_SYS(getcwd), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
-              SCMP_SYS(pread64), SCMP_SYS(getdents64)});
+  list.allow({SCMP_SYS(access), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(stat),
+              SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(getcwd),
+              SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(pread64), SCMP_SYS(getdents64)});
+  // No file is made that runs as its owner: in a granted directory that is a user of the host. The
+  // mode of what is not made means nothing, and may be anything.
+  constexpr std::uint64_t makes = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
+  for (const auto& [call, flags] : {std::pair{SCMP_SYS(open), 1U}, {SCMP_SYS(openat), 2U}}) {
+    list.add(SCMP_ACT_ALLOW, call, {none_of(flags, makes)});
+    list.add(SCMP_ACT_ALLOW, call, {none_of(flags + 1, S_ISUID | S_ISGID)});
+  }
 }
 
 void allow_writing_files(allow_list& list) {
@@ -246,9 +254,13 @@ void allow_writing_files(allow_list& list) {
 
 void allow_runtime(allow_list& list) {
   list.allow({SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(chdir), SCMP_SYS(sysinfo),
-              SCMP_SYS(umask), SCMP_SYS(setsockopt), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
-              SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(capget),
-              SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
+              SCMP_SYS(umask), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+              SCMP_SYS(capget), SCMP_SYS(getgroups), SCMP_SYS(fadvise64)});
+  // Of streams nothing is sent out of band: a corner of the kernel that nobody else asks into.
+  for (const int call : {SCMP_SYS(recvfrom), SCMP_SYS(sendto)})
+    list.add(SCMP_ACT_ALLOW, call, {none_of(3, MSG_OOB)});
+  // No option of a socket is a plugin's to choose: some of them are programs for the kernel.
+  list.refuse(ENOPROTOOPT, {SCMP_SYS(setsockopt)});
   // A pair of its own, as event loops wake themselves with; no other socket. Of streams: one that
   // keeps messages apart could be told where to send them, to any socket of the host's with a name
   // in a granted directory.
@@ -256,6 +268,10 @@ void allow_runtime(allow_list& list) {
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair),
            {equals(0, AF_UNIX), SCMP_CMP(1, SCMP_CMP_MASKED_EQ, type_bits, SOCK_STREAM)});
   list.refuse(EACCES, {SCMP_SYS(socket)});
+  // Node asks for both when it starts, to guard its code and to wait for files, and does without.
+  list.refuse(ENOSYS, {SCMP_SYS(pkey_alloc), SCMP_SYS(io_uring_setup)});
+  // And keeps memory from children that it cannot have.
+  list.add(SCMP_ACT_ALLOW, SCMP_SYS(madvise), {equals(2, MADV_DONTFORK)});
   // Python looks at this too when it takes descriptor 3 for a socket.
   list.add(SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), {equals(1, SOL_SOCKET), equals(2, SO_PROTOCOL)});
 }

@@ -23,6 +23,7 @@ constexpr mode_t readable = 0444;
 struct received_start {
   start_order order;
   std::array<int, message_fds_max> fds{};
+  bool trees = false;  // its directories are mounts already
   int fd(start_fd which) const { return fds[static_cast<std::size_t>(which)]; }
 };
 
@@ -44,6 +45,7 @@ void await_order(const instance_plan& plan, int ready) {
   const auto got = receive_message(plan.reins, &start.order, sizeof start.order, start.fds);
   if (got.size <= 0) ::_exit(1);  // the launcher does not need it any more
   if (got.cut_off || got.fds < start_fds) stop(plan, stage::descriptors, EBADMSG);
+  start.trees = plan.report->trees;
 }
 
 struct exec_fds {
@@ -105,6 +107,18 @@ std::span<const int> placed_fds() {
   return {start.fds.data() + start_fds, start.order.placements};
 }
 
+/// In the host's root nothing has another name than it has there.
+void check_place(const instance_plan& plan, std::size_t placement) {
+  struct stat meant {
+  }, found{};
+  if (::fstat(placed_fds()[placement], &meant) == 0 &&
+      ::stat(place_of(start.order, placement), &found) == 0 && meant.st_dev == found.st_dev &&
+      meant.st_ino == found.st_ino)
+    return;
+  not_granted(*plan.report, ENXIO, placement);
+  ::_exit(1);
+}
+
 /// Everything in the root may be read, and what is granted be used. Where the host's root is still
 /// there, each thing is let through by itself.
 int make_rules(const instance_plan& plan) {
@@ -117,6 +131,7 @@ int make_rules(const instance_plan& plan) {
   for (std::size_t n = 0; n < order.placements; ++n) {
     const auto kind = order.placed[n];
     if (kind == placement_kind::descriptor) continue;
+    if (!own_root && kind != placement_kind::file) check_place(plan, n);
     const int what = own_root ? ::open(place_of(order, n), O_PATH | O_CLOEXEC) : placed_fds()[n];
     openings[count++] = {what, opening_of(kind)};
   }
@@ -197,7 +212,7 @@ void run_plugin(const instance_plan& plan, int ready, pid_t init) {
   }
   await_order(plan, ready);
   if (plan.root_by_order)
-    make_root_of(plan, [] { return make_filled_root(start.order, placed_fds()); });
+    make_root_of(plan, [] { return make_filled_root(start.order, placed_fds(), start.trees); });
   const int rules = has(plan.wanted, wall::landlock) ? make_rules(plan) : -1;
   const auto fds = settle_descriptors(plan, rules);
   raise_walls(plan, fds);

@@ -22,7 +22,7 @@
 namespace bulkhead::launcher {
 
 inline constexpr std::uint32_t magic = 0x484b4c42;  // "BLKH"
-inline constexpr std::uint16_t version = 1;
+inline constexpr std::uint16_t version = 2;
 
 /// Where the launcher finds its end of the socket.
 inline constexpr int socket_fd = 3;
@@ -101,12 +101,15 @@ enum class stage : std::uint16_t {
   root,         // the root or what is in it
   init,         // the first process of the instance
   plugin,       // the second, on its way to the program
+  grant,        // what is granted cannot be given as it was meant
   wall,         // a required wall does not stand
   program,      // execveat
   silence,      // it took longer than start_ms_max
 };
 
 inline constexpr std::uint8_t no_wall = 255;
+inline constexpr std::uint8_t no_placement = 255;
+static_assert(placements_max < no_placement);
 
 struct wall_entry {
   std::uint8_t state = 0;  // wall_state
@@ -121,8 +124,8 @@ struct wall_entry {
 struct start_answer {
   header head;
   stage stopped_at = stage::none;
-  std::uint8_t wall = no_wall;  // which, at stage::wall
-  std::uint8_t reserved = 0;
+  std::uint8_t wall = no_wall;            // which, at stage::wall
+  std::uint8_t placement = no_placement;  // which, at stage::grant
   std::int32_t error_number = 0;
   std::int32_t init = 0;  // process ids as the launcher sees them
   std::int32_t plugin = 0;

@@ -13,6 +13,8 @@ struct birth_report {
   std::array<wall_entry, wall_count> walls{};
   stage stopped_at = stage::none;
   std::uint8_t wall = no_wall;
+  std::uint8_t placement = no_placement;
+  bool trees = false;            // granted directories come as mounts
   bool program_reached = false;  // nothing but execveat was left to do
   int error_number = 0;
 
@@ -67,6 +69,13 @@ inline void stopped(birth_report& report, stage at, int error, std::uint8_t wall
   report.wall = wall;
   report.error_number = error;
   report.stopped_at = at;
+}
+
+/// Likewise, of what is granted.
+inline void not_granted(birth_report& report, int error, std::size_t placement) {
+  if (report.stopped_at != stage::none) return;
+  report.placement = static_cast<std::uint8_t>(placement);
+  stopped(report, stage::grant, error);
 }
 
 }  // namespace bulkhead::launcher

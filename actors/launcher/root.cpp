@@ -95,21 +95,16 @@ int tree_of(int what) {
   return errno = ESTALE, -1;
 }
 
-int bind(int what, placement_kind kind, const char* place) {
-  mount_attr how{};
-  how.attr_set = MOUNT_ATTR_NOSUID;
-  if (kind != placement_kind::device) how.attr_set |= MOUNT_ATTR_NODEV;
-  if (kind == placement_kind::read_directory) how.attr_set |= MOUNT_ATTR_RDONLY;
-  const int tree = tree_of(what);
+int bind(int what, placement_kind kind, const char* place, bool is_tree) {
+  const int tree = is_tree ? what : make_tree(what, kind);
   if (tree < 0) return -1;
-  int rc = ::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &how, sizeof how);
-  if (rc == 0) rc = ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH);
-  close_keeping_errno(tree);
+  const int rc = ::move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH);
+  if (!is_tree) close_keeping_errno(tree);
   return rc;
 }
 
 /// `place` begins with a slash, and means the working directory.
-int put(int what, placement_kind kind, const char* place) {
+int put(int what, placement_kind kind, const char* place, bool trees) {
   if (make_parents(place) != 0) return -1;
   const char* const path = place + 1;
   if (kind == placement_kind::file) return copy_file(what, path);
@@ -120,7 +115,7 @@ int put(int what, placement_kind kind, const char* place) {
   } else if (::mkdir(path, 0755) != 0 && errno != EEXIST) {
     return -1;
   }
-  return bind(what, kind, path);
+  return bind(what, kind, path, trees && kind != placement_kind::device);
 }
 
 struct room {
@@ -141,15 +136,34 @@ room room_for(const start_order& order, std::span<const int> fds) {
   return needed;
 }
 
-int fill(const start_order& order, std::span<const int> fds) {
+int fill(const start_order& order, std::span<const int> fds, bool trees) {
   for (std::size_t n = 0; n < order.placements; ++n)
     if (order.placed[n] != placement_kind::descriptor &&
-        put(fds[n], order.placed[n], place_of(order, n)) != 0)
+        put(fds[n], order.placed[n], place_of(order, n), trees) != 0)
       return -1;
   return 0;
 }
 
 }  // namespace
+
+int make_tree(int what, placement_kind kind, int id_map) {
+  mount_attr how{};
+  how.attr_set = MOUNT_ATTR_NOSUID;
+  if (kind != placement_kind::device) how.attr_set |= MOUNT_ATTR_NODEV;
+  // What can be written cannot become code, as a file that is mapped to be executed.
+  how.attr_set |= kind == placement_kind::read_directory ? MOUNT_ATTR_RDONLY : MOUNT_ATTR_NOEXEC;
+  if (id_map >= 0) {
+    how.attr_set |= MOUNT_ATTR_IDMAP;
+    how.userns_fd = static_cast<std::uint64_t>(id_map);
+  }
+  const int tree = tree_of(what);
+  if (tree < 0) return -1;
+  if (::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &how, sizeof how) == 0) return tree;
+  const int error = errno;
+  ::close(tree);
+  errno = error;
+  return -1;
+}
 
 int make_empty_root() {
   if (keep_mounts_private() != 0) return errno;
@@ -160,7 +174,7 @@ int make_empty_root() {
   return error;
 }
 
-int make_filled_root(const start_order& order, std::span<const int> fds) {
+int make_filled_root(const start_order& order, std::span<const int> fds, bool trees) {
   if (keep_mounts_private() != 0) return errno;
   const auto needed = room_for(order, fds);
   short_text<32> bytes, files;
@@ -172,7 +186,8 @@ int make_filled_root(const start_order& order, std::span<const int> fds) {
   if (root < 0) return errno;
   ::umask(0);
   const int error =
-      cover_root(root) == 0 && fill(order, fds) == 0 && move_into_place(root) == 0 ? 0 : errno;
+      cover_root(root) == 0 && fill(order, fds, trees) == 0 && move_into_place(root) == 0 ? 0
+                                                                                          : errno;
   ::close(root);
   return error;
 }

@@ -13,10 +13,14 @@ namespace bulkhead::launcher {
 /// its own, and makes an empty root. 0, or errno.
 int make_empty_root();
 
-/// Likewise, with what the order places in it; `fds` are those of the placements. Files are copied,
-/// directories and devices bound: these by the path that they have now, provided that it leads to
-/// what the descriptor is.
-int make_filled_root(const start_order& order, std::span<const int> fds);
+/// A mount of a granted directory or device that is nowhere yet: its descriptor, or -1 and errno.
+/// Found by the path that it has now, provided that it leads to what the descriptor is. Without
+/// setuid, and without devices but the one; `id_map`, a user namespace, says whose what is.
+int make_tree(int what, placement_kind kind, int id_map = -1);
+
+/// An empty root with what the order places in it; `fds` are those of the placements. Files are
+/// copied, directories and devices bound; `trees`: the directories are mounts already.
+int make_filled_root(const start_order& order, std::span<const int> fds, bool trees);
 
 /// Namespaces of every kind: no more can be made in this user namespace. `directory` is
 /// /proc/sys/user, opened before the root went. After the root is made, as that takes a mount

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/confinement/confined.hpp"
 
+#include <elf.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -44,6 +47,15 @@ std::size_t groups_beneath(const std::filesystem::path& folder, const std::strin
   return count;
 }
 
+/// The overlay that a container has for its root has no maps of ids.
+std::string place_for_maps() {
+  const auto usual = std::filesystem::temp_directory_path();
+  struct statfs found {};
+  const bool overlay =
+      ::statfs(usual.c_str(), &found) == 0 && found.f_type == OVERLAYFS_SUPER_MAGIC;
+  return (overlay ? std::filesystem::path{"/dev/shm"} : usual) / "bulkhead";
+}
+
 }  // namespace
 
 std::string launcher_path() {
@@ -76,11 +88,68 @@ confinement whole(bulkhead::profile of) {
   return how;
 }
 
+void give(const std::string& path, unsigned user, unsigned group) {
+  if (as_root()) REQUIRE(::chown(path.c_str(), user, group) == 0);
+}
+
+owned_folder::owned_folder(unsigned mode, unsigned user, unsigned group)
+    : temporary_directory{place_for_maps()} {
+  REQUIRE(::chmod(path().c_str(), mode) == 0);
+  give(path(), user, group);
+}
+
+confinement with_grant(bulkhead::grant_kind kind, const std::string& what,
+                       const std::string& where) {
+  auto how = whole();
+  how.grants.push_back({kind, what, where});
+  return how;
+}
+
+void write_file(const std::string& path, const std::string& text, unsigned mode) {
+  std::ofstream{path} << text;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
+std::string program_that_needs(const std::string& loader, const std::string& library,
+                               const std::string& folder) {
+  struct {
+    Elf64_Ehdr head{};
+    std::array<Elf64_Phdr, 3> segments{};
+    std::array<Elf64_Dyn, 4> dynamic{};
+  } file;
+  const std::string text = '\0' + loader + '\0' + library + '\0' + folder + '\0';
+  const auto size = sizeof file + text.size();
+  std::memcpy(file.head.e_ident, ELFMAG, SELFMAG);
+  file.head.e_ident[EI_CLASS] = ELFCLASS64;
+  file.head.e_type = ET_DYN;
+  file.head.e_phoff = sizeof file.head;
+  file.head.e_phentsize = sizeof(Elf64_Phdr);
+  file.head.e_phnum = file.segments.size();
+  file.segments[0] = {PT_LOAD, PF_R, 0, 0, 0, size, size, 1};
+  file.segments[1] = {PT_INTERP,         PF_R, sizeof file + 1, 0, 0, loader.size() + 1,
+                      loader.size() + 1, 1};
+  file.segments[2] = {
+      PT_DYNAMIC, PF_R, sizeof file.head + sizeof file.segments, 0, 0, sizeof file.dynamic, 0, 1};
+  const auto at = [](std::size_t value) { return static_cast<Elf64_Sxword>(value); };
+  file.dynamic[0] = {DT_STRTAB, {sizeof file}};
+  file.dynamic[1].d_tag = DT_NEEDED;
+  file.dynamic[1].d_un.d_val = loader.size() + 2;
+  if (!folder.empty()) file.dynamic[2].d_tag = at(DT_RUNPATH);
+  file.dynamic[2].d_un.d_val = loader.size() + library.size() + 3;
+  return std::string(reinterpret_cast<const char*>(&file), sizeof file) + text;
+}
+
 process_spec inside(std::vector<std::string> words, const confinement& how) {
   process_spec spec;
   spec.executable = inside_path();
   spec.arguments = std::move(words);
   spec.confined = std::make_shared<const confinement>(how);
+  return spec;
+}
+
+process_spec dynamic_inside(std::vector<std::string> words, const confinement& how) {
+  auto spec = inside(std::move(words), how);
+  spec.executable = dynamic_inside_path();
   return spec;
 }
 
@@ -133,6 +202,19 @@ std::string text_of(const bulkhead::unique_fd& fd) {
     if (got <= 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }
+  return text;
+}
+
+std::string said_by(const process_spec& spec, bulkhead::spawner& by, const std::string& sent) {
+  auto child = start(by, spec);
+  // Who is sent nothing may have ended.
+  if (!sent.empty())
+    REQUIRE(::write(child.link.get(), sent.data(), sent.size()) ==
+            static_cast<ssize_t>(sent.size()));
+  auto text = text_of(child.standard_output);
+  const auto complaint = text_of(child.standard_error);
+  CAPTURE(text, complaint);
+  CHECK(sentence(end_of(child)) == "exited with status 0");
   return text;
 }
 

@@ -32,8 +32,33 @@ bulkhead::confinement whole(bulkhead::profile of = as_root()
                                                        ? bulkhead::profile::strict
                                                        : bulkhead::profile::strict_unprivileged);
 
+// Users of the host that own what is granted; where the tests are not root's, who runs them does.
+inline constexpr unsigned owner = 12345;
+inline constexpr unsigned owners_group = 12346;
+inline constexpr unsigned stranger = 54321;
+
+/// As root; nobody else can.
+void give(const std::string& path, unsigned user = owner, unsigned group = owners_group);
+
+/// A directory of somebody's, on a file system that has maps of ids.
+struct owned_folder : bulkhead::temporary_directory {
+  explicit owned_folder(unsigned mode = 0700, unsigned user = owner, unsigned group = owners_group);
+};
+
+/// whole(), with one grant.
+bulkhead::confinement with_grant(bulkhead::grant_kind kind, const std::string& what,
+                                 const std::string& where = "");
+
+void write_file(const std::string& path, const std::string& text, unsigned mode);
+
+/// As much of a program as says what it needs.
+std::string program_that_needs(const std::string& loader, const std::string& library,
+                               const std::string& folder = "");
+
 bulkhead::process_spec inside(std::vector<std::string> words,
                               const bulkhead::confinement& how = whole());
+bulkhead::process_spec dynamic_inside(std::vector<std::string> words,
+                                      const bulkhead::confinement& how = whole());
 
 bulkhead::launched_spawner_options options(const bulkhead::wall_set& without = {});
 
@@ -48,6 +73,10 @@ bulkhead::spawn_error start_fails(bulkhead::spawner& by, const bulkhead::process
 bool readable(int fd, int wait_ms = patience_ms);
 bulkhead::exit_status end_of(bulkhead::spawned_process& child);
 std::string text_of(const bulkhead::unique_fd& fd);
+
+/// What a program that is to exit with 0 wrote on stdout; `sent` is there to be read on its link.
+std::string said_by(const bulkhead::process_spec& spec, bulkhead::spawner& by = spawner(),
+                    const std::string& sent = "");
 
 /// Of lines such as "key=value".
 std::map<std::string, std::string> facts_of(const std::string& text);

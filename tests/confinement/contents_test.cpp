@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that need more than an empty root: libraries, an interpreter, grants.
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -21,12 +19,6 @@ using namespace confined;
 
 namespace {
 
-process_spec dynamic_inside(std::vector<std::string> words, const confinement& how = whole()) {
-  auto spec = inside(std::move(words), how);
-  spec.executable = dynamic_inside_path();
-  return spec;
-}
-
 bulkhead::spawner& without_landlock() {
   wall_set without;
   without.set(index_of(wall::landlock));
@@ -34,68 +26,7 @@ bulkhead::spawner& without_landlock() {
   return by;
 }
 
-std::string said_by(const process_spec& spec, bulkhead::spawner& by = confined::spawner()) {
-  auto child = start(by, spec);
-  auto text = text_of(child.standard_output);
-  const auto complaint = text_of(child.standard_error);
-  CAPTURE(text, complaint);
-  CHECK(sentence(end_of(child)) == "exited with status 0");
-  return text;
-}
-
-void write_file(const std::string& path, const std::string& text, unsigned mode) {
-  std::ofstream{path} << text;
-  REQUIRE(::chmod(path.c_str(), mode) == 0);
-}
-
-confinement with_grant(grant_kind kind, const std::string& what, const std::string& where = "") {
-  auto how = whole();
-  how.grants.push_back({kind, what, where});
-  return how;
-}
-
-std::string script_says(const temporary_directory& folder, const std::string& text,
-                        std::vector<std::string> words = {}) {
-  const auto path = folder / "script";
-  write_file(path, text, 0755);
-  process_spec spec;
-  spec.executable = path;
-  spec.arguments = std::move(words);
-  spec.confined = std::make_shared<const confinement>(whole(profile::interpreter));
-  return said_by(spec);
-}
-
 constexpr const char* real_loader = "/lib64/ld-linux-x86-64.so.2";
-
-/// As much of a program as says what it needs.
-std::string program_that_needs(const std::string& loader, const std::string& library,
-                               const std::string& folder = "") {
-  struct {
-    Elf64_Ehdr head{};
-    std::array<Elf64_Phdr, 3> segments{};
-    std::array<Elf64_Dyn, 4> dynamic{};
-  } file;
-  const std::string text = '\0' + loader + '\0' + library + '\0' + folder + '\0';
-  const auto size = sizeof file + text.size();
-  std::memcpy(file.head.e_ident, ELFMAG, SELFMAG);
-  file.head.e_ident[EI_CLASS] = ELFCLASS64;
-  file.head.e_type = ET_DYN;
-  file.head.e_phoff = sizeof file.head;
-  file.head.e_phentsize = sizeof(Elf64_Phdr);
-  file.head.e_phnum = file.segments.size();
-  file.segments[0] = {PT_LOAD, PF_R, 0, 0, 0, size, size, 1};
-  file.segments[1] = {PT_INTERP,         PF_R, sizeof file + 1, 0, 0, loader.size() + 1,
-                      loader.size() + 1, 1};
-  file.segments[2] = {
-      PT_DYNAMIC, PF_R, sizeof file.head + sizeof file.segments, 0, 0, sizeof file.dynamic, 0, 1};
-  const auto at = [](std::size_t value) { return static_cast<Elf64_Sxword>(value); };
-  file.dynamic[0] = {DT_STRTAB, {sizeof file}};
-  file.dynamic[1].d_tag = DT_NEEDED;
-  file.dynamic[1].d_un.d_val = loader.size() + 2;
-  if (!folder.empty()) file.dynamic[2].d_tag = at(DT_RUNPATH);
-  file.dynamic[2].d_un.d_val = loader.size() + library.size() + 3;
-  return std::string(reinterpret_cast<const char*>(&file), sizeof file) + text;
-}
 
 /// What stands in the way of such a program; or nothing.
 std::string refusal_of(const temporary_directory& folder, const std::string& program,
@@ -232,133 +163,4 @@ TEST_CASE("names out of a program's file are fit to be printed") {
   CHECK(refusal_of(folder, program_that_needs(real_loader, "lib\x1b[2J\nq.so")) ==
         "a library that it needs, lib\\x1b[2J\\x0aq.so, is not there");
   CHECK(refusal_of(folder, program_that_needs(real_loader, std::string(4000, 'x'))).size() < 300);
-}
-
-TEST_CASE("a Python script runs with its library, and reaches nothing") {
-  temporary_directory folder;
-  const auto said = script_says(folder,
-                                "#!/usr/bin/env python3\n"
-                                "import json, os, sys\n"
-                                "print(json.dumps({'pid': os.getpid(), 'words': sys.argv}))\n"
-                                "for path in ['/etc/passwd', '/usr/bin/env', '/proc/self']:\n"
-                                "  print(path, os.path.exists(path))\n"
-                                "try:\n"
-                                "  import socket; socket.socket()\n"
-                                "except OSError as refused:\n"
-                                "  print(refused.strerror)\n"
-                                "print(sorted(os.listdir('/')))\n",
-                                {"one", "two words"});
-  CHECK(said ==
-        "{\"pid\": 2, \"words\": [\"/script\", \"one\", \"two words\"]}\n"
-        "/etc/passwd False\n/usr/bin/env False\n/proc/self False\n"
-        "Permission denied\n"
-        "['lib', 'lib64', 'script', 'usr']\n");
-}
-
-TEST_CASE("a Perl script runs too") {
-  temporary_directory folder;
-  CHECK(script_says(folder, "#!/usr/bin/perl -w\nuse strict;\nprint \"$0 @ARGV\\n\";\n", {"a"}) ==
-        "/script a\n");
-}
-
-TEST_CASE("the argument in a script's first line is its interpreter's") {
-  temporary_directory folder;
-  CHECK(script_says(folder, "#!/usr/bin/perl -l\nprint 'a line';\n") == "a line\n");
-}
-
-TEST_CASE("a script wants the profile for interpreters") {
-  temporary_directory folder;
-  write_file(folder / "script", "#!/usr/bin/python3\n", 0755);
-  process_spec spec;
-  spec.executable = folder / "script";
-  spec.confined = std::make_shared<const confinement>(whole());
-  const auto error = start_fails(confined::spawner(), spec);
-  CHECK(error.permanent);
-  CHECK(error.remedy.find("interpreter") != std::string::npos);
-}
-
-TEST_CASE("a granted directory is there, and can be read and not written") {
-  temporary_directory folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
-  write_file(folder / "note", "granted\n", 0666);
-  const auto how = with_grant(grant_kind::read_directory, folder.path(), "/data");
-  CHECK(said_by(inside({"list", "/"}, how)) == "data\n");
-  CHECK(said_by(inside({"read", "/data/note"}, how)) == "granted\n");
-  CHECK(said_by(inside({"write", "/data/note"}, how)) == "EROFS\n");
-  CHECK(said_by(inside({"read", "/data/../etc/passwd"}, how)) == "ENOENT\n");
-}
-
-TEST_CASE("a directory granted for writing can be written, within the limit of a file") {
-  temporary_directory folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
-  auto how = with_grant(grant_kind::write_directory, folder.path());
-  how.limits.file_bytes = 4096;
-  CHECK(said_by(inside({"write", folder / "made"}, how)) == "0\n");
-  CHECK(std::filesystem::file_size(folder / "made") == 5);
-  auto nothing = with_grant(grant_kind::write_directory, folder.path());
-  auto child = start(inside({"write", folder / "other"}, nothing));
-  CHECK(end_of(child).value == SIGXFSZ);
-}
-
-TEST_CASE("who may write a directory may make others in it, and nobody else may ask for that") {
-  temporary_directory folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
-  const auto how = with_grant(grant_kind::write_directory, folder.path());
-  CHECK(said_by(inside({"make-directory", folder / "one"}, how)) == "0\n");
-  CHECK(said_by(dynamic_inside({"make-directory", folder / "two"}, how)) == "0\n");
-  const auto to_read = with_grant(grant_kind::read_directory, folder.path());
-  auto child = start(inside({"make-directory", folder / "three"}, to_read));
-  CHECK(end_of(child).value == SIGSYS);
-  auto dynamic = start(dynamic_inside({"make-directory", folder / "four"}, to_read));
-  CHECK(end_of(dynamic).value == SIGSYS);
-}
-
-TEST_CASE("a granted device is there, and it alone") {
-  const auto how = with_grant(grant_kind::device, "/dev/null");
-  CHECK(said_by(inside({"list", "/dev"}, how)) == "null\n");
-  CHECK(said_by(inside({"write", "/dev/null"}, how)) == "0\n");
-}
-
-TEST_CASE("a granted file comes as a descriptor, and a granted variable in the environment") {
-  temporary_directory folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
-  write_file(folder / "secret", "by descriptor\n", 0644);
-  auto how = with_grant(grant_kind::descriptor, folder / "secret");
-  how.grants.push_back({grant_kind::environment, "COLOUR=green", ""});
-  CHECK(said_by(inside({"read-descriptor", "4"}, how)) == "by descriptor\n");
-  const auto all = said_by(inside({"all"}, how));
-  CHECK(all.find("env COLOUR=green\n") != std::string::npos);
-  CHECK(facts_of(all)["descriptors"] == "5");
-  CHECK(facts_of(all)["passwd"] == std::to_string(EACCES));
-}
-
-TEST_CASE("a granted pipe keeps nobody waiting for who writes to it") {
-  temporary_directory folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
-  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0644) == 0);
-  const auto how = with_grant(grant_kind::descriptor, folder / "pipe");
-  CHECK(said_by(inside({"read-descriptor", "4"}, how)).empty());  // nobody does
-  const auto opened = placements_of(how.grants);
-  REQUIRE(opened.size() == 1);
-  CHECK((::fcntl(opened[0].what.get(), F_GETFL) & O_NONBLOCK) == 0);
-}
-
-TEST_CASE("a grant that is not there refuses the start") {
-  const auto how = with_grant(grant_kind::read_directory, "/nonexistent");
-  const auto error = start_fails(confined::spawner(), inside({"wait"}, how));
-  CHECK(error.why == "the grant read-dir /nonexistent cannot be opened (ENOENT)");
-}
-
-TEST_CASE("the first line of a script names its interpreter") {
-  temporary_directory folder;
-  const auto named = [&](const std::string& line) {
-    write_file(folder / "s", line, 0644);
-    return interpreter_of(unique_fd{::open((folder / "s").c_str(), O_RDONLY | O_CLOEXEC)});
-  };
-  CHECK(named("#! /bin/sh -e\n").argument == "-e");
-  CHECK(named("#!/bin/sh\n").argument.empty());
-  CHECK(named("#!/usr/bin/env sh\nx").interpreter == named("#!/bin/sh\n").interpreter);
-  CHECK_THROWS_AS(named("#!/nonexistent/sh\n"), missing_content);
-  CHECK_THROWS_AS(named("#!/usr/bin/env nonexistent-interpreter\n"), missing_content);
-  CHECK_THROWS_AS(named("#!\n"), missing_content);
 }

@@ -25,6 +25,7 @@ namespace {
 
 constexpr double bar_ms = 3.0;
 constexpr double loose_factor = 5.0;
+constexpr std::size_t spares = 2;  // that a launcher keeps
 
 int rounds() {
   const char* const value = std::getenv("BULKHEAD_CONFINEMENT_ROUNDS");
@@ -93,17 +94,18 @@ std::vector<configuration> configurations() {
 }
 
 void run_once(configuration& which, process_spec spec, const confinement& how, int round) {
-  auto asked = how;
-  // Another set of required walls is another birth: no spare fits.
-  if (!which.spares) asked.waived.set(index_of(wall::own_session), round % 2 == 0);
-  spec.confined = which.confined ? std::make_shared<const confinement>(asked) : nullptr;
+  spec.confined = which.confined ? std::make_shared<const confinement>(how) : nullptr;
+  // Starts without a pause: the spares are used up, and no time to make others.
+  std::vector<spawned_process> ahead;
+  while (!which.spares && ahead.size() < spares) ahead.push_back(start(*which.by, spec));
   const auto before = std::chrono::steady_clock::now();
   auto child = start(*which.by, spec);
   REQUIRE(readable(child.standard_output.get()));
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - before;
   if (round >= 0) which.ms.push_back(took.count());
-  child.process->signal_group(SIGKILL);
-  end_of(child);
+  ahead.push_back(std::move(child));
+  for (auto& each : ahead) each.process->signal_group(SIGKILL);
+  for (auto& each : ahead) end_of(each);
 }
 
 }  // namespace
@@ -112,7 +114,8 @@ TEST_CASE("all walls cost less than the bar") {
   auto all = configurations();
   const auto how = whole();
   auto spec = inside({"greet"}, how);
-  const auto program = program_of(spec);
+  extension_libraries extensions;
+  const auto program = program_of(spec, extensions);
   spec.program = program.file;  // sealed memory for all, as the broker has it
   constexpr int unmeasured = 2;
   for (int round = -unmeasured; round < rounds(); ++round)

@@ -94,6 +94,15 @@ int attempt(std::string_view what) {
   if (what == "unknown-call") return tried(syscall(900));
   if (what == "x32") return tried(syscall(0x40000000 | SYS_getpid));
   if (what == "open") return tried(open("/", O_RDONLY | O_DIRECTORY));
+  const int made_to_write = O_WRONLY | O_CREAT;
+  if (what == "setuid-file") return tried(open("/data/made", made_to_write, 04755));
+  if (what == "setgid-file") return tried(open("/data/made", made_to_write, 02755));
+  if (what == "chmod") return tried(chmod("/data/note", 04755));
+  if (what == "chown") return tried(chown("/data/note", 0, 0));
+  if (what == "symbolic-link") return tried(symlink("/etc/passwd", "/data/made"));
+  if (what == "hard-link") return tried(link("/data/note", "/data/made"));
+  if (what == "pipe-file") return tried(mkfifo("/data/made", 0777));
+  if (what == "set-id-directory") return tried(mkdir("/data/made", 06777));
   if (what == "mkdir") return tried(mkdir("/x", 0777));
   if (what == "exec") return tried(execl("/proc/self/exe", "again", nullptr));
   if (what == "execveat")
@@ -151,8 +160,8 @@ int copy_out(int fd) {
   return 0;
 }
 
-int write_to(const char* path) {
-  const int fd = open(path, O_WRONLY | O_CREAT, 0644);
+int write_to(const char* path, int flags) {
+  const int fd = open(path, O_WRONLY | flags, 0644);
   return say_result(fd < 0 ? fd : write(fd, "text\n", 5));
 }
 
@@ -236,7 +245,8 @@ int run(int count, char** words, char** environment) {
   if (mode == "list") return list(word);
   if (mode == "read") return copy_out(open(word, O_RDONLY));
   if (mode == "read-descriptor") return copy_out(std::atoi(word));
-  if (mode == "write") return write_to(word);
+  if (mode == "write") return write_to(word, O_CREAT);
+  if (mode == "append") return write_to(word, O_APPEND);
   if (mode == "make-directory") return say_result(mkdir(word, 0755));
   if (mode == "touch") return touch(std::atoi(word));
   if (mode == "threads") return start_threads(std::atoi(word));

@@ -233,6 +233,63 @@ TEST_CASE("a program that the plugin could read is one that could be dumped, and
   CHECK(answer.error_number == EACCES);
 }
 
+// -- a broker that is not root -------------------------------------------------------------------
+
+namespace {
+
+bulkhead::launched_spawner_options options_for_owner() {
+  auto how = options();
+  how.starts = [] { return bulkhead::start_launcher(launcher_path(), owner); };
+  return how;
+}
+
+}  // namespace
+
+TEST_CASE("a launcher of root's for a broker that is not starts nothing as root") {
+  if (!as_root()) return;
+  launched_spawner by{options_for_owner()};
+  CHECK(start(by, inside({"wait"})).report->of == bulkhead::profile::strict);
+  for (const auto which :
+       {wall::own_uid, wall::no_groups, wall::no_capabilities, wall::no_new_privileges}) {
+    auto how = whole();
+    how.waived.set(index_of(which));
+    CHECK(start_fails(by, inside({"wait"}, how)).why.find("cannot be waived (EPERM)") !=
+          std::string::npos);
+  }
+  auto how = whole();
+  how.waived.set(index_of(wall::seccomp));
+  CHECK(start(by, inside({"wait"}, how)).report->waived.test(index_of(wall::seccomp)));
+}
+
+TEST_CASE("a launcher of root's for a broker that is not grants that user's directories") {
+  if (!as_root()) return;
+  launched_spawner by{options_for_owner()};
+  constexpr unsigned stranger = owner + 1;
+  const owned_folder own, of_others{0700, stranger}, shown_by_others{0755, stranger},
+      open_to_all{0777, stranger};
+  const auto refusal = [&](bulkhead::grant_kind kind, const std::string& folder) {
+    return start_fails(by, inside({"wait"}, with_grant(kind, folder))).why;
+  };
+  const std::string not_its =
+      " is not the directory of the broker's user, and not open to "
+      "everybody (EACCES)";
+  CHECK(refusal(bulkhead::grant_kind::read_directory, of_others.path()) ==
+        "the grant read-dir " + of_others.path() + not_its);
+  CHECK(refusal(bulkhead::grant_kind::write_directory, open_to_all.path()) ==
+        "the grant write-dir " + open_to_all.path() + not_its);
+  for (const auto& [kind, folder] :
+       {std::pair{bulkhead::grant_kind::write_directory, own.path()},
+        {bulkhead::grant_kind::read_directory, shown_by_others.path()}})
+    start(by, inside({"wait"}, with_grant(kind, folder)));
+}
+
+TEST_CASE("a launcher takes one argument, a user who is not root, or none") {
+  for (const auto* argument : {"0", "", "x", "-1", "4294967295", "99999999999999999999"}) {
+    const auto command = launcher_path() + " '" + argument + "' 3<&0 </dev/null";
+    CHECK(WEXITSTATUS(std::system(command.c_str())) == 2);
+  }
+}
+
 TEST_CASE("a variable of one plugin does not stay in the memory of which others are born") {
   launched_spawner by{options()};
   auto how = whole();

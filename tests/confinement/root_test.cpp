@@ -19,12 +19,6 @@ using namespace confined;
 
 namespace {
 
-process_spec dynamic_inside(std::vector<std::string> words) {
-  auto spec = inside(std::move(words));
-  spec.executable = dynamic_inside_path();
-  return spec;
-}
-
 struct mounted {
   std::string options;
   std::string of_its_kind;  // options of the file system, not of this mount
@@ -76,7 +70,7 @@ TEST_CASE("an empty root is small, read-only, and good for nothing") {
 
 TEST_CASE("what is granted is mounted with no more rights than it takes") {
   if (!as_root()) return;
-  temporary_directory folder;
+  owned_folder folder;
   auto child = start(with_grants({{grant_kind::read_directory, folder.path(), "/data"},
                                   {grant_kind::write_directory, folder.path(), "/own"},
                                   {grant_kind::device, "/dev/null", ""}}));
@@ -84,8 +78,8 @@ TEST_CASE("what is granted is mounted with no more rights than it takes") {
   REQUIRE(mounts.size() == 4);
   CHECK(mounts.at("/").options == "ro,nosuid,nodev,noexec");
   CHECK(mounts.at("/data").options == "ro,nosuid,nodev");
-  CHECK(mounts.at("/own").options == "rw,nosuid,nodev");
-  CHECK(mounts.at("/dev/null").options == "rw,nosuid");
+  CHECK(mounts.at("/own").options == "rw,nosuid,nodev,noexec");
+  CHECK(mounts.at("/dev/null").options == "rw,nosuid,noexec");
   auto dynamic = start(dynamic_inside({"wait"}));
   CHECK(mounts_of(dynamic.process->pid()).at("/").options == "ro,nosuid,nodev");
 }
@@ -97,7 +91,7 @@ TEST_CASE("a root is filled whatever its launcher's mask is") {
 }
 
 TEST_CASE("a place with a longer path than there is room for refuses the start") {
-  temporary_directory folder;
+  owned_folder folder;
   std::string deep;
   for (int n = 0; n < 60; ++n) deep += "/1234567890";
   const auto error = start_fails(confined::spawner(),

@@ -34,3 +34,7 @@ bulkhead_fuzz_target(error_text LIBRARIES bulkhead-wire)
 bulkhead_fuzz_target(launcher_orders SOURCES "${PROJECT_SOURCE_DIR}/actors/launcher/orders.cpp")
 bulkhead_fuzz_target(log_lines SOURCES "${PROJECT_SOURCE_DIR}/actors/log_lines.cpp" LIBRARIES fmt::fmt)
 bulkhead_fuzz_target(manifest LIBRARIES bulkhead-trust)
+bulkhead_fuzz_target(signatures LIBRARIES bulkhead-trust)
+bulkhead_fuzz_target(program_file SOURCES "${PROJECT_SOURCE_DIR}/actors/confinement/elf_file.cpp"
+                     "${PROJECT_SOURCE_DIR}/broker/images/image_error.cpp" "${PROJECT_SOURCE_DIR}/broker/images/program_kind.cpp"
+                     LIBRARIES fmt::fmt)

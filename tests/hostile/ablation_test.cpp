@@ -11,17 +11,13 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "tests/hostile/campaign.hpp"
 
 namespace hostile {
 
 namespace {
-
-bulkhead::profile best_profile() {
-  return the_world().changes_user() ? bulkhead::profile::strict
-                                    : bulkhead::profile::strict_unprivileged;
-}
 
 std::set<std::string> words_of(const std::string& text) {
   std::istringstream stream(text);
@@ -46,12 +42,27 @@ const char* const only_filtered =
     "fork clone vfork clone_files pdeathsig close_range dup_link pipe_direct dumpable "
     "oob_message ";
 
+/// What cannot stand either where these do not: the limits on namespaces are a user namespace's, as
+/// the other namespaces are of who is not root; and an init that might gain privileges may have
+/// neither Landlock nor a filter.
+wall_set fallen_with(const wall_set& without) {
+  wall_set fallen;
+  if (without.test(index_of(wall::user_namespace))) {
+    fallen |= the_world().changes_user() ? walls({wall::namespace_limits}) : namespaces;
+  }
+  if (without.test(index_of(wall::no_new_privileges))) {
+    fallen |= walls({wall::landlock, wall::seccomp});
+  }
+  return fallen;
+}
+
 /// Runs it, prints what got through of what is not in `expected`, and allows of that `allowed`.
 void shows(const std::string& name, const wall_set& without, const std::string& allowed,
            const std::string& expected = "") {
   const campaign done = run({name, best_profile(), without, false});
   INFO(name << ": " << done.refusal);
   CHECK(done.refusal.empty());
+  if (must_work()) CHECK(names_of(done.unexcused & ~fallen_with(without)) == "nothing");
   const auto through = words_of(got_through(done.found));
   const auto base = words_of(expected);
   const auto listed = words_of(allowed);
@@ -108,11 +119,12 @@ const std::map<wall, std::string> without_filter_same_user{
      "getsid kill_all kill_probe orphan peercred pidfd_open sigio host_pid host_name affinity "
      "ioprio_victim nice_victim rlimit_other sched_setattr chdir file_getattr inotify "
      "name_to_handle open_tree proc_self_exe stat_probe statfs statx_probe access_probe chmod "
-     "fanotify getxattrat setxattr unix_path udp shm key_search bounding_set keepcaps threads "
+     "fanotify getxattrat setxattr unix_path send_named udp shm key_search bounding_set keepcaps "
+     "threads "
      "forkbomb"},
     {wall::pid_namespace, "affinity ioprio_victim nice_victim rlimit_other"},
     {wall::ipc_namespace, "shm"},
-    {wall::mount_namespace, "access_probe chmod fanotify getxattrat setxattr unix_path"},
+    {wall::mount_namespace, "access_probe chmod fanotify getxattrat setxattr unix_path send_named"},
     {wall::no_capabilities, "dumpable_at_start"},
 };
 const std::map<wall, std::string> with_filter_same_user{
@@ -184,6 +196,51 @@ TEST_CASE("with all namespaces taken away, and one wall more") {
   shows("without landlock, namespaces", walls({wall::landlock}) | namespaces, all);
   shows("without seccomp, namespaces", walls({wall::seccomp}) | namespaces, unfiltered,
         only_filtered);
+}
+
+namespace {
+
+/// An attack that a wall alone stops, once what else stops it has been taken away.
+struct worth {
+  wall which;
+  wall_set besides;
+  std::string attack;
+};
+
+/// Whether it gets through without these. What this user cannot have is as good as taken away, when
+/// the report says so.
+bool gets_through(const worth& of, const wall_set& without) {
+  configuration how{of.attack, best_profile(), without};
+  how.only = {of.attack};
+  how.waived = walls({of.which});
+  const campaign done = run(how);
+  CHECK(done.refusal.empty());
+  const judgement& found = done.found.at(of.attack);
+  INFO(of.attack << ": " << found.how);
+  CHECK(found.what != result::broken);
+  const std::size_t at = index_of(of.which);
+  if (without.test(at) || !found.missing.test(at)) return found.got_through();
+  std::cout << to_string(of.which) << " is not to be had\n";
+  CHECK_FALSE(the_world().changes_user());
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("with a control group taken away, what it alone stops gets through, and not before") {
+  const wall_set filter = walls({wall::seccomp});
+  const wall_set process_limits = walls({wall::resource_limits});
+  for (const worth& each : std::vector<worth>{
+           {wall::cgroup_cpu, {}, "cpu"},
+           {wall::cgroup_memory, filter, "mem_shared"},
+           {wall::cgroup_memory, process_limits, "mem"},
+           {wall::cgroup_tasks, process_limits, "threads"},
+           {wall::cgroup_kill, filter | walls({wall::pid_namespace}), "orphan"},
+       }) {
+    INFO(to_string(each.which) << " against " << each.attack);
+    CHECK_FALSE(gets_through(each, each.besides));
+    CHECK(gets_through(each, each.besides | walls({each.which})));
+  }
 }
 
 TEST_CASE("how many walls stop each attack by themselves") {

@@ -40,10 +40,13 @@ struct targets {
   const char* canary = "";           // a file that holds `secret`
   const char* directory = "";        // writable; the canary lies in it
   const char* unix_socket = "";      // a path on which the victim listens
+  const char* datagrams = "";        // a path at which the victim takes datagrams
   const char* abstract_socket = "";  // likewise, without the leading zero
   const char* queue = "";            // its POSIX message queue
   const char* self = "";             // this program's file
   const char* set_uid = "";          // the same, set-uid to somebody else
+  const char* outside = "";          // a file that holds `secret`, beside the directory
+  const char* node = "";             // a device, as a node in the directory
   const char* scratch = "";          // a path in the temporary directory that is not there yet
   std::uint64_t memory_bytes = 64 << 20;
   int tasks = 16;
@@ -93,6 +96,7 @@ outcome reads_secret(int descriptor);
 std::span<const attack> process_attacks();
 std::span<const attack> foreign_attacks();  // other plugins: shared objects of one user
 std::span<const attack> file_attacks();
+std::span<const attack> grant_attacks();  // out of a directory that was granted
 std::span<const attack> network_attacks();
 std::span<const attack> privilege_attacks();
 std::span<const attack> code_attacks();
@@ -108,7 +112,7 @@ std::span<const attack> leak_attacks();
 template <typename Visitor>
 void each_attack(Visitor visit) {
   for (auto table :
-       {process_attacks(), foreign_attacks(), file_attacks(), network_attacks(),
+       {process_attacks(), foreign_attacks(), file_attacks(), grant_attacks(), network_attacks(),
         privilege_attacks(), code_attacks(), kernel_attacks(), recent_kernel_attacks(),
         entry_attacks(), memory_attacks(), task_attacks(), descriptor_attacks(), leak_attacks()}) {
     for (const attack& one : table) visit(one);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/hostile/campaign.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -34,12 +37,43 @@ bulkhead::launched_spawner_options options_of(const configuration& how) {
   return options;
 }
 
-std::string not_standing(const bulkhead::confinement_report& report) {
+/// Says errno that the kernel has no such thing, rather than that this user may not have it?
+bool kernel_lacks(const bulkhead::wall_report& at) {
+  constexpr std::array absent{ENOSYS, ENOENT, ENODEV, ENXIO, EINVAL, EOPNOTSUPP};
+  return at.state == bulkhead::wall_state::unavailable &&
+         std::find(absent.begin(), absent.end(), at.error_number) != absent.end();
+}
+
+/// Of the world that is open to everybody.
+bulkhead::grant grant_of(grant_kind kind) {
+  if (kind == grant_kind::device) return {kind, "/dev/zero", ""};
+  return {kind, granted_world().directory(), ""};
+}
+
+/// More than what `file_map` writes, less than what `disk` would.
+constexpr std::uint64_t granted_file_bytes = 1U << 20U;
+
+bulkhead::confinement confinement_of(const configuration& how) {
+  bulkhead::confinement asked;
+  asked.of = how.of;
+  asked.limits = small_limits();
+  for (const auto kind : how.grants) asked.grants.push_back(grant_of(kind));
+  if (how.grants.count(grant_kind::write_directory) != 0) {
+    asked.limits.file_bytes = granted_file_bytes;
+  }
+  return asked;
+}
+
+world& world_of(const configuration& how) {
+  return how.as == shape::alone && how.grants.empty() ? the_world() : granted_world();
+}
+
+std::string lines_of(const bulkhead::confinement_report& report) {
   std::string lines;
   for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
-    const auto which = static_cast<wall>(each);
-    if (report[which].state == bulkhead::wall_state::enforced) continue;
-    lines += "    " + bulkhead::line_of(which, report) + "\n";
+    if (not_standing(report).test(each)) {
+      lines += "    " + bulkhead::line_of(static_cast<wall>(each), report) + "\n";
+    }
   }
   return lines;
 }
@@ -47,19 +81,19 @@ std::string not_standing(const bulkhead::confinement_report& report) {
 }  // namespace
 
 // Starts a harmless word until no wall is missing that could be waived.
-arena::arena(const configuration& how) : launcher_(options_of(how)) {
-  asked_.of = how.of;
-  asked_.limits = small_limits();
+arena::arena(const configuration& how)
+    : where_(world_of(how)), as_(how.as), launcher_(options_of(how)), asked_(confinement_of(how)) {
   bulkhead::process_spec spec;
-  spec.executable = the_world().program();
-  spec.arguments = the_world().words("tell-success");
-  spec.program = the_world().image();
+  spec.executable = where_.program(as_).path;
+  spec.arguments = where_.words("tell-success", as_);
+  spec.program = where_.program(as_).image;
   for (std::size_t tries = 0; tries <= bulkhead::wall_count; ++tries) {
-    asked_.waived = how.without | missing;
+    asked_.waived = how.without | how.waived | missing;
     spec.confined = std::make_shared<const bulkhead::confinement>(asked_);
     const auto started = launcher_.spawn(spec);
     if (const auto* running = std::get_if<bulkhead::spawned_process>(&started)) {
-      report = not_standing(*running->report);
+      report = lines_of(*running->report);
+      unexcused = without_excuse(missing, *running->report);
       return;
     }
     const auto& error = std::get<bulkhead::spawn_error>(started);
@@ -72,7 +106,7 @@ arena::arena(const configuration& how) : launcher_(options_of(how)) {
 }
 
 observation arena::start(const std::vector<std::string>& words) {
-  return start_confined(the_world(), launcher_, asked_, words);
+  return start_confined(where_, as_, launcher_, asked_, words);
 }
 
 wall_set walls(std::initializer_list<wall> list) {
@@ -95,8 +129,18 @@ std::string beside(const std::string& name) {
 }
 
 world& the_world() {
-  static world one(beside("hostile"));
+  static world one({beside("hostile"), beside("hostile-dynamic")}, openness::own_user);
   return one;
+}
+
+world& granted_world() {
+  static world one({beside("hostile"), beside("hostile-dynamic")}, openness::everybody);
+  return one;
+}
+
+bulkhead::profile best_profile() {
+  return the_world().changes_user() ? bulkhead::profile::strict
+                                    : bulkhead::profile::strict_unprivileged;
 }
 
 bool must_work() {
@@ -127,22 +171,42 @@ const results& control() {
   static const results found = [] {
     results all;
     each_attack([&](const attack& one) {
-      all[one.name] = judge(one, start_plainly(the_world(), the_world().words(one.name)), false);
+      const auto seen = start_plainly(the_world(), shape::alone, the_world().words(one.name));
+      all[one.name] = judge(one, seen, false);
     });
     return all;
   }();
   return found;
 }
 
+results control_of(shape as) {
+  results all;
+  each_attack([&](const attack& one) {
+    if (slow_attacks.count(one.name) != 0) return;
+    const auto seen = start_plainly(granted_world(), as, granted_world().words(one.name, as));
+    all[one.name] = judge(one, seen, false);
+  });
+  return all;
+}
+
 campaign run(const configuration& how) {
   arena in(how);
-  campaign done{{}, in.missing, in.refusal, in.report};
+  campaign done{{}, in.missing, in.unexcused, in.refusal, in.report};
   if (!done.refusal.empty()) return done;
   each_attack([&](const attack& one) {
-    if (!how.with_slow && slow_attacks.count(one.name) != 0) return;
-    done.found[one.name] = judge(one, in.start(the_world().words(one.name)), true);
+    const bool asked_for = how.only.empty() || how.only.count(one.name) != 0;
+    if (!asked_for || (!how.with_slow && slow_attacks.count(one.name) != 0)) return;
+    done.found[one.name] = judge(one, in.start(in.where().words(one.name, how.as)), true);
   });
   return done;
+}
+
+wall_set without_excuse(const wall_set& missing, const bulkhead::confinement_report& report) {
+  wall_set left = missing;
+  for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
+    if (kernel_lacks(report.walls[each])) left.reset(each);
+  }
+  return left;
 }
 
 }  // namespace hostile

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -56,20 +57,10 @@ constexpr auto file_changes = {SYS_pwrite64, SYS_ftruncate, SYS_fsync,    SYS_fd
                                SYS_unlinkat, SYS_rename,    SYS_renameat, SYS_renameat2};
 
 /// What a language's run time does besides.
-constexpr auto free_to_interpreters = {SYS_dup,
-                                       SYS_dup2,
-                                       SYS_dup3,
-                                       SYS_chdir,
-                                       SYS_sysinfo,
-                                       SYS_umask,
-                                       SYS_setsockopt,
-                                       SYS_recvfrom,
-                                       SYS_sendto,
-                                       SYS_sched_getparam,
-                                       SYS_sched_getscheduler,
-                                       SYS_capget,
-                                       SYS_getgroups,
-                                       SYS_fadvise64};
+constexpr auto free_to_interpreters = {
+    SYS_dup,     SYS_dup2,      SYS_dup3,           SYS_chdir,
+    SYS_sysinfo, SYS_umask,     SYS_sched_getparam, SYS_sched_getscheduler,
+    SYS_capget,  SYS_getgroups, SYS_fadvise64};
 
 constexpr auto free_to_init = {SYS_pread64, SYS_poll,       SYS_waitid,         SYS_write,
                                SYS_close,   SYS_exit_group, SYS_restart_syscall};
@@ -121,6 +112,15 @@ std::uint32_t socket_question(filter_kind kind, const known_call& call) {
       (runtimes || one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})));
 }
 
+/// Opens a file that, where there is none, is made such that it runs as its owner.
+bool makes_set_id_file(const known_call& call) {
+  if (call.number != SYS_open && call.number != SYS_openat) return false;
+  const std::size_t flags = call.number == SYS_open ? 1 : 2;
+  constexpr std::uint64_t temporary = 020000000;  // O_TMPFILE without O_DIRECTORY
+  return (call.arguments[flags] & (O_CREAT | temporary)) != 0 &&
+         (call.arguments[flags + 1] & (S_ISUID | S_ISGID)) != 0;
+}
+
 std::uint32_t memory(filter_kind kind, const known_call& call) {
   const bool maps_code = !is_static(kind);
   const bool makes_code = kind == filter_kind::interpreter;
@@ -138,6 +138,7 @@ std::uint32_t memory(filter_kind kind, const known_call& call) {
                    (protection & (PROT_GROWSDOWN | PROT_GROWSUP)) == 0);
   }
   if (call.arguments[2] == MADV_MERGEABLE) return error(EINVAL);
+  if (call.arguments[2] == MADV_DONTFORK) return only_if(kind == filter_kind::interpreter);
   return only_if(one_of(call.arguments[2],
                         {MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP}));
 }
@@ -189,12 +190,18 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (kind == filter_kind::init) return only_if(is_in(free_to_init, call.number));
   if (is_in(free_to_all, call.number)) return allowed;
   if (const auto answer = by_arguments(kind, call, filled)) return *answer;
-  if (is_in(file_questions, call.number)) return reads_files(kind) ? allowed : error(EACCES);
+  if (is_in(file_questions, call.number))
+    return reads_files(kind) ? only_if(!makes_set_id_file(call)) : error(EACCES);
   const bool reads = call.number == SYS_pread64 || call.number == SYS_getdents64;
   if (reads) return only_if(reads_files(kind));
   if (is_in(file_changes, call.number)) return only_if(writes_files(kind));
   if (kind != filter_kind::interpreter) return death;
   if (call.number == SYS_socket) return error(EACCES);
+  // Run times ask whether there is such a thing, and take no for an answer.
+  if (call.number == SYS_pkey_alloc || call.number == SYS_io_uring_setup) return error(ENOSYS);
+  if (call.number == SYS_setsockopt) return error(ENOPROTOOPT);
+  if (call.number == SYS_recvfrom || call.number == SYS_sendto)
+    return only_if((call.arguments[3] & MSG_OOB) == 0);
   // A pair of streams, which writes to its other end and to no name in a granted directory.
   constexpr std::uint64_t unix_family = 1, type_bits = 0xf;
   if (call.number == SYS_socketpair) {

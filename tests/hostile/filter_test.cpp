@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The filters as they are built, asked about calls that are not made: every number there is and
 // many that are not, with grids of arguments, through all three doors of a 64-bit kernel.
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <sys/syscall.h>
 
@@ -107,7 +108,12 @@ std::vector<std::uint64_t> many_values() {
   return {values.begin(), values.end()};
 }
 
-constexpr std::array<std::uint64_t, 18> few_values{0,
+constexpr std::array<std::uint64_t, 23> few_values{O_CREAT,
+                                                   O_TMPFILE,
+                                                   0644,
+                                                   04755,
+                                                   02755,
+                                                   0,
                                                    1,
                                                    2,
                                                    3,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attacks as one static program, to be started where a plugin would be.
+// The attacks as one program, to be started where a plugin would be: linked statically, and a
+// second time with libraries, which may also be named by a script as its interpreter.
 //
-//   hostile --list                    the table, a line each
-//   hostile ATTACK [NAME=VALUE ...]   tries one; the values are what the runner set up
+//   hostile --list                      the table, a line each
+//   hostile ATTACK [NAME=VALUE ...]     tries one; the values are what the runner set up
+//   hostile as-script PATH ATTACK ...   likewise, where a script begins "#!/.../hostile as-script"
 //
 // The outcome is told twice, because a wall may stand before either: as the last line on descriptor
 // 3
@@ -66,8 +68,10 @@ bool take_target(targets& at, const char* word) {
          taken(word, "unix-socket", at.unix_socket) ||
          taken(word, "abstract-socket", at.abstract_socket) || taken(word, "queue", at.queue) ||
          taken(word, "self", at.self) || taken(word, "set-uid", at.set_uid) ||
-         taken(word, "scratch", at.scratch) || taken(word, "memory-bytes", at.memory_bytes) ||
-         taken(word, "tasks", at.tasks) || taken(word, "descriptors", at.descriptors) ||
+         taken(word, "outside", at.outside) || taken(word, "node", at.node) ||
+         taken(word, "datagrams", at.datagrams) || taken(word, "scratch", at.scratch) ||
+         taken(word, "memory-bytes", at.memory_bytes) || taken(word, "tasks", at.tasks) ||
+         taken(word, "descriptors", at.descriptors) ||
          taken(word, "pending-signals", at.pending_signals) ||
          taken(word, "system-call", at.system_call) || taken(word, "argument", at.argument);
 }
@@ -121,6 +125,12 @@ int run(std::string_view name, const targets& at) {
 }  // namespace hostile
 
 int main(int argc, char** argv) {
+  // Started for a script: behind this word stands the script's path.
+  constexpr int script_words = 2;
+  if (argc > script_words && std::string_view(argv[1]) == "as-script") {
+    argc -= script_words;
+    argv += script_words;
+  }
   const std::string_view first = argc > 1 ? argv[1] : "--list";
   if (first == "--list") return hostile::list();
   if (first == "victim") return hostile::serve_as_victim(argc > 2 ? argv[2] : "");

@@ -103,7 +103,7 @@ struct plain_ends {
   ::_exit(126);
 }
 
-plain_ends begin_plainly(const world& where, const std::vector<std::string>& words) {
+plain_ends begin_plainly(const world& where, shape as, const std::vector<std::string>& words) {
   std::array<int, 2> link{};
   std::array<int, 2> printed{};
   std::array<int, 2> ended{};
@@ -111,7 +111,7 @@ plain_ends begin_plainly(const world& where, const std::vector<std::string>& wor
       ::pipe2(printed.data(), O_CLOEXEC) < 0 || ::pipe2(ended.data(), O_CLOEXEC) < 0) {
     return {};
   }
-  std::vector<std::string> all{where.program(), "parent", where.program()};
+  std::vector<std::string> all{where.program().path, "parent", where.program(as).path};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> texts;
   texts.reserve(all.size() + 1);
@@ -184,10 +184,10 @@ judgement judge_log(const observation& seen, bool confined, bool flood) {
 
 }  // namespace
 
-observation start_plainly(const world& where, const std::vector<std::string>& words) {
+observation start_plainly(const world& where, shape as, const std::vector<std::string>& words) {
   where.tidy();
   observation seen;
-  plain_ends ends = begin_plainly(where, words);
+  plain_ends ends = begin_plainly(where, as, words);
   if (ends.parent < 0) {
     seen.refusal = "no process";
     return seen;
@@ -200,15 +200,15 @@ observation start_plainly(const world& where, const std::vector<std::string>& wo
   return seen;
 }
 
-observation start_confined(const world& where, bulkhead::spawner& by,
+observation start_confined(const world& where, shape as, bulkhead::spawner& by,
                            const bulkhead::confinement& how,
                            const std::vector<std::string>& words) {
   where.tidy();
   observation seen;
   bulkhead::process_spec spec;
-  spec.executable = where.program();
+  spec.executable = where.program(as).path;
   spec.arguments = words;
-  spec.program = where.image();
+  spec.program = where.program(as).image;
   spec.confined = std::make_shared<const bulkhead::confinement>(how);
   auto started = by.spawn(spec);
   if (const auto* error = std::get_if<bulkhead::spawn_error>(&started)) {
@@ -216,6 +216,7 @@ observation start_confined(const world& where, bulkhead::spawner& by,
     return seen;
   }
   auto& running = std::get<bulkhead::spawned_process>(started);
+  seen.report = running.report;
   seen.late = !watch(running.link.get(), running.standard_output.get(),
                      running.standard_error.get(), running.process->exit_fd(), seen);
   if (seen.late) running.process->signal_group(SIGKILL);
@@ -240,9 +241,7 @@ std::optional<judgement> judge_refusal(const attack& which, std::string_view ref
   return std::nullopt;
 }
 
-}  // namespace
-
-judgement judge(const attack& which, const observation& seen, bool confined) {
+judgement judge_start(const attack& which, const observation& seen, bool confined) {
   const std::string_view name = which.name;
   if (const auto noticed = judge_refusal(which, seen.refusal)) return *noticed;
   judgement said = from_words(seen);
@@ -259,6 +258,22 @@ judgement judge(const attack& which, const observation& seen, bool confined) {
     return said.got_through() ? judge_log(seen, confined, name == "logflood") : said;
   }
   return said;
+}
+
+}  // namespace
+
+bulkhead::wall_set not_standing(const bulkhead::confinement_report& report) {
+  bulkhead::wall_set missing;
+  for (std::size_t each = 0; each < bulkhead::wall_count; ++each) {
+    missing.set(each, report.walls[each].state != bulkhead::wall_state::enforced);
+  }
+  return missing;
+}
+
+judgement judge(const attack& which, const observation& seen, bool confined) {
+  judgement found = judge_start(which, seen, confined);
+  if (seen.report) found.missing = not_standing(*seen.report);
+  return found;
 }
 
 }  // namespace hostile

@@ -41,13 +41,19 @@ int bound_port(int type) {
   return ntohs(address.sin_port);
 }
 
-bool listens_at(const char* name, std::size_t offset) {
-  const auto end = static_cast<int>(call(SYS_socket, AF_UNIX, SOCK_STREAM, 0));
+/// A socket of this name, which stands behind `offset` zeroes; -1 when it cannot be had.
+int named_socket(int type, const char* name, std::size_t offset) {
+  const auto end = static_cast<int>(call(SYS_socket, AF_UNIX, type, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   strncpy(address.sun_path + offset, name, sizeof address.sun_path - 2);
   const auto size = offsetof(sockaddr_un, sun_path) + offset + strlen(name);
-  return call(SYS_bind, end, &address, size) == 0 && call(SYS_listen, end, 256) == 0;
+  return call(SYS_bind, end, &address, size) == 0 ? end : -1;
+}
+
+bool listens_at(const char* name, std::size_t offset) {
+  const int end = named_socket(SOCK_STREAM, name, offset);
+  return end >= 0 && call(SYS_listen, end, 256) == 0;
 }
 
 int shared_segment() {
@@ -77,6 +83,9 @@ int serve_as_victim(const char* directory) {
   std::array<char, 64> name{};
   snprintf(name.data(), name.size(), "bulkhead-hostile-%d", self);
   if (!listens_at(path.data(), 0) || !listens_at(name.data(), 1)) return 21;
+  std::array<char, 256> datagrams{};
+  snprintf(datagrams.data(), datagrams.size(), "%s/datagrams", directory);
+  if (named_socket(SOCK_DGRAM, datagrams.data(), 0) < 0) return 26;
   const int tcp = bound_port(SOCK_STREAM);
   const int udp = bound_port(SOCK_DGRAM);
   if (tcp < 0 || udp < 0) return 22;
@@ -87,9 +96,9 @@ int serve_as_victim(const char* directory) {
   if (key < 0) return 25;
   printf(
       "victim=%d secret-at=%p victim-descriptor=%d tcp-port=%d udp-port=%d shared-memory=%d "
-      "key=%d unix-socket=%s abstract-socket=%s queue=/%s\n",
+      "key=%d unix-socket=%s datagrams=%s abstract-socket=%s queue=/%s\n",
       self, static_cast<void*>(memory.data()), canary_descriptor, tcp, udp, segment, key,
-      path.data(), name.data(), name.data());
+      path.data(), datagrams.data(), name.data(), name.data());
   fflush(stdout);
   char byte = 0;
   while (call(SYS_read, 0, &byte, 1UL) > 0) {
@@ -98,6 +107,7 @@ int serve_as_victim(const char* directory) {
   call(SYS_mq_unlink, name.data());
   call(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_USER_KEYRING, 0, 0);
   call(SYS_unlink, path.data());
+  call(SYS_unlink, datagrams.data());
   return 0;
 }
 

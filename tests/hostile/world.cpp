@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ namespace hostile {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* outside_suffix = "-outside";
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -74,10 +77,16 @@ void become(uid_t uid) {
   if (!done) ::_exit(125);
 }
 
-world::world(const std::string& program)
-    : changes_user_(::geteuid() == 0), attacker_(changes_user_ ? attacker_uid : ::geteuid()) {
-  make_files(program);
-  image_ = std::make_shared<const bulkhead::unique_fd>(sealed_copy(program_));
+world::world(const attack_files& from, openness to)
+    : changes_user_(::geteuid() == 0),
+      attacker_(changes_user_ ? attacker_uid : ::geteuid()),
+      to_(to) {
+  make_files(from);
+  make_ways_out();
+  give_away();
+  for (auto& [as, program] : programs_) {
+    program.image = std::make_shared<const bulkhead::unique_fd>(sealed_copy(program.path));
+  }
   leave_descriptors_open();
   ::setenv("BULKHEAD_HOSTILE_SECRET", std::string(secret).c_str(), 1);
   start_victim();
@@ -90,22 +99,60 @@ world::~world() {
   }
   for (const int each : left_open_) ::close(each);
   tidy();
+  ::unlink((directory_.path() + outside_suffix).c_str());
 }
 
-void world::make_files(const std::string& source) {
-  ::chmod(directory_.path().c_str(), 0755);
-  program_ = directory_ / "hostile";
-  fs::copy_file(source, program_);
-  ::chmod(program_.c_str(), 0755);
+mode_t world::canary_mode() const {
+  return to_ == openness::everybody ? 0666 : 0600;
+}
+
+const launchable& world::program(shape as) const {
+  return programs_.at(as);
+}
+
+void world::make_files(const attack_files& from) {
+  const bool open = to_ == openness::everybody;
+  ::chmod(directory_.path().c_str(), open ? 0777 : 0755);
+  programs_[shape::alone].path = directory_ / "hostile";
+  // Named as one to which the host lends its library, so that it gets all that an interpreter gets.
+  programs_[shape::linked].path = directory_ / "perl-hostile";
+  programs_[shape::script].path = directory_ / "script";
+  fs::copy_file(from.alone, program(shape::alone).path);
+  fs::copy_file(from.linked, program(shape::linked).path);
+  std::ofstream(program(shape::script).path)
+      << "#!" << program(shape::linked).path << " as-script\n";
+  for (const auto& [as, program] : programs_) ::chmod(program.path.c_str(), 0755);
   const std::string canary = directory_ / "canary";
   std::ofstream(canary) << secret << " in a file\n";
-  ::chmod(canary.c_str(), 0600);
+  ::chmod(canary.c_str(), canary_mode());
   if (!changes_user_) return;
   set_uid_ = directory_ / "set-uid";
-  fs::copy_file(source, set_uid_);
+  fs::copy_file(from.alone, set_uid_);
   if (::chown(set_uid_.c_str(), other_uid, other_uid) < 0) fail("the set-uid copy");
   ::chmod(set_uid_.c_str(), 04755);
-  for (const std::string& each : {directory_.path(), canary, program_}) {
+}
+
+/// What a careless operator may have in a directory: a link that leads out of it, and a device.
+void world::make_ways_out() {
+  const std::string outside = directory_.path() + outside_suffix;
+  std::ofstream(outside) << secret << " elsewhere\n";
+  ::chmod(outside.c_str(), to_ == openness::everybody ? 0666 : 0600);
+  fs::create_symlink(outside, directory_ / "way-out");
+  if (!changes_user_) return;
+  if (::chown(outside.c_str(), attacker_, attacker_) < 0) fail(outside);
+  const std::string node = directory_ / "device";
+  if (::mknod(node.c_str(), S_IFCHR | 0666, ::makedev(1, 5)) < 0) return;  // /dev/zero
+  ::chmod(node.c_str(), 0666);
+  // Where the machine lets no node of this file system be used, it is no target.
+  const bulkhead::unique_fd opened(::open(node.c_str(), O_RDONLY | O_CLOEXEC));
+  if (opened) node_ = node;
+}
+
+void world::give_away() {
+  if (!changes_user_) return;
+  std::vector<std::string> all{directory_.path(), directory_ / "canary"};
+  for (const auto& [as, program] : programs_) all.push_back(program.path);
+  for (const std::string& each : all) {
     if (::chown(each.c_str(), attacker_, attacker_) < 0) fail(each);
   }
 }
@@ -119,7 +166,7 @@ void world::leave_descriptors_open() {
   };
   leave(::open((directory_ / "canary").c_str(), O_RDONLY | O_CLOEXEC));
   leave(::open(directory_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  leave(::open(program_.c_str(), O_RDONLY | O_CLOEXEC));
+  leave(::open(program().path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 void world::start_victim() {
@@ -133,7 +180,8 @@ void world::start_victim() {
     ::dup2(output[1], 1);
     if (changes_user_) become(attacker_);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::execl(program_.c_str(), "hostile", "victim", directory_.path().c_str(), nullptr);
+    if (to_ == openness::everybody) ::umask(0);
+    ::execl(program().path.c_str(), "hostile", "victim", directory_.path().c_str(), nullptr);
     ::_exit(126);
   }
   ::close(input[0]);
@@ -159,20 +207,24 @@ void world::tidy() const {
   for (const auto& each : {scratch, in_shared_memory, directory_ / "core"}) {
     ::unlink(each.c_str());
   }
-  for (const char* name : {"written", "node", "code", "disk", "hard-link", "symbolic-link"}) {
+  for (const char* name :
+       {"written", "node", "code", "disk", "hard-link", "symbolic-link", "left"}) {
     ::unlink((directory_ / name).c_str());
   }
+  ::chmod((directory_ / "canary").c_str(), canary_mode());
 }
 
-std::vector<std::string> world::words(const std::string& attack) const {
+std::vector<std::string> world::words(const std::string& attack, shape as) const {
   std::vector<std::string> all{attack};
   std::istringstream targets(targets_);
   for (std::string word; targets >> word;) all.push_back(word);
   const auto limits = small_limits();
   all.push_back("canary=" + (directory_ / "canary"));
   all.push_back("directory=" + directory_.path());
-  all.push_back("self=" + program_);
+  all.push_back("self=" + program(as).path);
   all.push_back("set-uid=" + set_uid_);
+  all.push_back("outside=" + directory_.path() + outside_suffix);
+  all.push_back("node=" + node_);
   all.push_back("scratch=" + directory_.path() + "-scratch");
   all.push_back(fmt::format("memory-bytes={}", limits.memory_bytes));
   all.push_back(fmt::format("tasks={}", limits.tasks));

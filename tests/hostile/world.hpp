@@ -6,10 +6,14 @@
 // As root, attacker and victim have a uid of their own that nobody else has; otherwise the
 // caller's. The directory also holds a copy of the attacks that is set-uid to another uid that
 // nobody has: becoming that is what a set-uid attack is to achieve.
+//
+// A world may be open to everybody, so that what an operator grants of it is of use to a plugin
+// with a uid of its own. There every file of it says yes, and what stops an attack is confinement.
 #pragma once
 
 #include <sys/types.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,22 +29,37 @@ inline constexpr uid_t attacker_uid = 61'234;
 inline constexpr uid_t other_uid = 61'235;
 inline constexpr gid_t extra_group = 61'236;
 
+/// How the attacks are linked and started: as a static program; with the C library, as most
+/// programs are; or the latter as the interpreter that a script names.
+enum class shape { alone, linked, script };
+
+/// What a start takes: where the program lies, and its bytes, sealed, for whoever has the
+/// descriptor to execute.
+struct launchable {
+  std::string path;
+  std::shared_ptr<const bulkhead::unique_fd> image;
+};
+
+/// The attacks as files of the build.
+struct attack_files {
+  std::string alone, linked;
+};
+
+enum class openness { own_user, everybody };
+
 /// Small, so that attacks beyond them cost little.
 bulkhead::resource_limits small_limits();
 
 class world {
  public:
-  /// `program`: the file of the attacks.
-  explicit world(const std::string& program);
+  world(const attack_files& from, openness to);
   world(const world&) = delete;
   world& operator=(const world&) = delete;
   ~world();
 
   /// The arguments of an attack.
-  std::vector<std::string> words(const std::string& attack) const;
-  const std::string& program() const { return program_; }
-  /// The bytes of the program, sealed; to be executed by whoever has the descriptor.
-  std::shared_ptr<const bulkhead::unique_fd> image() const { return image_; }
+  std::vector<std::string> words(const std::string& attack, shape as = shape::alone) const;
+  const launchable& program(shape as = shape::alone) const;
   const std::string& directory() const { return directory_.path(); }
   /// True as root: a plain start must then give up its rights.
   bool changes_user() const { return changes_user_; }
@@ -51,16 +70,20 @@ class world {
   bool victim_lives() const;
 
  private:
-  void make_files(const std::string& source);
+  void make_files(const attack_files& from);
+  void make_ways_out();
+  void give_away();
+  mode_t canary_mode() const;
   void leave_descriptors_open();
   void start_victim();
 
   bool changes_user_;
   uid_t attacker_;
+  openness to_;
   bulkhead::temporary_directory directory_{"bulkhead-hostile"};
-  std::string program_, set_uid_;
+  std::map<shape, launchable> programs_;
+  std::string set_uid_, node_;
   std::string targets_;  // what the victim said of itself
-  std::shared_ptr<const bulkhead::unique_fd> image_;
   std::vector<int> left_open_;
   pid_t victim_ = -1;
   bulkhead::unique_fd victim_input_;

@@ -356,5 +356,95 @@ class AsNobody(SystemTest):
         self.assertEqual(usage["unread"], [])
 
 
+@unittest.skipUnless(os.geteuid() == 0, "takes root, to give it up")
+class GivesRootUp(SystemTest):
+    def start_broker(self):
+        os.chown(self.broker.directory, nobody, nobody)
+        self.broker.confinement = ["--user", "nobody"]
+        super().start_broker()
+        self.broker.ok("mount", "kv/", "kv")
+
+    def helpers(self):
+        """The keeper and its launcher."""
+        keeper, = harness.children(self.broker.pid)
+        launcher, = harness.children(keeper)
+        return keeper, launcher
+
+    def test_the_broker_has_no_privilege_and_its_plugins_all_walls(self):
+        status = pathlib.Path(f"/proc/{self.broker.pid}/status").read_text()
+        for name, wanted in (("Uid", [str(nobody)] * 4), ("Gid", [str(nobody)] * 4),
+                             ("CapPrm", ["0" * 16]), ("CapEff", ["0" * 16]), ("NoNewPrivs", ["1"])):
+            found, = re.findall(rf"^{name}:(.*)$", status, re.MULTILINE)
+            self.assertEqual(found.split(), wanted, name)
+        mount = self.broker.status("kv/")
+        self.assertEqual(mount["confinement"]["profile"], "strict")
+        walls = walls_of(mount)
+        for name in ("uid", "capabilities", "cg.memory", "cg.tasks", "seccomp", "net-ns"):
+            self.assertEqual(walls[name]["state"], "enforced", name)
+        # Who is owned by neither may be signalled and limited all the same.
+        self.broker.ok("tune", "kv/", "--limit", "memory=64M")
+        self.assertEqual(group_value(mount["pid"], "memory", "memory.limit_in_bytes", "memory.max"),
+                         str(64 << 20))
+        self.broker.ok("reload", "kv/")
+        self.broker.ok("unmount", "kv/")
+        self.assertFalse(harness.alive(mount["pid"]))
+
+    def test_what_it_uses_is_known_but_for_what_takes_a_right_over_it(self):
+        usage = until("a sample is there", lambda: self.broker.status("kv/").get("usage"), 15)
+        self.assertGreater(usage["rss_bytes"], 0)
+        self.assertEqual([each for each in usage["unread"] if not each.startswith("fds:")],
+                         ["pss: EACCES"])
+
+    def test_a_launcher_that_ends_is_started_again_by_the_keeper(self):
+        keeper, launcher = self.helpers()
+        self.broker.ok("write", "kv/a", "b=c")
+        os.kill(launcher, 9)
+        until("another instance runs", lambda: self.broker.status("kv/")["generation"] == 2, 10)
+        self.assertIn("\"c\"", self.broker.ok("read", "kv/a").out)
+        now = self.helpers()
+        self.assertEqual(now[0], keeper)
+        self.assertNotEqual(now[1], launcher)
+
+    def test_without_its_keeper_what_runs_runs_on_and_nothing_new_starts(self):
+        keeper, launcher = self.helpers()
+        os.kill(keeper, 9)
+        self.broker.ok("write", "kv/a", "b=c")
+        self.broker.ok("mount", "more/", "kv")
+        os.kill(launcher, 9)
+        answer = until("it is missed",
+                       lambda: self.broker.cli("mount", "new/", "kv", output="table"))
+        self.assert_says(answer, 1, "there is no launcher", "the launcher's keeper has ended")
+
+    def test_a_broker_that_is_killed_takes_keeper_launcher_and_plugins_along(self):
+        of_it = [*self.helpers(), self.broker.status("kv/")["pid"]]
+        self.broker.process.kill()
+        until("all have ended", lambda: not any(map(harness.alive, of_it)), 5)
+
+    def test_a_broker_that_stops_leaves_nothing(self):
+        of_it = [*self.helpers(), self.broker.status("kv/")["pid"]]
+        self.broker.process.terminate()
+        self.assertEqual(self.broker.process.wait(20), 0)
+        self.assertFalse(any(map(harness.alive, of_it)))
+
+    def test_who_cannot_give_root_up_does_not_start(self):
+        for name, why, changes in (("no-such-user", "there is no user 'no-such-user'", {}),
+                                   ("root", "'root' is root", {}),
+                                   ("nobody", "--user is for root", {"user": nobody})):
+            done = subprocess.run([settings.bulkheadd, "--user", name, "--dev"],
+                                  capture_output=True, text=True, timeout=20, check=False,
+                                  **changes)
+            self.assertEqual(done.returncode, 1, name)
+            self.assertIn(why, done.stderr)
+
+    def test_a_launcher_that_cannot_be_started_is_named(self):
+        other = harness.Broker()
+        self.addCleanup(other.close)
+        os.chown(other.directory, nobody, nobody)
+        other.confinement = ["--user", "nobody", "--launcher", "/nonexistent/launcher"]
+        other.start()
+        self.assert_says(other.cli("mount", "kv/", "kv", output="table"), 1,
+                         "there is no launcher: the launcher does not start", "No such file")
+
+
 if __name__ == "__main__":
     harness.main()

@@ -395,6 +395,12 @@ class SystemTest(unittest.TestCase):
     def start_broker(self):
         self.broker.start()
 
+    def confine(self):
+        """Before the start: plugins are confined as by default. What a sanitizer is built into
+        cannot be."""
+        if not settings.sanitized:
+            self.broker.confinement = []
+
     def assert_nothing_is_left(self):
         """The broker has ended: so have its plugins, and its socket is gone."""
         until("no plugin is left", lambda: not processes_of(self.broker.plugins), 2)

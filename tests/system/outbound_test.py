@@ -59,6 +59,9 @@ class Outbound(SystemTest):
         self.broker.ok("mount", "whois/", "whois", "--option", f"server={self.server.address}",
                        *flags)
 
+    def outside(self):
+        return self.broker.ok("status").json["broker"]
+
     def test_a_granted_address_is_reached_from_within_all_walls(self):
         self.mount("--grant", f"net:{self.server.address}")
         self.assertIn(f"net:{self.server.address}",
@@ -73,8 +76,38 @@ class Outbound(SystemTest):
         self.assertNotEqual(answer.code, 0)
         self.assertIn("no operator has granted it", answer.err)
         self.assertEqual(self.server.questions, [])
+        before = self.broker.status("whois/")
         self.broker.ok("tune", "whois/", "--grant", f"net:{self.server.address}")
-        self.broker.ok("reload", "whois/")
+        self.broker.ok("read", "whois/domain/example")
+        now = self.broker.status("whois/")
+        self.assertEqual((now["pid"], now["generation"]), (before["pid"], before["generation"]))
+
+    def test_a_grant_that_is_taken_away_ends_what_is_open_and_leaves_the_process(self):
+        self.mount("--grant", f"net:{self.server.address}")
+        before = self.broker.status("whois/")
+        asking = self.broker.begin("read", "whois/domain/silence")
+        until("the question is there", lambda: self.server.questions)
+        self.assertEqual(self.outside()["connections_out"], 1)
+        tuned = self.broker.ok("tune", "whois/", "--grant", "").json["mount"]["confinement"]
+        self.assertTrue(self.server.gone.wait(harness.seconds(5)))
+        _, said = asking.communicate(timeout=harness.seconds(10))
+        self.assertNotEqual(asking.returncode, 0)
+        self.assertIn("its grant was taken away", said.decode())
+        again = self.broker.cli("read", "whois/domain/example", output="table")
+        self.assertIn("no operator has granted it", again.err)
+        self.assertEqual(self.server.questions, ["silence"])
+
+        now = self.broker.status("whois/")
+        self.assertEqual((now["pid"], now["generation"]), (before["pid"], before["generation"]))
+        for shown in (tuned, now["confinement"]):
+            self.assertFalse(shown["grants"])
+            self.assertFalse(shown["pending"])
+        outside = self.outside()
+        self.assertEqual((outside["connections_out"], outside["connections_revoked"]), (0, 1))
+        events = self.broker.ok("events", output="table").out
+        self.assertIn("1 taken away (ended 1 connection)", events)
+        # The same address granted anew may be used again.
+        self.broker.ok("tune", "whois/", "--grant", f"net:{self.server.address}")
         self.broker.ok("read", "whois/domain/example")
 
     def test_an_address_where_nobody_listens_fails_by_its_reason(self):

@@ -32,6 +32,11 @@ struct fixture : mount_fixture {
       if (each.name == name) reason = each.reason;
     return reason;
   }
+  std::ptrdiff_t count(const std::string& name) {
+    const auto all = tb.events().after(0, 1000);
+    return std::count_if(all.begin(), all.end(),
+                         [&name](const auto& each) { return each.name == name; });
+  }
   mount_entry& entry() { return *tb.core().require("m").entry; }
 
   /// The mount's confinement as an operator is told, as text.
@@ -169,6 +174,29 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a granted address counts at once, and is never shown as pending for what runs") {
+  fixture f;
+  f.mount([](mount_spec& spec) { spec.confinement.grants = {"net:a:1", "read-dir:/etc/ssl"}; });
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl", "net:c:1", "net:b:1"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+  CHECK(f.tells("grants = [\"read-dir:/etc/ssl\", \"net:c:1\", \"net:b:1\"]"));
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{"b:1", "c:1"});
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{});
+  f.tune([](tune_request& what) { what.grants = {{"net:a:1"}}; });
+  CHECK(f.tells("pending = true"));  // for the directory
+  CHECK(f.tb.status("m").addresses == std::vector<std::string>{"a:1"});
+}
+
+TEST_CASE("where nothing runs nothing is pending") {
+  fixture f;
+  f.mount();
+  f.tb.finish(f.tb.core().stop("m"));
+  f.tune([](tune_request& what) { what.grants = {{"read-dir:/etc/ssl"}}; });
+  CHECK_FALSE(f.tells("pending = true"));
+}
+
 TEST_CASE("what no start could be given is refused before anything is changed") {
   fixture f;
   f.mount();
@@ -237,6 +265,29 @@ TEST_CASE("above rss-restart the instance is replaced, without a failed call") {
   // The samples before are of another instance.
   f.sampled(2000);
   CHECK(f.tb.starts("p") == 2);
+}
+
+TEST_CASE("what replacing does not help is not replaced for ever, until the mount is tuned") {
+  fixture f;
+  f.mount([](mount_spec& spec) { spec.thresholds = {{"rss-restart", 1000}}; });
+  const auto above = [&f] {
+    for (std::size_t n = 0; n < threshold_samples; ++n) f.sampled(2000);
+    return f.tb.starts("p");
+  };
+  CHECK(above() == 2);
+  CHECK(above() == 2);  // at once again
+  CHECK(above() == 2);
+  CHECK(f.count("not_replaced") == 1);
+  CHECK(f.event("not_replaced") ==
+        "it uses 2.0 KiB of memory, above 1000 B (rss-restart), as did the one before it: replaced "
+        "in 60 s at the earliest");
+  f.tb.advance(replacement_wait_first);
+  CHECK(above() == 3);
+  f.tb.advance(replacement_wait_first);  // it was well for so long
+  CHECK(above() == 4);
+  CHECK(above() == 4);
+  f.tune([](tune_request& what) { what.description = "tuned"; });
+  CHECK(above() == 5);
 }
 
 TEST_CASE("above rss-quarantine the instance is ended and the mount stays down") {

@@ -185,6 +185,28 @@ TEST_CASE("waivers and grants of the three add up, and a manifest has none") {
                                            {grant_kind::write_directory, "/srv/data", "/data"}});
 }
 
+TEST_CASE("a grant with another name inside is refused by a profile without a root of its own") {
+  const std::string why =
+      " cannot be given: it has another name inside, and by the profile no-userns the plugin sees "
+      "the host's names";
+  confinement_rules rules = saying("no-userns");
+  for (const auto* const one :
+       {"read-dir:/srv/a:/a", "write-dir:/srv/a:/a", "device:/dev/null:/null"}) {
+    rules.grants = {"env:A=b", one};
+    const auto about = std::string("the grant '") + one + "'" + why;
+    CHECK(refused(rules) == "invalid_argument: " + about);
+    confinement_rules unsaid;
+    unsaid.grants = rules.grants;
+    CHECK(refused(unsaid).empty());
+    CHECK(refusal_of([&] { effective_confinement(saying("no-userns"), nothing, unsaid, {}); }) ==
+          "failed_precondition: " + about);
+    CHECK(refusal_of([&] { effective_confinement(strict_broker, nothing, unsaid, {}); }).empty());
+  }
+  rules.grants = {"read-dir:/srv/a", "write-dir:/srv/b:/srv/b", "file:/etc/hosts"};
+  CHECK(refused(rules).empty());
+  CHECK(effective_confinement(strict_broker, nothing, rules, {}).grants.size() == 3);
+}
+
 TEST_CASE("words that mean nothing are refused by name") {
   confinement_rules rules;
   rules.profile = "Strict";

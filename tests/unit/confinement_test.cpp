@@ -149,6 +149,16 @@ TEST_CASE("what is open without namespaces, and without root, is said in words")
   CHECK(gaps_in(found).empty());
 }
 
+TEST_CASE(
+    "an interpreter without a control group has no limit of memory: what it shares is not "
+    "counted") {
+  auto found = all_standing(profile::interpreter);
+  found[wall::cgroup_memory].state = wall_state::unavailable;
+  found.waived.set(index_of(wall::cgroup_memory));
+  const auto gaps = gaps_in(found);
+  CHECK(std::count(gaps.begin(), gaps.end(), "its memory has no limit") == 1);
+}
+
 TEST_CASE("what is to be waived is what is required, was tried, and does not stand") {
   confinement_report found;
   found.of = profile::strict;

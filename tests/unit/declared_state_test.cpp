@@ -231,6 +231,15 @@ TEST_CASE("a mount of the file that is otherwise is tuned, and reloaded where it
     CHECK_FALSE(step.tune.version);
     CHECK_FALSE(step.tune.reload);
   }
+  SECTION("grants, of which only addresses count at once") {
+    spec.confinement.grants = {"net:a:1", "net:b:1"};
+    const auto step = tune();
+    CHECK(step.shown.detail == "grants");
+    CHECK(step.tune.grants == texts{});
+    CHECK_FALSE(step.tune.reload);
+    spec.confinement.grants = {"net:a:1", "read-dir:/srv"};
+    CHECK(tune().tune.reload);
+  }
 }
 
 TEST_CASE("another plugin, kind or group, or a mount that nothing can be done to, is a problem") {

@@ -4,7 +4,11 @@
 // connecting over a real socket of the machine.
 #include "broker/outbound.hpp"
 
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <cstring>
+#include <functional>
 
 #include "plugins/sdk/outbound.hpp"
 #include "tests/unit/mount_fixture.hpp"
@@ -61,7 +65,13 @@ struct connecting : mount_fixture {
   }
   ~connecting() { ::unlink(path.c_str()); }
 
-  outbound instance() { return {tb.services(), {address, "unix:/nonexistent/socket"}}; }
+  outbound instance(const std::string& mount = "m") {
+    return {tb.services(), mount, {address, "unix:/nonexistent/socket"}};
+  }
+  /// The refusal; that there is one is part of the test.
+  error refusal(outbound& of, const std::string& where) {
+    return failure_of(kj::evalNow([&] { return of.connect(where); }), tb.wait_scope());
+  }
   kj::Own<kj::AsyncIoStream> accept() { return server->accept().wait(tb.wait_scope()); }
 
   std::string path = fmt::format("/tmp/bulkhead-outbound-{}", ::getpid());
@@ -85,6 +95,46 @@ struct reset_stream final : kj::AsyncIoStream {
   }
 };
 
+/// Connected to whom `say` says, as the kernel would.
+struct peer_stream final : kj::AsyncIoStream {
+  using peer = std::function<void(sockaddr_un&)>;
+  explicit peer_stream(peer say) : say(std::move(say)) {}
+
+  kj::Promise<std::size_t> tryRead(void*, std::size_t, std::size_t) override {
+    return kj::NEVER_DONE;
+  }
+  kj::Promise<void> write(const void*, std::size_t) override { return kj::READY_NOW; }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>>) override {
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
+  void shutdownWrite() override {}
+  void getpeername(sockaddr* to, kj::uint* size) override {
+    sockaddr_un found{};
+    say(found);
+    std::memcpy(to, &found, std::min<std::size_t>(*size, sizeof found));
+    *size = sizeof found;
+  }
+
+  peer say;
+};
+
+/// Counts who connects, and connects them to `say`.
+struct counted_address final : kj::NetworkAddress {
+  counted_address(int& count, peer_stream::peer say) : count(count), say(std::move(say)) {}
+
+  kj::Promise<kj::Own<kj::AsyncIoStream>> connect() override {
+    ++count;
+    return kj::Own<kj::AsyncIoStream>(kj::heap<peer_stream>(say));
+  }
+  kj::Own<kj::ConnectionReceiver> listen() override { KJ_UNIMPLEMENTED("no test listens"); }
+  kj::Own<kj::NetworkAddress> clone() override { return kj::heap<counted_address>(count, say); }
+  kj::String toString() override { return kj::str("counted"); }
+
+  int& count;
+  peer_stream::peer say;
+};
+
 /// Look-ups end when the test lets them.
 struct slow_network final : kj::Network {
   kj::Promise<kj::Own<kj::NetworkAddress>> parseAddress(kj::StringPtr, kj::uint) override {
@@ -99,7 +149,14 @@ struct slow_network final : kj::Network {
                                      kj::ArrayPtr<const kj::StringPtr>) override {
     KJ_UNIMPLEMENTED("a test has no use for it");
   }
+  /// The first that was asked for stands for this.
+  void answer(peer_stream::peer say = [](sockaddr_un&) {}) {
+    asked.front()->fulfill(kj::heap<counted_address>(connected, std::move(say)));
+    asked.erase(asked.begin());
+  }
+
   std::vector<kj::Own<kj::PromiseFulfiller<kj::Own<kj::NetworkAddress>>>> asked;
+  int connected = 0;
 };
 
 }  // namespace
@@ -284,7 +341,7 @@ TEST_CASE_METHOD(connecting, "a read of a connection that has failed is not told
 TEST_CASE_METHOD(connecting, "a look-up that is late keeps its place until it ends") {
   tb.services().limits.connections_max = 1;
   slow_network network;
-  outbound mine(tb.services(), {address}, network);
+  outbound mine(tb.services(), "m", {address}, network);
   const auto again = [&] { return kj::evalNow([&] { return mine.connect(address); }); };
   auto late = again();
   tb.settle();
@@ -301,7 +358,7 @@ TEST_CASE_METHOD(connecting, "a look-up that is late keeps its place until it en
 TEST_CASE_METHOD(connecting, "the broker's own socket is nobody's to reach, by any name") {
   const auto link = path + "-link";
   REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
-  outbound mine(tb.services(), {address, "unix:" + link});
+  outbound mine(tb.services(), "m", {address, "unix:" + link});
   CHECK_NOTHROW(tb.wait(mine.connect("unix:" + link)));
   tb.services().config.socket_path = path;
   for (const auto& name : {address, "unix:" + link}) {
@@ -327,28 +384,259 @@ TEST_CASE_METHOD(connecting, "a connection ends with its instance, whoever holds
   CHECK(late.kind() == error_kind::plugin_unavailable);
 }
 
-TEST_CASE_METHOD(connecting, "an instance is granted what mount, release and broker say") {
-  struct reaching {
-    explicit reaching(sdk::mount_context mount) : mount_(std::move(mount)) {}
-    kj::Promise<sdk::response> read(const sdk::request& what) {
-      return mount_.connect("unix:/" + what.capture("path"))
-          .then([](kj::Own<kj::AsyncIoStream>&& stream) {
-            auto all = stream->readAllText(100);
-            return all.attach(kj::mv(stream));
-          })
-          .then([](kj::String&& said) -> sdk::response {
-            return sdk::fields{{"said", said.cStr()}};
-          });
-    }
-    sdk::mount_context mount_;
+TEST_CASE_METHOD(connecting, "whose peer cannot be told is not connected, and fails as others do") {
+  slow_network network;
+  outbound mine(tb.services(), "m", {"db.example:1"}, network);
+  auto asked = mine.connect("db.example:1");
+  tb.settle();
+  network.answer([](sockaddr_un&) {
+    kj::throwFatalException(KJ_EXCEPTION(
+        FAILED, "getpeername(fd, addr, &len): Transport endpoint is not connected; fd = 7"));
+  });
+  const auto problem = failure_of(kj::mv(asked), tb.wait_scope());
+  CHECK(problem.kind() == error_kind::failed_precondition);
+  CHECK(std::string(problem.what()) == "cannot connect to 'db.example:1'");
+  CHECK(problem.why() == "Transport endpoint is not connected");
+  CHECK(tb.services().outside.connections.taken() == 0);
+}
+
+TEST_CASE_METHOD(connecting,
+                 "a peer's path that fills its field is read to its end and no further") {
+  slow_network network;
+  outbound mine(tb.services(), "m", {"db.example:1"}, network);
+  const auto full = [](sockaddr_un& peer) {
+    peer.sun_family = AF_UNIX;
+    std::memset(peer.sun_path, 'x', sizeof peer.sun_path);
   };
-  sdk::paths<reaching> api;
-  api.at("{path*}", "A socket.").read("What it says.", &reaching::read);
-  tb.plugin("p", sdk::plugin("reaching", "1.0.0").serves(api));
+  const auto ask = [&] {
+    auto asked = mine.connect("db.example:1");
+    tb.settle();
+    network.answer(full);
+    return asked;
+  };
+  tb.services().config.socket_path = std::string(sizeof(sockaddr_un::sun_path), 'x');
+  CHECK(failure_of(ask(), tb.wait_scope()).kind() == error_kind::permission_denied);
+  tb.services().config.socket_path.pop_back();
+  CHECK_NOTHROW(tb.wait(ask()));
+}
+
+// -- grants that change --------------------------------------------------------------------------
+
+TEST_CASE_METHOD(connecting, "a grant that is taken away ends what is open, and nothing else") {
+  const auto other = address + "-other";
+  auto& network = tb.services().reactor.network();
+  auto other_server = network.parseAddress(other.c_str()).wait(tb.wait_scope())->listen();
+  outbound mine(tb.services(), "m", {address, other});
+  auto lent = tb.wait(mine.connect(address));
+  auto kept = tb.wait(mine.connect(other));
+  auto there = accept();
+  auto other_there = other_server->accept().wait(tb.wait_scope());
+  auto reading = lent.readRequest().send().ignoreResult().eagerlyEvaluate(nullptr);
+  const auto change = mine.use({other});
+  CHECK(change.added == 0);
+  CHECK(change.revoked == 1);
+  CHECK(change.ended == 1);
+  CHECK(refusal(mine, address).kind() == error_kind::permission_denied);
+  char byte = 0;
+  CHECK(tb.wait(there->tryRead(&byte, 1, 1)) == 0);
+  const auto ended = failure_of(kj::mv(reading), tb.wait_scope());
+  CHECK(ended.kind() == error_kind::failed_precondition);
+  const auto after = failure_of(lent.writeRequest().send().ignoreResult(), tb.wait_scope());
+  CHECK(after.kind() == error_kind::failed_precondition);
+  CHECK(after.why() == "its grant was taken away");
+  auto written = other_there->write("hi", 2);
+  CHECK(tb.wait(kept.readRequest().send()).getBytes().size() == 2);
+  CHECK(mine.granted() == std::vector<std::string>{other});
+  CHECK(tb.services().outside.connections.taken() == 1);
+  CHECK(tb.services().outside.revoked == 1);
+  ::unlink((path + "-other").c_str());
+}
+
+TEST_CASE_METHOD(connecting, "what is looked up when its grant is taken away is never connected") {
+  slow_network network;
+  outbound mine(tb.services(), "m", {"db.example:1"}, network);
+  auto asked = mine.connect("db.example:1");
+  tb.settle();
+  CHECK(mine.use({}).ended == 0);
+  const auto told = failure_of(kj::mv(asked), tb.wait_scope());
+  CHECK(told.kind() == error_kind::permission_denied);
+  CHECK(told.why() == "its grant was taken away meanwhile");
+  mine.use({"db.example:1"});  // the same name is another grant
+  network.answer();
+  tb.settle();
+  CHECK(network.connected == 0);
+  CHECK(tb.services().outside.connections.taken() == 0);
+}
+
+TEST_CASE_METHOD(connecting, "an address that is granted while the instance runs counts at once") {
+  outbound mine(tb.services(), "m", {});
+  CHECK(refusal(mine, address).kind() == error_kind::permission_denied);
+  CHECK(mine.use({address, address}).added == 1);
+  CHECK_NOTHROW(tb.wait(mine.connect(address)));
+  CHECK(mine.use({address}).added == 0);
+  mine.end();
+  CHECK(mine.use({address, "unix:/x"}).added == 0);
+  CHECK(refusal(mine, address).kind() == error_kind::plugin_unavailable);
+}
+
+// -- limits of the whole broker ------------------------------------------------------------------
+
+TEST_CASE_METHOD(connecting,
+                 "broker_connections_max are of all mounts, and none can have them all") {
+  tb.services().limits.broker_connections_max = 4;
+  auto greedy = instance("greedy");
+  auto twin = instance("greedy");  // of the same mount
+  auto modest = instance("modest");
+  auto first = tb.wait(greedy.connect(address));
+  auto second = tb.wait(twin.connect(address));
+  for (auto* each : {&greedy, &twin}) {
+    const auto problem = refusal(*each, address);
+    CHECK(problem.kind() == error_kind::overloaded);
+    CHECK(problem.why().find("the limit is 4 of all mounts (broker_connections_max)") !=
+          std::string::npos);
+  }
+  auto third = tb.wait(modest.connect(address));
+  CHECK(refusal(modest, address).kind() == error_kind::overloaded);
+  auto fourth = tb.wait(instance("third").connect(address));
+  CHECK(refusal(greedy, "unix:/nonexistent/socket").kind() == error_kind::overloaded);
+  auto late = instance("late");
+  CHECK(refusal(late, address).kind() == error_kind::overloaded);
+  CHECK(tb.services().outside.refused == 5);
+  { const auto closed = kj::mv(first); }
+  tb.settle();
+  CHECK_NOTHROW(tb.wait(late.connect(address)));
+}
+
+TEST_CASE_METHOD(connecting, "broker_lookups_max are of all mounts, and outlive who asked") {
+  tb.services().limits.broker_lookups_max = 2;
+  slow_network network;
+  const std::vector<std::string> granted{"db.example:1", "10.0.0.1:1"};
+  const auto make = [&](const char* mount) {
+    return outbound(tb.services(), mount, granted, network);
+  };
+  auto before = make("a");
+  { const auto given_up = before.connect("db.example:1"); }
+  before.end();
+  auto after = make("a");  // it was started again, and the thread still waits
+  const auto problem = refusal(after, "db.example:1");
+  CHECK(problem.kind() == error_kind::overloaded);
+  CHECK(problem.why().find("the limit is 2 of all mounts (broker_lookups_max)") !=
+        std::string::npos);
+  auto neighbour = make("b");
+  auto asked = neighbour.connect("db.example:1");
+  auto late = make("c");
+  CHECK(refusal(late, "db.example:1").kind() == error_kind::overloaded);
+  CHECK(tb.services().outside.lookups.taken() == 2);
+  auto number = late.connect("10.0.0.1:1");  // needs none
+  tb.settle();
+  REQUIRE(network.asked.size() == 3);
+  network.answer();
+  tb.settle();
+  CHECK(tb.services().outside.lookups.taken() == 1);
+  CHECK_NOTHROW(late.connect("db.example:1"));
+}
+
+TEST_CASE("only what is a name is looked up") {
+  for (const char* each : {"unix:/run/x:1", "[::1]:80", "10.0.0.1:80", "127.0.0.1:1"})
+    CHECK_FALSE(needs_lookup(each));
+  for (const char* each : {"db.example:80", "localhost:1", "10.0.0.1.example:80", "10.1:80"})
+    CHECK(needs_lookup(each));
+}
+
+// -- in a broker ---------------------------------------------------------------------------------
+
+namespace {
+
+/// Says what it hears from the socket that is asked for, until it ends.
+struct reaching {
+  explicit reaching(sdk::mount_context mount) : mount_(std::move(mount)) {}
+  kj::Promise<sdk::response> read(const sdk::request& what) {
+    return mount_.connect("unix:/" + what.capture("path"))
+        .then([](kj::Own<kj::AsyncIoStream>&& stream) {
+          auto all = stream->readAllText(100);
+          return all.attach(kj::mv(stream));
+        })
+        .then([](kj::String&& said) -> sdk::response {
+          return sdk::fields{{"said", said.cStr()}};
+        });
+  }
+  sdk::mount_context mount_;
+};
+
+sdk::plugin make_reaching() {
+  static const auto api = [] {
+    sdk::paths<reaching> paths;
+    paths.at("{path*}", "A socket.").read("What it says.", &reaching::read);
+    return paths;
+  }();
+  return sdk::plugin("reaching", "1.0.0").serves(api);
+}
+
+struct granting : connecting {
+  granting() { tb.plugin("p", make_reaching()); }
+
+  kj::Promise<std::string> ask() {
+    return tb.start("(operation = read, path = \"m" + path + "\")");
+  }
+  void tune(std::vector<std::string> grants) {
+    tune_request what;
+    what.path = "m";
+    what.grants = std::move(grants);
+    tb.finish(tb.core().tune(what));
+  }
+  std::vector<std::string> told() {
+    std::vector<std::string> reasons;
+    for (const auto& each : tb.events().after(0, 1000))
+      if (each.name == "addresses_changed") reasons.push_back(each.reason);
+    return reasons;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(granting, "an instance is granted what mount, release and broker say") {
   mount([this](mount_spec& spec) { spec.confinement.grants = {"net:" + address}; });
-  auto answer = tb.start("(operation = read, path = \"m" + path + "\")");
+  auto answer = ask();
   auto there = accept();
   tb.wait(there->write("well", 4));
   there = nullptr;
   CHECK(tb.finish(kj::mv(answer)).find("well") != std::string::npos);
+  CHECK(told().empty());
+}
+
+TEST_CASE_METHOD(granting,
+                 "tune gives and takes addresses of what runs, which is not started anew") {
+  mount();
+  CHECK(tb.text_of(ask()).find("may not connect to") != std::string::npos);
+  tune({"net:" + address});
+  auto answer = ask();
+  auto there = accept();
+  tune({"env:X=1"});
+  char byte = 0;
+  CHECK(tb.wait(there->tryRead(&byte, 1, 1)) == 0);
+  CHECK(tb.text_of(kj::mv(answer)).find("the connection has failed") != std::string::npos);
+  CHECK(tb.text_of(ask()).find("may not connect to") != std::string::npos);
+  CHECK(tb.starts("p") == 1);
+  CHECK(told() == std::vector<std::string>{"addresses: 1 added",
+                                           "addresses: 1 taken away (ended 1 connection)"});
+  CHECK(tb.status("m").addresses == std::vector<std::string>{});
+}
+
+TEST_CASE_METHOD(granting, "one grant in place of others is one event, of all that came of it") {
+  mount([](mount_spec& spec) { spec.confinement.grants = {"net:a:1", "net:b:1"}; });
+  tune({"net:" + address});
+  CHECK(told() ==
+        std::vector<std::string>{"addresses: 1 added, 2 taken away (ended 0 connections)"});
+}
+
+TEST_CASE_METHOD(granting, "a grant is taken from an instance that finishes its calls, too") {
+  mount([this](mount_spec& spec) { spec.confinement.grants = {"net:" + address}; });
+  auto answer = ask();
+  auto there = accept();
+  CHECK(reload().outcome == reload_outcome::replaced);
+  tune({});
+  char byte = 0;
+  CHECK(tb.wait(there->tryRead(&byte, 1, 1)) == 0);
+  CHECK(tb.text_of(kj::mv(answer)).find("the connection has failed") != std::string::npos);
+  CHECK(told().size() == 2);  // of each instance
 }

@@ -375,6 +375,18 @@ TEST_CASE_METHOD(fixture, "only the newest snapshot is kept") {
   CHECK(status().storage_version == 2);
 }
 
+TEST_CASE_METHOD(fixture, "an upgrade whose snapshot does not fit costs not the one before") {
+  enter_2();
+  reload();
+  provide_ledger(tb, "3.0.0", ledger_plugin("3.0.0", 3));
+  enter_ledger(tb, "3.0.0");
+  tb.services().limits.snapshot_bytes_max = bytes_of_view(tb) - 1;
+  CHECK(reload().outcome == reload_outcome::failed);
+  CHECK(snapshot_of(tb) == before);
+  tb.finish(tb.core().rollback("m"));
+  check_all_is_as_before();
+}
+
 // -- at the same time ---------------------------------------------------------------------------
 
 namespace {

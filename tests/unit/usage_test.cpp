@@ -31,6 +31,30 @@ constexpr const char* stat_text =
 
 }  // namespace
 
+TEST_CASE("an instance is replaced for what it uses the less often the less that helps") {
+  manual_clock clock;
+  seeded_random random(1);
+  replacement_pace pace;
+  std::chrono::nanoseconds expected = replacement_wait_first;
+  for (int n = 0; n < 20; ++n) {
+    pace.above(replacement_helps - std::chrono::milliseconds(1));
+    REQUIRE(pace.is_due(clock.now()));
+    pace.replaced(clock.now(), random);
+    CHECK(pace.wait(clock.now()) == expected);
+    clock.advance(expected - std::chrono::nanoseconds(1));
+    CHECK_FALSE(pace.is_due(clock.now()));
+    clock.advance(std::chrono::nanoseconds(1));
+    expected = std::min<std::chrono::nanoseconds>(2 * expected, replacement_wait_max);
+  }
+  CHECK(expected == replacement_wait_max);
+  pace.above(replacement_helps - std::chrono::milliseconds(1));
+  pace.replaced(clock.now(), random);
+  CHECK_FALSE(pace.is_due(clock.now()));
+  pace.above(replacement_helps);
+  CHECK(pace.is_due(clock.now()));
+  CHECK(pace.wait(clock.now()).count() == 0);
+}
+
 TEST_CASE("the kernel's line on a process is read, whatever its name holds") {
   process_sample found;
   REQUIRE(parse_process_stat(stat_text, 100, 4096, found));

@@ -141,6 +141,14 @@ std::string protection_lines(schema::BrokerStatus::Reader status) {
     text += detail_line(
         "shedding", fmt::format("{}, {} calls refused", status.getShedding() ? "yes" : "no longer",
                                 status.getCallsShed()));
+  if (status.getConnectionsOut() + status.getConnectionsRefused() + status.getConnectionsRevoked() >
+      0)
+    text += detail_line(
+        "outside",
+        fmt::format("{} connections of plugins, {} names looked up, {} refused, {} ended "
+                    "with their grants",
+                    status.getConnectionsOut(), status.getLookups(), status.getConnectionsRefused(),
+                    status.getConnectionsRevoked()));
   return text;
 }
 

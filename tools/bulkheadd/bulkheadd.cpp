@@ -3,7 +3,8 @@
 // The daemon: an embedded broker with a socket, and the manners of a service. Signals are blocked
 // before any thread exists and taken one by one here: TERM and INT stop the broker in good order; a
 // second one ends the process at once. HUP applies the configuration file anew. Transitions go to
-// stderr by a thread that nobody waits for.
+// stderr by a thread that nobody waits for. With --user it leaves root to another process of this
+// program, the keeper of the launcher, before it reads anything that somebody else has sent.
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@
 #include <system_error>
 #include <thread>
 
+#include "actors/confinement/launched_spawner.hpp"
+#include "actors/confinement/launcher_keeper.hpp"
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
 #include "broker/process_protection.hpp"
@@ -44,6 +47,9 @@ struct options {
   std::string profile;
   std::vector<std::string> waive;
   std::string launcher;
+  std::string user;            // to be, instead of root
+  std::string kept_launcher;   // this process is the keeper of that,
+  std::uint32_t kept_for = 0;  // for a broker of this user
 };
 
 std::string run_directory() {
@@ -76,6 +82,33 @@ void make_parent(const std::string& path) {
   if (parent.empty() || std::filesystem::exists(parent, ignored)) return;
   std::filesystem::create_directories(parent.parent_path(), ignored);
   ::mkdir(parent.c_str(), 0700);
+}
+
+/// As make_parent() makes it, for its user.
+void make_directory_of(const bulkhead::user_account& user, const std::string& directory) {
+  std::error_code ignored;
+  if (directory.empty() || std::filesystem::exists(directory, ignored)) return;
+  std::filesystem::create_directories(std::filesystem::path(directory).parent_path(), ignored);
+  if (::mkdir(directory.c_str(), 0700) == 0 && ::chown(directory.c_str(), user.uid, user.gid) != 0)
+    ::rmdir(directory.c_str());
+}
+
+/// Leaves root to the keeper of the launcher. Before any thread.
+void give_root_up(options& chosen) {
+  if (::geteuid() != 0)
+    throw bulkhead::error(bulkhead::error_kind::invalid_argument, "--user is for root",
+                          "nobody else can become another user", "start without it");
+  const auto user = bulkhead::find_user(chosen.user);
+  make_directory_of(user, std::filesystem::path(chosen.config.socket_path).parent_path());
+  make_directory_of(user, chosen.config.state_directory);
+  auto& confinement = chosen.config.confinement;
+  if (!confinement.unconfined) {
+    const auto& path = confinement.launcher;
+    confinement.keeper = std::make_shared<bulkhead::launcher_keeper>(std::vector<std::string>{
+        std::filesystem::read_symlink("/proc/self/exe").string(), "--keep-launcher",
+        path.empty() ? bulkhead::find_launcher() : path, "--keep-for", std::to_string(user.uid)});
+  }
+  bulkhead::become_user(user);
 }
 
 void print(const bulkhead::error& problem) {
@@ -242,6 +275,7 @@ int run(const CLI::App& app, options& chosen) {
   if (app.count("--profile") != 0) confinement.rules.profile = chosen.profile;
   if (app.count("--waive") != 0) confinement.rules.waive = chosen.waive;
   if (app.count("--launcher") != 0) confinement.launcher = chosen.launcher;
+  if (!chosen.user.empty()) give_root_up(chosen);
   if (run_on_state(chosen)) return 0;
   if (!chosen.dev) return serve(chosen);
   chosen.config.allow_unregistered = true;
@@ -303,7 +337,14 @@ int main(int argc, char** argv) {
   app.add_flag("--dev", chosen.dev,
                "Development: --unregistered, and state and socket in a new directory that goes "
                "with the broker");
+  app.add_option("--user", chosen.user,
+                 "Give root up and be this user; the launcher, which makes the walls of plugins, "
+                 "stays root's");
+  app.add_option("--keep-launcher", chosen.kept_launcher)->group("");
+  app.add_option("--keep-for", chosen.kept_for)->group("");
   CLI11_PARSE(app, argc, argv);
+  if (!chosen.kept_launcher.empty())
+    return bulkhead::run_launcher_keeper(chosen.kept_launcher, chosen.kept_for);
   try {
     return run(app, chosen);
   } catch (const bulkhead::error& problem) {
