@@ -136,7 +136,7 @@ std::string refusal_of_broker(const call& needs) {
     ::_exit(written < 0 ? 1 : 0);
   }
   ::close(ends[1]);
-  const auto said = text_of(heard);
+  auto said = text_of(heard);
   CHECK(::waitpid(broker, nullptr, 0) == broker);
   return said;
 }

@@ -129,6 +129,11 @@ TEST_CASE("a Perl script runs too") {
         "/script a\n");
 }
 
+TEST_CASE("the argument in a script's first line is its interpreter's") {
+  temporary_directory folder;
+  CHECK(script_says(folder, "#!/usr/bin/perl -l\nprint 'a line';\n") == "a line\n");
+}
+
 TEST_CASE("a script wants the profile for interpreters") {
   temporary_directory folder;
   write_file(folder / "script", "#!/usr/bin/python3\n", 0755);

@@ -3,6 +3,8 @@
 // anything.
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -47,7 +49,9 @@ std::string path_of(pid_t process, const std::string& what) {
   return "/proc/" + std::to_string(process) + "/" + what;
 }
 
+/// For good: programs that it executes have none either.
 void drop_all_capabilities() {
+  if (::prctl(PR_SET_SECUREBITS, SECBIT_NOROOT, 0, 0, 0) != 0) ::_exit(126);
   __user_cap_header_struct who{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &who, none.data()) != 0) ::_exit(126);
@@ -75,12 +79,14 @@ int status_with(int descriptor) {
 
 TEST_CASE("a launcher keeps nothing of what it was started in") {
   temporary_directory folder;
-  auto made = run_after([&folder] {
+  auto chosen = options();
+  chosen.starts = launcher_after(public_launcher(folder), [&folder] {
     const rlimit files{200, 3000};
     if (::dup2(0, odd_fd) < 0 || ::chdir(folder.path().c_str()) != 0 ||
         ::setrlimit(RLIMIT_NOFILE, &files) != 0)
       ::_exit(126);
   });
+  const auto made = run_with(chosen);
   CHECK(status_of(made.process, "Name") == "bulkhead-launch");
   CHECK(std::filesystem::read_symlink(path_of(made.process, "cwd")) == "/");
   CHECK_FALSE(std::filesystem::is_symlink(path_of(made.process, "fd/" + std::to_string(odd_fd))));
