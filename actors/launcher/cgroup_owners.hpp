@@ -41,6 +41,8 @@ void kill_group(int base, const char* name);
 
 class group_sweep {
  public:
+  static constexpr std::size_t tops_max = 5;  // a tree for each controller, and that of version 2
+
   /// Also looks in the hierarchy whose topmost group is at `top`. Before the first step.
   void add(const path_text& top);
 
@@ -49,7 +51,6 @@ class group_sweep {
   void step(std::int64_t now_ms);
 
  private:
-  static constexpr std::size_t tops_max = 4;
   static constexpr std::size_t depth_max = 16;
 
   struct level {

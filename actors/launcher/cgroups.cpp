@@ -15,6 +15,7 @@ constexpr std::array all_controllers{controller::memory, controller::tasks, cont
                                      controller::io};
 constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu", "io"};
 constexpr std::array<const char*, controllers> old_names{"memory", "pids", "cpu", "blkio"};
+static_assert(controllers + 1 <= group_sweep::tops_max);
 constexpr std::uint64_t period_us = 100'000;
 constexpr std::uint64_t us_per_percent = period_us / 100;
 constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100

@@ -50,7 +50,7 @@ const std::string good_limits =
 
 const std::string good_groups =
     "9:name=systemd:/\n4:memory:/x/bulkhead-12.7-3\n1:cpu,cpuacct:/bulkhead-12.7-3\n"
-    "8:pids:/bulkhead-12.7-3\n0::/y/bulkhead-12.7-3\n";
+    "8:pids:/bulkhead-12.7-3\n5:blkio:/bulkhead-12.7-3\n0::/y/bulkhead-12.7-3\n";
 
 confinement_report all_enforced() {
   confinement_report report;
@@ -71,6 +71,7 @@ group_limits good_old_groups() {
   in.cpu_quota_us = unlimited;
   in.cpu_period_us = 100'000;
   in.cpu_shares = 1024;
+  in.io_weight = io_weight_common;
   return in;
 }
 
@@ -86,7 +87,7 @@ wall_set only(wall which) {
 
 wall_set all_groups() {
   return only(wall::cgroup_kill) | only(wall::cgroup_memory) | only(wall::cgroup_tasks) |
-         only(wall::cgroup_cpu);
+         only(wall::cgroup_cpu) | only(wall::cgroup_io);
 }
 
 /// What a view is found to contradict, which is then reported as failed, and as nothing else.
@@ -125,11 +126,11 @@ TEST_CASE("what is seen to stand is marked as observed, and what cannot be seen 
   auto report = all_enforced();
   CHECK(hold_against(good_view(), {}, report).none());
   // By what the head of observation.hpp says. Namespaces but that of processes are the launcher's.
-  const std::set<wall> seen{wall::no_new_privileges, wall::seccomp,      wall::no_capabilities,
-                            wall::own_uid,           wall::no_groups,    wall::pid_namespace,
-                            wall::own_session,       wall::not_dumpable, wall::oom_first,
-                            wall::resource_limits,   wall::speculation,  wall::cgroup_memory,
-                            wall::cgroup_tasks,      wall::cgroup_cpu,   wall::cgroup_kill};
+  const std::set<wall> seen{
+      wall::no_new_privileges, wall::seccomp,         wall::no_capabilities, wall::own_uid,
+      wall::no_groups,         wall::pid_namespace,   wall::own_session,     wall::not_dumpable,
+      wall::oom_first,         wall::resource_limits, wall::speculation,     wall::cgroup_memory,
+      wall::cgroup_tasks,      wall::cgroup_cpu,      wall::cgroup_kill,     wall::cgroup_io};
   for (std::size_t at = 0; at < wall_count; ++at) {
     CAPTURE(to_string(static_cast<wall>(at)));
     CHECK(report.walls[at].observed == seen.contains(static_cast<wall>(at)));
@@ -322,6 +323,22 @@ TEST_CASE("the files of a group are read, of either version") {
   CHECK(old.cpu_period_us == 10'000);
   CHECK(old.cpu_shares == 512);
   CHECK_FALSE(old.cpu_weight);
+}
+
+TEST_CASE("the share of the disks is where the scheduler of the disks has it") {
+  const temporary_directory folder;
+  const std::string own = "/bulkhead-1.2-3";
+  std::filesystem::create_directory(folder.path() + own);
+  const auto weight_in = [&](const char* file, const char* text, const std::string& tree) {
+    std::ofstream{folder.path() + own + "/" + file} << text;
+    return read_group_limits((tree == "cgroup2" ? "0::" : "1:blkio:") + own,
+                             "1 1 0:1 / " + folder.path() + " rw - " + tree + " x rw,blkio")
+        .io_weight;
+  };
+  CHECK_FALSE(weight_in("cpu.weight", "7\n", "cgroup2"));
+  CHECK(weight_in("io.bfq.weight", "default 300\n8:0 200\n", "cgroup2") == 300);
+  CHECK(weight_in("io.weight", "default 200\n", "cgroup2") == 200);
+  CHECK(weight_in("blkio.bfq.weight", "400\n", "cgroup") == 400);
 }
 
 TEST_CASE("who has ended meanwhile is not taken for one that may be dumped") {

@@ -46,11 +46,23 @@ TEST_CASE("each profile requires no more than it tries") {
   }
 }
 
-TEST_CASE("strict requires every wall but the processor's speculation controls") {
+TEST_CASE(
+    "strict requires every wall but the processor's speculation controls, and a common share") {
   auto required = required_walls(profile::strict);
-  CHECK(!required.test(index_of(wall::speculation)));
-  required.set(index_of(wall::speculation));
+  for (const auto which : {wall::speculation, wall::cgroup_io}) {
+    CHECK(!required.test(index_of(which)));
+    required.set(index_of(which));
+  }
   CHECK(required.all());
+}
+
+TEST_CASE("a share of the disks that is not the common one is required, unless that was waived") {
+  confinement asked;
+  CHECK(required_walls(asked, false) == required_walls(asked.of));
+  asked.limits.io_weight = 101;
+  CHECK(required_walls(asked, false).test(index_of(wall::cgroup_io)));
+  asked.waived.set(index_of(wall::cgroup_io));
+  CHECK_FALSE(required_walls(asked, false).test(index_of(wall::cgroup_io)));
 }
 
 TEST_CASE("where the launcher is root every profile requires an own uid") {
