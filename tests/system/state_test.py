@@ -55,7 +55,7 @@ class Encrypted(StateTest):
         self.broker.start()
         self.broker.ok("mount", "kv/", "kv")
         self.broker.ok("write", "kv/app", "colour=green")
-        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.broker.stop(), 0, self.broker.log)
         self.broker.flags = []
         answer = self.refused()
         self.assert_says(answer, 1, "encrypted with the key", "--state-key")
@@ -74,13 +74,13 @@ class Encrypted(StateTest):
         self.broker.ok("mount", "kv/", "kv")
         for i in range(30):
             self.broker.ok("write", f"kv/k{i}", f"word=plain-word-{i}")
-        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.broker.stop(), 0, self.broker.log)
         self.assertIn(b"plain-word-7", self.files())
         self.encrypt()
         self.broker.start()
         self.assertIn("plain-word-7", self.broker.ok("read", "kv/k7").out)
         self.broker.ok("rotate-state-key")  # answers when everything is encrypted
-        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.broker.stop(), 0, self.broker.log)
         self.assertNotIn(b"plain-word", self.files())
 
     def test_a_new_key_is_taken_and_the_old_one_may_go(self):
@@ -93,7 +93,7 @@ class Encrypted(StateTest):
         self.assertGreater(answer.json["rewritten"], 0)
         lines = self.keys.read_text().splitlines(keepends=True)
         self.keys.write_text(lines[0] + lines[2])
-        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.broker.stop(), 0, self.broker.log)
         self.broker.start()
         self.assertIn("green", self.broker.ok("read", "kv/app").out)
 
@@ -148,7 +148,7 @@ class Backup(StateTest):
         self.broker.ok("kill", "kv/", "KILL")
         self.broker.wait_state("kv/", "ready")
         generation = self.broker.status("kv/")["generation"]
-        self.assertEqual(self.broker.stop(), 0)
+        self.assertEqual(self.broker.stop(), 0, self.broker.log)
 
         checked = self.daemon("--check-state", copy, "--state-key", self.keys)
         self.assertEqual(checked.code, 0, repr(checked))
