@@ -359,8 +359,8 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
   started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));
   if (seen) {
-    const auto wrong = hold_against(view, spec.confined->limits, report) &
-                       required_walls(*spec.confined, as_root);
+    const auto wrong =
+        hold_against(view, spec.confined->limits, report) & required_walls(*spec.confined, as_root);
     if (wrong.any())
       return missing_wall_error(spec, report, static_cast<wall>(first_of(wrong)), 0,
                                 "was reported to stand and is not to be seen");
