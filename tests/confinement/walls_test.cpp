@@ -52,7 +52,7 @@ std::map<std::string, std::string> limits_of(pid_t process) {
     rest >> soft >> hard;
     auto name = line.substr(head, name_ends - head);
     name.resize(name.find_last_not_of(' ') + 1);
-    limits[name] = soft + " " + hard;
+    limits[name] = soft.append(" ").append(hard);
   }
   return limits;
 }
