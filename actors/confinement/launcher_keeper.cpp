@@ -11,14 +11,14 @@
 #include <csignal>
 #include <system_error>
 
-#include "actors/child_start.hpp"
 #include "actors/launcher/messages.hpp"
-#include "actors/plugin_channels.hpp"
 
 namespace bulkhead {
 namespace {
 
 constexpr char another_one = 'n';
+constexpr const char* no_keeper =
+    "the launcher's keeper has ended, and only a new start of the broker brings another";
 
 /// With the launcher's socket, unless there is an error.
 struct keeper_answer {
@@ -70,25 +70,9 @@ bool start_another(const std::string& path, std::uint32_t broker,
 }  // namespace
 
 launcher_keeper::launcher_keeper(const std::vector<std::string>& command) {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
-    fail(errno, "socketpair");
-  socket_ = unique_fd{ends[0]};
-  const auto theirs = out_of_the_way(unique_fd{ends[1]});
-  const auto null = out_of_the_way(unique_fd{::open("/dev/null", O_RDWR | O_CLOEXEC)});
-  if (!null) fail(errno, "open /dev/null");
-  auto words = command;
-  child_plan plan;
-  plan.descriptors = {
-      {null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {theirs.get(), launcher::socket_fd}};
-  plan.first_closed = launcher::socket_fd + 1;
-  plan.directory = "/";
-  plan.path = command.front();
-  for (auto& each : words) plan.arguments.push_back(each.data());
-  plan.arguments.push_back(nullptr);
-  plan.environment = {nullptr};
-  auto child = start_child(plan);
-  process_ = make_posix_child(child.pid, std::move(child.pidfd));
+  auto started = start_with_socket(command);
+  socket_ = std::move(started.socket);
+  process_ = std::move(started.process);
 }
 
 launcher_keeper::~launcher_keeper() {
@@ -100,7 +84,7 @@ launcher_process launcher_keeper::next() {
   const std::lock_guard lock{one_at_a_time_};
   if (!socket_ ||
       !launcher::send_message(socket_.get(), &another_one, sizeof another_one, {}, MSG_DONTWAIT))
-    fail(EPIPE, "the launcher's keeper has ended");
+    fail(EPIPE, no_keeper);
   keeper_answer told;
   std::array<int, 1> came{-1};
   launcher::received_message got;
@@ -110,7 +94,7 @@ launcher_process launcher_keeper::next() {
   const bool whole = got.size == static_cast<ssize_t>(sizeof told) && !got.cut_off;
   if (!whole && !got.fds_lost) {
     socket_.reset();  // what it says from now on would be the answer to something else
-    fail(EPIPE, "the launcher's keeper has ended");
+    fail(EPIPE, no_keeper);
   }
   if (told.error_number != 0) fail(told.error_number, "the launcher does not start");
   if (!socket) fail(EMFILE, "no room for the launcher's socket");

@@ -47,26 +47,31 @@ void limit_sending(int socket, std::chrono::milliseconds patience) {
 
 }  // namespace
 
-launcher_process start_launcher(const std::string& path, std::uint32_t broker) {
+launcher_process start_with_socket(std::vector<std::string> command) {
   std::array<int, 2> ends{};
   check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
   launcher_process started{unique_fd{ends[0]}, nullptr};
   const auto theirs = out_of_the_way(unique_fd{ends[1]});
   const auto null =
       out_of_the_way(unique_fd{check(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null")});
-  std::string name = path;
-  auto user = std::to_string(broker);
   child_plan plan;
   plan.descriptors = {
       {null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {theirs.get(), launcher::socket_fd}};
   plan.first_closed = launcher::socket_fd + 1;
   plan.directory = "/";
-  plan.path = path;
-  plan.arguments = {name.data(), broker != 0 ? user.data() : nullptr, nullptr};
+  plan.path = command.front();
+  for (auto& each : command) plan.arguments.push_back(each.data());
+  plan.arguments.push_back(nullptr);
   plan.environment = {nullptr};
   auto child = start_child(plan);
   started.process = make_posix_child(child.pid, std::move(child.pidfd));
   return started;
+}
+
+launcher_process start_launcher(const std::string& path, std::uint32_t broker) {
+  std::vector<std::string> command{path};
+  if (broker != 0) command.push_back(std::to_string(broker));
+  return start_with_socket(std::move(command));
 }
 
 launcher_link::launcher_link(launcher_process started, std::chrono::milliseconds patience)

@@ -31,7 +31,11 @@ struct launcher_process {
   std::unique_ptr<child_process> process;
 };
 
-/// Starts the program at `path` with a socket at descriptor 3. Throws std::system_error. `broker`:
+/// Starts `command`, a path and its arguments, with a socket at descriptor 3, the null device below
+/// it and no environment. Throws std::system_error.
+launcher_process start_with_socket(std::vector<std::string> command);
+
+/// Likewise the launcher at `path`. Throws std::system_error. `broker`:
 /// the uid of the one that it is for, when that is not root's and this process is.
 launcher_process start_launcher(const std::string& path, std::uint32_t broker = 0);
 
