@@ -166,7 +166,10 @@ std::optional<wall> missing_wall(const confinement& asked, const confinement_rep
 }
 
 std::vector<wall> missing_by_waiver(const confinement_report& found) {
-  const wall_set excused = required_walls(found.of, found.as_root) & found.waived;
+  wall_set excused = required_walls(found.of, found.as_root);
+  excused.set(
+      index_of(wall::cgroup_io));  // required by who asks for a share, and told of either way
+  excused &= found.waived;
   std::vector<wall> missing;
   for (const auto& [which, text] : wall_words)
     if (excused.test(index_of(which)) && found[which].state != wall_state::enforced)

@@ -164,8 +164,7 @@ std::string_view words_for(stage at) {
     case stage::silence:
       return "it did not reach its program in time";
     case stage::order:
-      return "the launcher refused the order; where its broker is not root, the walls uid, groups, "
-             "capabilities and no-new-privs cannot be waived";
+      return "the launcher refused the order";
     default:
       return "the launcher could not start it";
   }
@@ -241,6 +240,12 @@ spawn_error explain(const process_spec& spec, const confined_program& program,
       return explain_spawn_failure(spec, error);
     case stage::grant:
       return not_granted_error(spec, program, answer);
+    case stage::order:
+      if (error != EPERM) break;
+      return error_of(spec, spawn_failure::other, error, true,
+                      "for a broker that is not root the walls uid, groups, capabilities and "
+                      "no-new-privs cannot be waived (EPERM)",
+                      "take the waiver back, or start the broker without --user");
     case stage::full:
       return error_of(spec, spawn_failure::too_many_processes, error, false,
                       "the launcher holds as many instances as it can", "run fewer plugins");

@@ -4,10 +4,10 @@
 // What is there is found once, at the start. A controller of version 2 is used when the launcher
 // may hand it on: in its own group, when that is empty but for the root's, or in the one above when
 // that was delegated (systemd sets user.delegate on it; DelegateSubgroup= puts the daemon below).
-// An instance is born into it, which costs nothing. Controllers of version 1 are used otherwise;
-// joining one of their groups takes the kernel milliseconds, so the first process of an instance
-// does it while the launcher goes on, and before anybody waits for it (see spares). The group that
-// one write kills is version 2's, with controllers or without.
+// An instance is born into it, which costs nothing. Controllers of version 1 are used otherwise:
+// the first process of an instance moves itself into one of their groups, while it has one thread
+// and the launcher goes on. The group that one write kills is version 2's, with controllers or
+// without.
 //
 // A group is removed when its init has been reaped, and what is left in it has died. What a
 // launcher that was killed left behind, the next one of its user removes (cgroup_owners.hpp).

@@ -159,9 +159,7 @@ int make_tree(int what, placement_kind kind, int id_map) {
   const int tree = tree_of(what);
   if (tree < 0) return -1;
   if (::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &how, sizeof how) == 0) return tree;
-  const int error = errno;
-  ::close(tree);
-  errno = error;
+  close_keeping_errno(tree);
   return -1;
 }
 

@@ -104,6 +104,11 @@ TEST_CASE("a waived wall may be missing, and is counted when it is") {
   CHECK(missing_wall(asked, found) == std::nullopt);
   CHECK(missing_by_waiver(found) == std::vector{wall::cgroup_cpu});
   CHECK(line_of(wall::cgroup_cpu, found) == "cg.cpu: unavailable (EACCES), waived");
+  // Not required of everybody, and told to who waived it.
+  found[wall::cgroup_io] = {wall_state::unavailable, false, ENOENT, 0};
+  CHECK(missing_by_waiver(found) == std::vector{wall::cgroup_cpu});
+  found.waived.set(index_of(wall::cgroup_io));
+  CHECK(missing_by_waiver(found) == std::vector{wall::cgroup_cpu, wall::cgroup_io});
   CHECK(line_of(wall::cgroup_tasks, found) == "cg.tasks: enforced");
 }
 
