@@ -153,6 +153,16 @@ process_spec dynamic_inside(std::vector<std::string> words, const confinement& h
   return spec;
 }
 
+void ask_for_inside(bulkhead::launcher::start_order& order, const std::string& word) {
+  auto wanted = bulkhead::wanted_walls(whole().of);
+  wanted.reset(bulkhead::index_of(wall::landlock));
+  order.wanted = wanted.to_ullong();
+  const auto words = std::string{"inside"} + '\0' + word + '\0';
+  std::copy(words.begin(), words.end(), order.text.begin());
+  order.arguments = 2;
+  order.text_bytes = static_cast<std::uint32_t>(words.size());
+}
+
 bulkhead::launched_spawner_options options(const bulkhead::wall_set& without) {
   bulkhead::launched_spawner_options chosen;
   chosen.launcher = launcher_path();

@@ -60,6 +60,10 @@ bulkhead::process_spec inside(std::vector<std::string> words,
 bulkhead::process_spec dynamic_inside(std::vector<std::string> words,
                                       const bulkhead::confinement& how = whole());
 
+/// Fills in what the program `inside` is to do, by all walls but Landlock, which lets no file of
+/// the host be executed.
+void ask_for_inside(bulkhead::launcher::start_order& order, const std::string& word);
+
 bulkhead::launched_spawner_options options(const bulkhead::wall_set& without = {});
 
 /// One for all tests of the program.

@@ -38,4 +38,4 @@ bulkhead_confinement_test(confinement_cost_test confinement/cost_test.cpp confin
 # Every launcher sweeps what dead ones have left, that of the tests of sweeping too.
 set_tests_properties(confinement_walls_test PROPERTIES RUN_SERIAL ON)
 # Its figures mean something when nothing else runs.
-set_tests_properties(confinement_cost_test confinement_cost_test-nobody PROPERTIES RUN_SERIAL ON)
+set_tests_properties(confinement_cost_test confinement_cost_test-nobody PROPERTIES RUN_SERIAL ON TIMEOUT 600)

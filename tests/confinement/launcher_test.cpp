@@ -256,13 +256,7 @@ class greeter {
     const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
     launcher::start_order order;
     order.head = bare_launcher::head_of(launcher::order_kind::start, number);
-    auto wanted = wanted_walls(whole().of);
-    wanted.reset(index_of(wall::landlock));  // which lets no file of the host be executed
-    order.wanted = wanted.to_ullong();
-    constexpr std::string_view words{"inside\0greet\0", 13};
-    std::copy(words.begin(), words.end(), order.text.begin());
-    order.arguments = 2;
-    order.text_bytes = words.size();
+    ask_for_inside(order, "greet");
     from.send(&order, launcher::size_of(order),
               std::array{program_.get(), null.get(), output_.get(), null.get(), far_link_.get()});
     output_.reset();

@@ -124,13 +124,7 @@ class hung_launcher {
     const unique_fd program{::open(inside_path().c_str(), O_RDONLY | O_CLOEXEC)};
     const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
     launcher::start_order order;
-    auto wanted = wanted_walls(whole().of);
-    wanted.reset(index_of(wall::landlock));  // which lets no file of the host be executed
-    order.wanted = wanted.to_ullong();
-    constexpr std::string_view words{"inside\0wait\0", 12};
-    std::copy(words.begin(), words.end(), order.text.begin());
-    order.arguments = 2;
-    order.text_bytes = words.size();
+    ask_for_inside(order, "wait");
     return link_.start(
         order, std::array{program.get(), null.get(), null.get(), null.get(), theirs_.get()});
   }

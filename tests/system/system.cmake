@@ -41,7 +41,7 @@ bulkhead_system_test(reload 300)
 bulkhead_system_test(minisign 60)
 bulkhead_system_test(storm 300)
 bulkhead_system_test(durability 600)
-bulkhead_system_test(churn 600)
+bulkhead_system_test(churn 1800)
 bulkhead_system_test(state 180)
 set_tests_properties(system-churn system-durability system-link_attacks system-reload system-storm system-status
   PROPERTIES RUN_SERIAL ON)
