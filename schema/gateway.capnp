@@ -20,7 +20,7 @@ interface Gateway @0xa0b8cf6d3d3d8f01 {
 
   login @0 (credential :Credential) -> (session :Session);
   # Opens a session. On a unix socket the identity is that of the peer process, as the kernel tells it, and the credential `peer`
-  # is enough. `permissionDenied` when the identity has no rights here; in protocol 1 only the broker's own user has any.
+  # is enough. `permissionDenied` when the identity has no rights here; in protocol 1 only root and the broker's own user have any.
 
   version @1 () -> (version :Text, protocolMin :UInt16, protocolMax :UInt16);
   # Needs no login.
