@@ -78,8 +78,8 @@ class bring_up {
     (void)asked, (void)answer;
   }
 
-  /// The instance's link while there is one, for its counters.
-  const wire::connection* link = nullptr;
+  /// The instance's link while there is one, for its counters and its queue.
+  wire::connection* link = nullptr;
 };
 
 struct instance_limits {

@@ -57,6 +57,7 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"stop_term_ms", &limits::stop_term_ms},
       {"schema_nodes_max", &limits::schema_nodes_max},
       {"view_calls_in_store_max", &limits::view_calls_in_store_max},
+      {"view_unread_bytes_max", &limits::view_unread_bytes_max},
       {"log_line_bytes_max", &limits::log_line_bytes_max},
       {"log_lines_kept", &limits::log_lines_kept},
       {"log_bytes_per_s_max", &limits::log_bytes_per_s_max},

@@ -6,9 +6,14 @@
 // So a plugin that floods its view waits behind itself: what others wait for is bounded by the
 // number of mounts, not by what one of them asks for.
 //
+// Every instance has a share of its mount's share, with an obstacle: while the plugin does not read
+// the answers that it has been given, nothing more of it begins. A question of a hundred bytes may
+// be answered with a mebibyte, and what was stored once can be asked for a thousand times.
+//
 // Operations of one share still take effect in the order of the calls. Threads: the reactor's.
 
 #include <kj/async.h>
+#include <kj/function.h>
 
 #include "broker/store/async_store.hpp"
 
@@ -16,9 +21,15 @@ namespace bulkhead {
 
 class fair_store final : public async_store {
  public:
+  /// Nothing when the next operation may begin; else what is done, or fails, when to ask again.
+  using obstacle = kj::Function<kj::Maybe<kj::Promise<void>>()>;
+
   /// `whole` outlives the share.
-  fair_store(async_store& whole, std::uint32_t calls_max);
+  fair_store(async_store& whole, std::uint32_t calls_max, kj::Maybe<obstacle> held_up = nullptr);
   ~fair_store() noexcept(false) override;
+
+  /// Asks the obstacle no more: there is none from now on.
+  void clear_obstacle();
 
   kj::Promise<range_result> range(range_request request) override;
   kj::Promise<txn_result> txn(txn_request request) override;

@@ -53,10 +53,12 @@ class host_server final : public schema::Host::Server {
 }  // namespace
 
 host_loan::host_loan(broker_services& services, std::shared_ptr<mount_entry> entry,
-                     std::uint64_t generation, const release* of)
+                     std::uint64_t generation, const release* of, fair_store::obstacle unread)
     : entry_(std::move(entry)),
       generation_(generation),
-      storage_(std::make_shared<revocable_store>(entry_->storage)),
+      share_(std::make_shared<fair_store>(*entry_->storage, services.limits.view_calls_in_store_max,
+                                          kj::mv(unread))),
+      storage_(std::make_shared<revocable_store>(share_)),
       outside_(services, entry_->uuid, addresses_of(services, of, *entry_)) {}
 
 host_loan::~host_loan() noexcept(false) {
@@ -77,6 +79,7 @@ std::vector<std::string> host_loan::addresses() const {
 
 void host_loan::end(const char* why) {
   storage_->end(exception(error_kind::plugin_unavailable, why));
+  share_->clear_obstacle();
   outside_.end();
 }
 

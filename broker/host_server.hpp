@@ -3,6 +3,7 @@
 
 // The Host of schema/plugin.capnp: what the broker lends to one instance of one mount.
 
+#include "broker/fair_store.hpp"
 #include "broker/outbound.hpp"
 #include "broker/revocable_store.hpp"
 #include "broker/services.hpp"
@@ -14,10 +15,11 @@ namespace bulkhead {
 /// plugin may have passed it on.
 class host_loan {
  public:
-  /// `of` is the release that the instance runs; null: a file that nobody registered. `services`
-  /// outlives the capability's last call: the links of instances end before the broker's parts.
+  /// `of` is the release that the instance runs; null: a file that nobody registered. `unread` is
+  /// asked until the loan ends whether its view may go on answering. `services` outlives the
+  /// capability's last call: the links of instances end before the broker's parts.
   host_loan(broker_services& services, std::shared_ptr<mount_entry> entry, std::uint64_t generation,
-            const release* of);
+            const release* of, fair_store::obstacle unread);
   ~host_loan() noexcept(false);
   KJ_DISALLOW_COPY(host_loan);
 
@@ -33,6 +35,7 @@ class host_loan {
  private:
   std::shared_ptr<mount_entry> entry_;
   std::uint64_t generation_;
+  std::shared_ptr<fair_store> share_;
   std::shared_ptr<revocable_store> storage_;
   outbound outside_;
 };

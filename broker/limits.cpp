@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/limits.hpp"
 
+#include "actors/confinement/elf_file.hpp"
+#include "actors/launcher/instances.hpp"
+#include "actors/launcher/protocol.hpp"
 #include "actors/supervision.hpp"
 #include "broker/broker_core.hpp"
 #include "broker/catalog/registration.hpp"
@@ -90,6 +93,24 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
   lines.insert(lines.end(), own.begin(), own.end());
 }
 
+void add_confinement(std::vector<limit_line>& lines) {
+  const std::vector<limit_line> own{
+      {"instances_max", launcher::instances_max, "confined processes of plugins",
+       "one more start fails, and is tried again"},
+      {"arguments_max", launcher::arguments_max, "words of a confined program", "the start fails"},
+      {"environment_max", launcher::environment_max, "variables of a confined program",
+       "the start fails"},
+      {"text_bytes_max", launcher::text_bytes_max, "bytes of its words, variables and paths",
+       "the start fails"},
+      {"placements_max", launcher::placements_max, "files and directories in its root",
+       "the start fails"},
+      {"elf_libraries_max", elf_libraries_max, "libraries that one file needs", "the start fails"},
+      {"elf_folders_max", elf_folders_max, "directories where one file looks for them",
+       "the start fails"},
+  };
+  lines.insert(lines.end(), own.begin(), own.end());
+}
+
 void add_logs(std::vector<limit_line>& lines, const broker_limits& limits) {
   const std::vector<limit_line> own{
       {"log_line_bytes_max", limits.log_line_bytes_max, "bytes", "the line is cut, with a mark"},
@@ -154,6 +175,8 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the start has failed"},
       {"view_calls_in_store_max", limits.view_calls_in_store_max, "view calls per mount",
        "further ones wait behind those of the same mount"},
+      {"view_unread_bytes_max", limits.view_unread_bytes_max, "bytes that a plugin has not read",
+       "its view begins nothing more until it has read some"},
       {"draining_instances_max", draining_instances_max, "replaced instances per mount",
        "the calls of the oldest one are cut short"},
       {"reloads_at_once_max", reloads_at_once_max, "mounts of one order",
@@ -174,6 +197,7 @@ std::vector<limit_line> list_limits(const broker_limits& limits) {
        "the write fails as invalid_argument"},
   };
   add_catalog(lines, limits);
+  add_confinement(lines);
   add_logs(lines, limits);
   add_use(lines, limits);
   add_wire(lines, limits);

@@ -33,6 +33,7 @@ struct broker_limits {
   std::uint32_t features_max = 64;
   std::uint32_t feature_bytes_max = 64;
   std::uint32_t view_calls_in_store_max = 8;
+  std::uint64_t view_unread_bytes_max = 2U << 20U;
   std::uint32_t log_line_bytes_max = 4096;
   std::uint32_t log_lines_kept = 1000;
   std::uint32_t log_bytes_per_s_max = 1U << 20U;

@@ -123,12 +123,20 @@ void mount_bring_up::write_mount(schema::MountInfo::Builder to) const {
   write_options(options, to.initOptions(static_cast<unsigned>(options.size())));
 }
 
+void mount_bring_up::lend() {
+  auto unread = [this]() -> kj::Maybe<kj::Promise<void>> {
+    if (link == nullptr) return nullptr;
+    return link->unread_obstacle(services_.limits.view_unread_bytes_max);
+  };
+  lent_ = std::make_unique<host_loan>(services_, entry_, generation_, of.get(), kj::mv(unread));
+}
+
 kj::Promise<void> mount_bring_up::introduce(schema::Plugin::Client plugin,
                                             schema::PluginInfo::Reader info) {
   check(info);
   auto request = plugin.mountRequest();
   write_mount(request.initMount());
-  lent_ = std::make_unique<host_loan>(services_, entry_, generation_, of.get());
+  lend();
   request.setHost(lent_->make_host());
   return request.send()
       .then([this](capnp::Response<schema::Plugin::MountResults>&& offered) {
@@ -291,7 +299,7 @@ kj::Promise<void> mount_bring_up::migrate(schema::Plugin::Client plugin, std::ui
   const auto longest = services_.limits.migrate_ms_max;
   services_.events.record(entry_->spec.path, generation_, "migrating",
                           fmt::format("the storage from version {} to {}", from, known));
-  lent_ = std::make_unique<host_loan>(services_, entry_, generation_, of.get());
+  lend();
   migrating_ = true;
   auto request = plugin.migrateRequest();
   write_mount(request.initMount());

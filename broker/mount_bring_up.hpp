@@ -64,6 +64,7 @@ class mount_bring_up final : public bring_up {
  private:
   void check(schema::PluginInfo::Reader info);
   void write_mount(schema::MountInfo::Builder to) const;
+  void lend();
   kj::Promise<void> do_step(storage_step what, schema::Plugin::Client plugin, std::uint32_t known);
   kj::Promise<void> upgrade(schema::Plugin::Client plugin, std::uint32_t known);
   kj::Promise<void> migrate(schema::Plugin::Client plugin, std::uint32_t known);

@@ -60,7 +60,8 @@ class connection_server final : public schema::Connection::Server {
                          connection_bytes_max));
     if (writes_ >= connection_writes_max)
       refuse(error_kind::overloaded, "too many writes of this connection wait",
-             fmt::format("the limit is {} (connection_writes_max)", connection_writes_max));
+             fmt::format("the limit is {} (connection_writes_max)", connection_writes_max),
+             "wait for the answers to some of them");
     auto bytes = kj::heapArray<kj::byte>(given.begin(), given.size());
     context.releaseParams();
     context.allowCancellation();
@@ -280,7 +281,8 @@ void outbound::check_room(const std::string& address) const {
   const auto& limits = services.limits;
   if (shared_->taken >= limits.connections_max)
     refuse(error_kind::overloaded, "there are too many connections",
-           fmt::format("the limit is {} of an instance (connections_max)", limits.connections_max));
+           fmt::format("the limit is {} of an instance (connections_max)", limits.connections_max),
+           "close one first");
   const auto check = [&](const fair_places& places, std::uint32_t most, const char* what,
                          const char* name) {
     if (places.has_room(shared_->owner, most)) return;
@@ -288,7 +290,8 @@ void outbound::check_room(const std::string& address) const {
     refuse(error_kind::overloaded, what,
            fmt::format("the limit is {} of all mounts ({}), and this mount has its share of what "
                        "the others leave",
-                       most, name));
+                       most, name),
+           "close one, or try again later");
   };
   check(services.outside.connections, limits.broker_connections_max,
         "the broker has too many connections", "broker_connections_max");

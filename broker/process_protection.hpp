@@ -15,16 +15,17 @@
 //                                                    own, an instance's, a tuning's, records of the
 //                                                    store, the order to the launcher and what that
 //                                                    has of it once the program runs
-//     not zeroed                                     messages (Cap'n Proto's segments, buffers of
-//                                                    links and sockets), among them the call that
-//                                                    gives a plugin its options; pages that SQLite
-//                                                    holds; the text of a configuration file and
-//                                                    what is parsed of it; copies of short texts
-//                                                    within strings that were moved from
+//     zeroed by bulkheadd's heap when it is freed    all else (tools/bulkheadd/zeroing_heap.cpp):
+//                                                    messages, rows, the text of a configuration
+//                                                    file; in a service, that is not zeroed
 //     held as long as the mount                      its options and granted variables, in plain
-// So what was stored may be found in freed memory of the broker for a while, by who can read that
-// all the same: root, a debugger of the kernel, a machine's image, swap. Against the last, encrypt
-// it; `bulkhead doctor` says whether there is any.
+//     held until it is used again                    buffers of connections that are up; pages in
+//                                                    SQLite's cache, where no state key encrypts
+//                                                    the values; short texts within objects that
+//                                                    were moved from; stacks
+// So a little of what was stored may be found in the broker's memory for a while, by who can read
+// that all the same: root, a debugger of the kernel, a machine's image, swap. Against the last,
+// encrypt it; `bulkhead doctor` says whether there is any.
 
 #include <cstdint>
 #include <string>

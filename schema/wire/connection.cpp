@@ -86,6 +86,10 @@ const stream_meter& connection::meter() const {
   return parts_->stream.meter();
 }
 
+kj::Maybe<kj::Promise<void>> connection::unread_obstacle(std::size_t bytes) {
+  return parts_->stream.unread_obstacle(bytes);
+}
+
 kj::Maybe<const link_budget&> connection::budget() const {
   KJ_IF_MAYBE (counted, parts_->budget) return *counted;
   return nullptr;

@@ -63,6 +63,10 @@ class connection {
 
   const stream_meter& meter() const;
 
+  /// Nothing when fewer than `bytes` wait to be written to the peer, or the connection has ended;
+  /// else what is done, or fails, when that is so.
+  kj::Maybe<kj::Promise<void>> unread_obstacle(std::size_t bytes);
+
   /// What the peer makes this side keep, when that is counted.
   kj::Maybe<const link_budget&> budget() const;
 

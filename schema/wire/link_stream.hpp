@@ -82,6 +82,11 @@ class link_stream final : public capnp::MessageStream, private kj::TaskSet::Erro
   /// and answers to it have the other half. One for which nothing waits may fill all of it.
   kj::Maybe<kj::Exception> call_obstacle(std::uint64_t frame_bytes) const;
 
+  /// See output_queue::obstacle.
+  kj::Maybe<kj::Promise<void>> unread_obstacle(std::size_t bytes) {
+    return output_.obstacle(bytes);
+  }
+
   /// Counts a message that was given to send().
   void count_sent(capnp::rpc::Message::Reader message);
 

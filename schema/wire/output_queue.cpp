@@ -251,6 +251,24 @@ void output_queue::clear_pending() {
 void output_queue::count_queued() {
   meter_.bytes_queued = pending_.size() + backlog_bytes_;
   meter_.bytes_queued_peak = std::max(meter_.bytes_queued_peak, meter_.bytes_queued);
+  if (!waiters_.empty()) tell_waiters();
+}
+
+kj::Maybe<kj::Promise<void>> output_queue::obstacle(std::size_t bytes) {
+  if (dead_ || meter_.bytes_queued < bytes) return nullptr;
+  auto next = kj::newPromiseAndFulfiller<void>();
+  waiters_.push_back({bytes, kj::mv(next.fulfiller)});
+  return kj::mv(next.promise);
+}
+
+void output_queue::tell_waiters() {
+  const auto may_go = [this](waiter& each) {
+    return dead_ || meter_.bytes_queued < each.bytes || !each.told->isWaiting();
+  };
+  for (auto& each : waiters_) {
+    if (may_go(each)) each.told->fulfill();
+  }
+  waiters_.erase(std::remove_if(waiters_.begin(), waiters_.end(), may_go), waiters_.end());
 }
 
 void output_queue::start_drain() {
@@ -329,6 +347,7 @@ void output_queue::end() {
 void output_queue::finish_end() {
   if (!ending_ || dead_) return;
   dead_ = true;
+  tell_waiters();
   // A peer that is gone already makes this fail; there is nothing left to tell it.
   kj::runCatchingExceptions([&]() { stream_.shutdownWrite(); });
 }
@@ -347,6 +366,7 @@ void output_queue::fail(kj::Exception&& reason) {
   if (dead_) return;
   dead_ = true;
   pending_ = {};
+  tell_waiters();
   failed_(kj::mv(reason));
 }
 

@@ -68,10 +68,18 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   /// Writes what is there, and then closes the way out. Does not wait.
   void end();
 
+  /// Nothing when fewer than `bytes` wait or nothing is written any more; else what is done when
+  /// that is so.
+  kj::Maybe<kj::Promise<void>> obstacle(std::size_t bytes);
+
   /// Forgets what is there; later frames are dropped. Not to be called from `failed`.
   void drop();
 
  private:
+  struct waiter {
+    std::size_t bytes;
+    kj::Own<kj::PromiseFulfiller<void>> told;
+  };
   struct chunk {
     std::vector<kj::byte> bytes;
     kj::Array<kj::AutoCloseFd> fds;
@@ -88,6 +96,7 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   void keep_pending();
   void clear_pending();
   void count_queued();
+  void tell_waiters();
   void start_drain();
   void watch_writes();
   kj::Promise<void> drain();
@@ -106,6 +115,7 @@ class output_queue final : private kj::TaskSet::ErrorHandler {
   std::size_t pending_frames_ = 0;
   std::deque<chunk> backlog_;  // what the socket did not take, oldest first
   std::size_t backlog_bytes_ = 0;
+  std::vector<waiter> waiters_;  // for fewer bytes
   bool scheduled_ = false;
   bool timer_armed_ = false;
   bool draining_ = false;

@@ -16,6 +16,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 
 #include "actors/launcher/kernel.hpp"
 #include "tests/confinement/confined.hpp"
@@ -139,6 +140,12 @@ std::string refusal_of_broker(const call& needs) {
   auto said = text_of(heard);
   CHECK(::waitpid(broker, nullptr, 0) == broker);
   return said;
+}
+
+bool groups_are_of_version_1() {
+  std::ifstream file{"/proc/self/cgroup"};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  return text.find(":memory:") != std::string::npos;
 }
 
 /// What a launcher has that its plugins may not.
@@ -270,6 +277,17 @@ TEST_CASE("files of the kernel's that cannot be written are told by what they we
   CHECK(by.refusal().why == no_user);  // the maps
   const auto error = by.refusal(inside({"wait"}, whole(profile::no_userns)));
   CHECK(error.missing == wall::oom_first);
+  CHECK(error.error_number == our_error);
+  CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a group of version 1 that cannot be entered is missing") {
+  if (!as_root() || !groups_are_of_version_1()) return;  // nobody else enters one himself
+  auto how = whole();
+  how.waived.set(index_of(wall::memfd_noexec));  // a byte is written for that too
+  faulty_launcher by{{"write a byte", SYS_write, 2, 1}};
+  const auto error = by.refusal(inside({"wait"}, how));
+  CHECK(error.missing == wall::cgroup_memory);
   CHECK(error.error_number == our_error);
   CHECK(by.holds_nothing());
 }

@@ -13,11 +13,16 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <vector>
 
 #include "actors/launcher/protocol.hpp"
 #include "tests/confinement/confined.hpp"
+#include "tests/confinement/faulty.hpp"
 
 using namespace bulkhead;
 using namespace confined;
@@ -63,16 +68,33 @@ std::string bytes_of(const std::string& path) {
 }
 
 /// How a launcher ends that finds this at its descriptor; -1: not by itself.
-int status_with(int descriptor) {
+int status_with(int descriptor, const std::vector<const char*>& words = {},
+                const std::function<void()>& become = {}) {
   const pid_t process = ::fork();
   if (process == 0) {
+    ::alarm(patience_ms / 1000);
     ::dup2(descriptor, launcher::socket_fd);
-    ::execl(launcher_path().c_str(), "launcher", nullptr);
+    if (become) become();
+    std::vector<char*> arguments{const_cast<char*>("launcher")};
+    for (const char* each : words) arguments.push_back(const_cast<char*>(each));
+    arguments.push_back(nullptr);
+    ::execv(launcher_path().c_str(), arguments.data());
     ::_exit(127);
   }
   int status = 0;
   CHECK(::waitpid(process, &status, 0) == process);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/// A launcher's, whose other end is closed: there may be an order to answer in it.
+unique_fd socket_of_gone_broker(bool asked = false) {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  unique_fd left{ends[0]};
+  const unique_fd broker{ends[1]};
+  const launcher::header unknown;  // of no kind
+  if (asked) REQUIRE(::send(broker.get(), &unknown, sizeof unknown, 0) == sizeof unknown);
+  return left;
 }
 
 }  // namespace
@@ -112,6 +134,48 @@ TEST_CASE("what is no socket for messages is no broker's") {
   CHECK(status_with(one.get()) == no_work);
   const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   CHECK(status_with(null.get()) == no_work);
+}
+
+TEST_CASE("an argument is the uid of a broker that is not root, or there is no launcher") {
+  constexpr int no_work = 2;
+  const unique_fd left{socket_of_gone_broker()};
+  CHECK(status_with(left.get()) == 0);
+  for (const char* user : {"1", "65534", "4294967294"}) CHECK(status_with(left.get(), {user}) == 0);
+  for (const char* text : {"", "0", "-1", "12a", "a12", "4294967295", "4294967296",
+                           "18446744073709551617", "99999999999999999999999999999"}) {
+    CAPTURE(text);
+    CHECK(status_with(left.get(), {text}) == no_work);
+  }
+  CHECK(status_with(left.get(), {"12", "13"}) == no_work);
+}
+
+TEST_CASE("a launcher ends when the broker that it would answer has gone") {
+  const unique_fd left{socket_of_gone_broker(true)};
+  CHECK(status_with(left.get()) == 0);
+}
+
+TEST_CASE("a child that is no instance is reaped like one, and nothing else comes of it") {
+  const auto made = run_after([] {
+    if (::fork() == 0) ::_exit(0);
+  });
+  {
+    auto first = confined::start(*made.by, inside({"exit", "0"}));
+    end_of(first);
+  }
+  auto second = confined::start(*made.by, inside({"wait"}));
+  CHECK(confined::launcher_of(second) == made.process);
+  CHECK(comes_true([&] {
+    for (const pid_t each : children_of(made.process))
+      if (status_of(each, "State").starts_with("Z")) return false;
+    return true;
+  }));
+}
+
+TEST_CASE("an answer for which there is no memory is tried for a while") {
+  const unique_fd left{socket_of_gone_broker(true)};
+  const auto then = std::chrono::steady_clock::now();
+  CHECK(status_with(left.get(), {}, [] { let_fail({"sendmsg", SYS_sendmsg}, ENOMEM); }) == 0);
+  CHECK(std::chrono::steady_clock::now() - then > std::chrono::milliseconds{900});
 }
 
 TEST_CASE("root's launcher cannot be looked into, by who has as few rights either") {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
@@ -80,6 +81,25 @@ TEST_CASE("an instance ends with its launcher by the lifeline alone") {
   CHECK(readable(child.process->exit_fd()));
   for (const pid_t each : inits)
     CHECK(comes_true([&] { return ::kill(each, 0) != 0 || status_of(each, "State")[0] == 'Z'; }));
+}
+
+TEST_CASE("the end of one instance leaves those that wait as they are, and theirs leaves nothing") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"exit", "0"}));
+  const pid_t launcher = confined::launcher_of(child);
+  end_of(child);
+  const auto inits = waiting_inits(launcher, -1);
+  CHECK(comes_true([&] { return children_of(launcher).size() == spares; }));
+  auto next = start(by, inside({"wait"}));
+  const pid_t init = parent_of(next.process->pid());
+  CHECK(std::find(inits.begin(), inits.end(), init) != inits.end());
+
+  const auto before = waiting_inits(launcher, init);
+  const auto held = [&] { return held_by(launcher, 0).count("socket"); };
+  const auto count = held();
+  for (const pid_t each : before) REQUIRE(::kill(each, SIGKILL) == 0);
+  CHECK(comes_true([&] { return children_of(launcher).size() == 1; }));
+  CHECK(held() + spares == count);  // their reins
 }
 
 TEST_CASE("an instance that has died while it waited is not taken for one that runs") {

@@ -237,12 +237,21 @@ class tree:
         return ""
 
 
+libc = ctypes.CDLL(None, use_errno=True)
+
+
 def adopt_orphans():
-    """What a mutant leaves behind, a launcher that never ends for one, becomes a child of this. And
-    what it mounts, or how it calls the machine, stays in namespaces of its own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_child_subreaper, mounts_and_names, recursive_private = 36, 0x4020000, 0x44000
-    if (libc.prctl(set_child_subreaper, 1, 0, 0, 0) != 0 or libc.unshare(mounts_and_names) != 0
+    """What a mutant leaves behind, a launcher that never ends for one, becomes a child of this."""
+    set_child_subreaper = 36
+    if libc.prctl(set_child_subreaper, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def take_namespaces():
+    """In a test's process, before it: what a mutant mounts, or how it calls the machine, no other
+    test is to meet."""
+    mounts_and_names, recursive_private = 0x4020000, 0x44000
+    if (libc.unshare(mounts_and_names) != 0
             or libc.mount(None, b"/", None, recursive_private, None) != 0):
         raise OSError(ctypes.get_errno(), "it takes root")
 
@@ -267,7 +276,7 @@ def passes(command, folder):
         return subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                               env={**os.environ, "TMPDIR": scratch}, timeout=test_s_max,
-                              check=False).returncode == 0
+                              preexec_fn=take_namespaces, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False
     finally:

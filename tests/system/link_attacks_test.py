@@ -31,7 +31,6 @@ attacks = {
     "link-chain": ("plugin_calls_open_max: 4097 ", 12 * mib),
     "link-deep-path": ("plugin_pipeline_steps_max: 100000 ", noise_bytes),
     "link-long-farewell": ("", 32 * mib),
-    "link-unread-answers": ("stream_queue_bytes_max: 6", 112 * mib),
     "link-descriptors": (None, noise_bytes),
     "link-flood": (None, noise_bytes),
     "link-callbacks": (None, 48 * mib),
@@ -41,6 +40,7 @@ attacks = {
 slow_attacks = {
     "link-drip": ("plugin_frame_ms_max: 10000 ms ", noise_bytes),
     "link-slow-reader": ("plugin_write_ms_max: ", 24 * mib),
+    "link-unread-answers": ("plugin_write_ms_max: ", 24 * mib),
 }
 
 

@@ -25,8 +25,9 @@ bulkhead_system_test(misuse_start 180)
 bulkhead_system_test(misuse_call 240)
 bulkhead_system_test(link_attacks 240)
 bulkhead_system_test(catalog 180)
-# What is built with a sanitizer cannot run confined.
+# What is built with a sanitizer cannot run confined, and has the sanitizer's heap.
 if(NOT BULKHEAD_SANITIZE)
+  bulkhead_system_test(memory 60)
   bulkhead_system_test(confinement 180)
   bulkhead_system_test(outbound 120)
 endif()

@@ -351,6 +351,56 @@ TEST_CASE("a share lets view_calls_in_store_max operations in, the others wait i
   CHECK(whole.asked.size() == 5);
 }
 
+TEST_CASE("nothing of a share begins while there is an obstacle, then all goes on in its order") {
+  kj::EventLoop loop;
+  kj::WaitScope scope(loop);
+  held_store whole;
+  bool held_up = false;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> asked;
+  fair_store share(whole, 2, fair_store::obstacle([&]() -> kj::Maybe<kj::Promise<void>> {
+                     if (!held_up) return nullptr;
+                     auto next = kj::newPromiseAndFulfiller<void>();
+                     asked.push_back(kj::mv(next.fulfiller));
+                     return kj::mv(next.promise);
+                   }));
+  std::vector<kj::Promise<void>> under_way;
+  const auto ask = [&](const char* key) {
+    range_request request;
+    request.keys = key_range::one(key);
+    under_way.push_back(share.range(request).ignoreResult().eagerlyEvaluate(nullptr));
+  };
+  const auto turn = [&scope] {
+    for (int i = 0; i < 10; ++i) kj::evalLater([] {}).wait(scope);
+  };
+  ask("a");
+  turn();
+  held_up = true;
+  ask("b");
+  ask("c");
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a"});
+  CHECK(asked.size() == 1);
+  asked[0]->fulfill();  // but it is there again
+  turn();
+  CHECK(whole.asked.size() == 1);
+  REQUIRE(asked.size() == 2);
+  held_up = false;
+  ask("d");  // comes when the obstacle is gone, and is behind those that it held up
+  turn();
+  CHECK(whole.asked.size() == 1);
+  asked[1]->reject(KJ_EXCEPTION(FAILED, "as good as done"));
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a", "b"});
+  held_up = true;
+  whole.answers[0]->fulfill(range_result{});
+  turn();
+  CHECK(whole.asked.size() == 2);
+  share.clear_obstacle();  // although it says that it is there
+  whole.answers[1]->fulfill(range_result{});
+  turn();
+  CHECK(whole.asked == std::vector<std::string>{"a", "b", "c", "d"});
+}
+
 TEST_CASE("what an instance queued and did not live to see never enters the store") {
   kj::EventLoop loop;
   kj::WaitScope scope(loop);

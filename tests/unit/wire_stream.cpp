@@ -320,6 +320,33 @@ TEST_CASE("a peer that does not read costs at most the queue's limit, then its c
   CHECK(both.left.meter().bytes_queued == 0);
 }
 
+TEST_CASE("who waits for a shorter queue is told when the peer has read, or will not any more") {
+  loop on;
+  auto pipe = kj::newTwoWayPipe();
+  link_stream stream(*pipe.ends[0]);
+  const auto bytes = frame_bytes(1000, 1).size();
+  send_frame(stream, 1000, 1);
+  CHECK(stream.unread_obstacle(bytes + 1) == nullptr);
+  auto read = KJ_ASSERT_NONNULL(stream.unread_obstacle(bytes)).eagerlyEvaluate(nullptr);
+  auto never_read = KJ_ASSERT_NONNULL(stream.unread_obstacle(1)).eagerlyEvaluate(nullptr);
+  on.settle();
+  CHECK(!read.poll(on.io.waitScope));
+  auto room = kj::heapArray<kj::byte>(bytes);
+  pipe.ends[1]->read(room.begin(), room.size()).wait(on.io.waitScope);
+  CHECK(read.poll(on.io.waitScope));
+  CHECK(never_read.poll(on.io.waitScope));
+  CHECK(stream.unread_obstacle(1) == nullptr);
+
+  send_frame(stream, 1000, 1);
+  auto gone = KJ_ASSERT_NONNULL(stream.unread_obstacle(1)).eagerlyEvaluate(nullptr);
+  on.settle();
+  CHECK(!gone.poll(on.io.waitScope));
+  pipe.ends[1] = nullptr;
+  on.settle();
+  CHECK(gone.poll(on.io.waitScope));
+  CHECK(stream.unread_obstacle(1) == nullptr);
+}
+
 TEST_CASE("a queue exactly as long as its limit is fine") {
   loop on;
   socket_pair sockets(on);
