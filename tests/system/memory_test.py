@@ -35,8 +35,7 @@ def places_in_memory(pid, needle):
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can read the memory of a broker")
 class Memory(harness.SystemTest):
-    def setUp(self):
-        super().setUp()
+    def start_broker(self):
         keys = self.broker.directory / "keys"
         subprocess.run([harness.settings.bulkheadd, "--new-state-key", str(keys)], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
