@@ -86,7 +86,7 @@ launcher_link::launcher_link(launcher_process started, std::chrono::milliseconds
   hello.head.number = next_number();
   const auto answer =
       ask<launcher::hello_answer>(&hello, sizeof hello, std::array{theirs.get()}, {});
-  user_ = answer.user;
+  user_ = static_cast<std::uint32_t>(answer.user);
 }
 
 launcher_link::~launcher_link() {

@@ -109,7 +109,6 @@ void kill_group(int base, const char* name) {
 }
 
 void group_sweep::add(const path_text& top) {
-  if (top_count_ == tops_max) return;
   tops_[top_count_++] = top;
   over_ = false;
 }
@@ -134,9 +133,7 @@ bool group_sweep::enter_next_top() {
 
 void group_sweep::enter(int directory) {
   if (directory < 0) return;
-  auto& here = levels_[depth_++];
-  here.directory = directory;
-  here.size = here.at = 0;
+  levels_[depth_++].directory = directory;  // of which nothing has been read
 }
 
 void group_sweep::look_at_next(level& here) {

@@ -61,7 +61,6 @@ bool find_mount(std::string_view controller, mount_point& found) {
     if (dash == std::string_view::npos) continue;
     line.remove_prefix(dash + 3);
     const auto type = word(line);
-    word(line);
     const bool right =
         controller.empty() ? type == "cgroup2" : type == "cgroup" && names(line, controller);
     if (!right) continue;

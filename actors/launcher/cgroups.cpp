@@ -11,15 +11,9 @@
 namespace bulkhead::launcher {
 namespace {
 
-constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu,
-                                     controller::io};
 constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu", "io"};
 constexpr std::array<const char*, controllers> old_names{"memory", "pids", "cpu", "blkio"};
 static_assert(controllers + 1 <= group_sweep::tops_max);
-constexpr std::uint64_t period_us = 100'000;
-constexpr std::uint64_t us_per_percent = period_us / 100;
-constexpr std::uint64_t shares_of_100 = 1024;  // of version 1, for weight 100
-constexpr std::string_view no_limit = "-1";    // of version 1
 
 const char* name_of(controller which) {
   return names[static_cast<std::size_t>(which)];
@@ -42,85 +36,17 @@ int open_directory(const path_text& path) {
   return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-int write_in(int base, const group_name& group, std::string_view file, std::string_view text) {
-  path_text path;
-  path << group.view() << "/" << file;
-  return write_file(base, path.c_str(), text);
-}
-
-int write_number(int base, const group_name& group, std::string_view file, std::uint64_t number) {
-  short_text<24> text;
-  text << number;
-  return write_in(base, group, file, text.view());
-}
-
 int open_in(int base, const group_name& group, std::string_view file, int flags) {
   path_text path;
   path << group.view() << "/" << file;
   return ::openat(base, path.c_str(), flags | O_CLOEXEC);
 }
 
-int write_bytes(int base, const group_name& group, std::string_view file, std::uint64_t bytes,
-                std::string_view none) {
-  return bytes == 0 ? write_in(base, group, file, none) : write_number(base, group, file, bytes);
-}
-
-int limit_memory(int base, bool unified, const group_name& group, const resource_limits& limits) {
-  if (unified) {
-    const int error = write_bytes(base, group, "memory.max", limits.memory_bytes, "max");
-    const int swap = write_number(base, group, "memory.swap.max", limits.swap_bytes);
-    return error != 0 || swap == ENOENT ? error : swap;
-  }
-  // The sum of both may never be below the memory alone, so a change in either direction takes two
-  // attempts at one of them.
-  const auto sum = limits.memory_bytes == 0 ? 0 : limits.memory_bytes + limits.swap_bytes;
-  constexpr std::string_view memory = "memory.limit_in_bytes";
-  constexpr std::string_view both = "memory.memsw.limit_in_bytes";
-  int error = write_bytes(base, group, memory, limits.memory_bytes, no_limit);
-  int swap = write_bytes(base, group, both, sum, no_limit);
-  if (error != 0) error = write_bytes(base, group, memory, limits.memory_bytes, no_limit);
-  if (swap == ENOENT) swap = 0;  // the machine does not count swap
-  return error != 0 ? error : swap;
-}
-
-int limit_tasks(int base, const group_name& group, const resource_limits& limits) {
-  // The init is one.
-  if (limits.tasks != 0)
-    return write_number(base, group, "pids.max", std::uint64_t{limits.tasks} + 1);
-  return write_in(base, group, "pids.max", "max");
-}
-
-int limit_cpu(int base, bool unified, const group_name& group, const resource_limits& limits) {
-  short_text<48> quota;
-  if (limits.cpu_percent != 0)
-    quota << limits.cpu_percent * us_per_percent;
-  else
-    quota << (unified ? "max" : no_limit);
-  if (unified) {
-    quota << " " << period_us;
-    const int error = write_in(base, group, "cpu.max", quota.view());
-    return error != 0 ? error : write_number(base, group, "cpu.weight", limits.cpu_weight);
-  }
-  const int error = write_in(base, group, "cpu.cfs_quota_us", quota.view());
-  if (error != 0) return error;
-  const auto shares = limits.cpu_weight * shares_of_100 / 100;
-  return write_number(base, group, "cpu.shares", shares < 2 ? 2 : shares);
-}
-
-/// By whichever scheduler of the disk shares by weight: its cost model, or BFQ. ENOENT: none does.
-int limit_io(int base, bool unified, const group_name& group, const resource_limits& limits) {
-  if (!unified) return write_number(base, group, "blkio.bfq.weight", limits.io_weight);
-  const int error = write_number(base, group, "io.weight", limits.io_weight);
-  return error != ENOENT ? error : write_number(base, group, "io.bfq.weight", limits.io_weight);
-}
-
 }  // namespace
 
-void group_entry::close_all() {
-  for (int* each : {&join[0], &join[1], &join[2], &join[3], &unified, &memory_events}) {
-    if (*each >= 0) ::close(*each);
-    *each = -1;
-  }
+void group_entry::close_all() const {
+  for (const int each : {join[0], join[1], join[2], join[3], unified, memory_events})
+    if (each >= 0) ::close(each);
 }
 
 void cgroups::find_unified() {
@@ -217,18 +143,7 @@ group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
 }
 
 int cgroups::write(controller which, const group_name& name, const resource_limits& limits) const {
-  const auto& where = of(which);
-  switch (which) {
-    case controller::memory:
-      return limit_memory(where.base, where.unified, name, limits);
-    case controller::tasks:
-      return limit_tasks(where.base, name, limits);
-    case controller::cpu:
-      return limit_cpu(where.base, where.unified, name, limits);
-    case controller::io:
-      return limit_io(where.base, where.unified, name, limits);
-  }
-  return EINVAL;
+  return write_limits(of(which).base, name.view(), which, of(which).unified, limits);
 }
 
 void cgroups::limit(birth_report& report, std::uint64_t wanted, const group_name& name,

@@ -20,12 +20,10 @@
 
 #include "actors/launcher/cgroup_owners.hpp"
 #include "actors/launcher/kernel.hpp"
+#include "actors/launcher/limit_files.hpp"
 #include "actors/launcher/report.hpp"
 
 namespace bulkhead::launcher {
-
-enum class controller : std::uint8_t { memory, tasks, cpu, io };
-inline constexpr std::size_t controllers = 4;
 
 /// The groups that one instance joins: open descriptors, for its birth. -1 where there is none.
 struct group_entry {
@@ -33,7 +31,7 @@ struct group_entry {
   int unified = -1;        // of version 2: the directory, to be born into
   int memory_events = -1;  // tells of those that ran out of memory
 
-  void close_all();
+  void close_all() const;
 };
 
 class cgroups {

@@ -336,14 +336,12 @@ bool launcher::greet(const hello_order& order) {
   answer.head.kind = order.head.kind;
   answer.head.number = order.head.number;
   answer.user = around_.user;
-  const auto abi = ::syscall(landlock_create, nullptr, 0, 1);
-  answer.landlock_abi = abi > 0 ? static_cast<std::int32_t>(abi) : 0;
   return say(answer);
 }
 
-/// False when there is no place left. A birth that failed has its reasons in its report.
+/// In `made`, which is empty. False when there is no place left. A birth that failed has its
+/// reasons in its report.
 bool launcher::bear(const birth_plan& what, newborn_instance& made) {
-  made = newborn_instance{};
   instance* const place = instances_.free_place();
   if (place == nullptr) return false;
   made.plan = what;
@@ -356,7 +354,6 @@ bool launcher::bear(const birth_plan& what, newborn_instance& made) {
   made.child = give_birth(around_, made.plan);
   if (made.child.init > 0) {
     made.place = place;
-    *place = instance{};
     place->init = made.child.init;
     place->init_handle = made.child.init_handle;
     place->user = made.plan.user;
@@ -468,8 +465,6 @@ bool launcher::hand_over(newborn_instance& with, start_answer& answer) {
   if (is_gone(errno)) return false;
   answer.stopped_at = stage::descriptors;
   answer.error_number = errno;
-  answer.init = answer.plugin = 0;
-  with.place->number = 0;  // nobody knows it
   let_go(with);
   return say(answer);
 }

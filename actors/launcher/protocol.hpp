@@ -22,7 +22,7 @@
 namespace bulkhead::launcher {
 
 inline constexpr std::uint32_t magic = 0x484b4c42;  // "BLKH"
-inline constexpr std::uint16_t version = 2;
+inline constexpr std::uint16_t version = 3;
 
 /// Where the launcher finds its end of the socket.
 inline constexpr int socket_fd = 3;
@@ -49,8 +49,7 @@ struct hello_order {
 
 struct hello_answer {
   header head;
-  std::uint32_t user = 0;         // the launcher's effective uid
-  std::int32_t landlock_abi = 0;  // 0: this kernel has none
+  std::uint64_t user = 0;  // the launcher's effective uid
 };
 
 enum class program_form : std::uint8_t {

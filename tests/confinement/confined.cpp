@@ -74,6 +74,10 @@ std::string plugin_path() {
   return from_environment("BULKHEAD_TEST_PLUGIN", BULKHEAD_BUILT_PLUGIN);
 }
 
+int patience_ms() {
+  return std::stoi(from_environment("BULKHEAD_TEST_PATIENCE_MS", "20000"));
+}
+
 bool as_root() {
   return ::geteuid() == 0;
 }
@@ -278,9 +282,8 @@ std::size_t groups_made_by(pid_t launcher) {
 }
 
 bool comes_true(const std::function<bool()>& condition) {
-  constexpr int tries = 2000;
   constexpr int pause_ms = 5;
-  for (int n = 0; n < tries; ++n) {
+  for (int waited_ms = 0; waited_ms < patience_ms() / 2; waited_ms += pause_ms) {
     if (condition()) return true;
     ::poll(nullptr, 0, pause_ms);
   }

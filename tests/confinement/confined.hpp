@@ -12,7 +12,8 @@
 
 namespace confined {
 
-inline constexpr int patience_ms = 20'000;
+/// BULKHEAD_TEST_PATIENCE_MS, or 20 s: how long to wait for what is to come.
+int patience_ms();
 
 /// BULKHEAD_TEST_LAUNCHER and BULKHEAD_TEST_INSIDE, or those of the build.
 std::string launcher_path();
@@ -74,7 +75,7 @@ bulkhead::spawned_process start(bulkhead::spawner& by, const bulkhead::process_s
 bulkhead::spawned_process start(const bulkhead::process_spec& spec);
 bulkhead::spawn_error start_fails(bulkhead::spawner& by, const bulkhead::process_spec& spec);
 
-bool readable(int fd, int wait_ms = patience_ms);
+bool readable(int fd, int wait_ms = patience_ms());
 bulkhead::exit_status end_of(bulkhead::spawned_process& child);
 std::string text_of(const bulkhead::unique_fd& fd);
 
@@ -99,7 +100,7 @@ pid_t launcher_of(const bulkhead::spawned_process& child);
 /// Directories anywhere beneath the mounts of control groups that `launcher` made.
 std::size_t groups_made_by(pid_t launcher);
 
-/// Until it holds: false when it does not within 10 s.
+/// Until it holds: false when it does not within half of patience_ms().
 bool comes_true(const std::function<bool()>& condition);
 
 /// A launcher that is started as `become` makes its process, before it is executed.

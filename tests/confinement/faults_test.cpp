@@ -5,6 +5,7 @@
 // of it stays.
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -279,17 +280,62 @@ TEST_CASE("files of the kernel's that cannot be written are told by what they we
   CHECK(error.missing == wall::oom_first);
   CHECK(error.error_number == our_error);
   CHECK(by.holds_nothing());
+  if (as_root()) {
+    auto how = whole(profile::no_userns);
+    how.waived.set(index_of(wall::oom_first)).set(index_of(wall::memfd_noexec));
+    auto child = by.start(how);
+    for (const auto each : {wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu}) {
+      CHECK((*child.report)[each].state == wall_state::failed);
+      CHECK((*child.report)[each].error_number == our_error);
+    }
+  }
 }
 
 TEST_CASE("a group of version 1 that cannot be entered is missing") {
   if (!as_root() || !groups_are_of_version_1()) return;  // nobody else enters one himself
   auto how = whole();
-  how.waived.set(index_of(wall::memfd_noexec));  // a byte is written for that too
-  faulty_launcher by{{"write a byte", SYS_write, 2, 1}};
-  const auto error = by.refusal(inside({"wait"}, how));
-  CHECK(error.missing == wall::cgroup_memory);
-  CHECK(error.error_number == our_error);
+  // A byte is written for these too.
+  for (const auto each : {wall::memfd_noexec, wall::namespace_limits})
+    how.waived.set(index_of(each));
+  for (const auto& needs : {call{"open it", SYS_openat, 2, O_WRONLY | O_CLOEXEC},
+                            call{"write a byte", SYS_write, 2, 1}}) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    const auto error = by.refusal(inside({"wait"}, how));
+    CHECK(error.missing == wall::cgroup_memory);
+    CHECK(error.error_number == our_error);
+    CHECK(by.holds_nothing());
+  }
+}
+
+TEST_CASE(
+    "a group that one write kills is missing where it cannot be opened, or has no such file") {
+  if (!as_root()) return;  // nobody has one
+  auto how = whole();
+  // A directory is opened so for these too.
+  for (const auto each : {wall::own_uid, wall::namespace_limits}) how.waived.set(index_of(each));
+  for (const auto& needs : {call{"open it", SYS_openat, 2, O_PATH | O_DIRECTORY | O_CLOEXEC},
+                            call{"look for the file", SYS_faccessat2}}) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    const auto error = by.refusal(inside({"wait"}, how));
+    CHECK(error.missing == wall::cgroup_kill);
+    CHECK(error.error_number == our_error);
+    CHECK(by.holds_nothing());
+  }
+}
+
+TEST_CASE("a start for whose report there is no memory is refused") {
+  faulty_launcher by{{"mmap of a report", SYS_mmap, 3, MAP_SHARED | MAP_ANONYMOUS}};
+  CHECK(by.refusal().why == "the kernel has no memory for another process");
   CHECK(by.holds_nothing());
+}
+
+TEST_CASE("a namespace that cannot be seen from outside counts as not seen") {
+  faulty_launcher by{{"stat of a path", SYS_newfstatat, 0, static_cast<std::uint32_t>(AT_FDCWD)}};
+  auto child = by.start(whole());
+  CHECK((*child.report)[wall::net_namespace].state == wall_state::enforced);
+  CHECK_FALSE((*child.report)[wall::net_namespace].observed);
 }
 
 TEST_CASE("a launcher that cannot wait for a start gives it up at once") {

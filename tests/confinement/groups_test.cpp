@@ -236,6 +236,28 @@ TEST_CASE("limits of its process change while the plugin runs, upwards too for w
   CHECK(confined::spawner().set_limits(child.ticket + 1000, other) == ESRCH);
 }
 
+TEST_CASE("a group that is not wanted is not made, and a change goes on without it") {
+  if (!as_root()) return;  // nobody has none
+  const std::vector<std::pair<wall, std::string>> all{{wall::cgroup_memory, "memory"},
+                                                      {wall::cgroup_tasks, "pids"},
+                                                      {wall::cgroup_cpu, "cpu"},
+                                                      {wall::cgroup_io, "blkio"},
+                                                      {wall::cgroup_kill, ""}};
+  for (const auto& [which, controller] : all) {
+    CAPTURE(controller);
+    wall_set without;
+    without.set(index_of(which)).set(index_of(wall::resource_limits));
+    launched_spawner by{options(without)};
+    auto child = start(by, inside({"wait"}));
+    CHECK((*child.report)[which].state == wall_state::off);
+    for (const auto& [names, group] : groups_of(child.process->pid())) {
+      const bool its = controller.empty() ? names.empty() : names.starts_with(controller);
+      if (its) CHECK_FALSE(is_ours(group));
+    }
+    CHECK(by.set_limits(child.ticket, {}) == 0);
+  }
+}
+
 TEST_CASE("where neither groups nor limits of its process stand, a change says so") {
   if (as_root()) return;  // then there are groups
   wall_set without;

@@ -72,8 +72,9 @@ int status_with(int descriptor, const std::vector<const char*>& words = {},
                 const std::function<void()>& become = {}) {
   const pid_t process = ::fork();
   if (process == 0) {
-    ::alarm(patience_ms / 1000);
+    ::alarm(static_cast<unsigned>(patience_ms() / 1000));
     ::dup2(descriptor, launcher::socket_fd);
+    ::fcntl(launcher::socket_fd, F_SETFD, 0);  // where it was the same
     if (become) become();
     std::vector<char*> arguments{const_cast<char*>("launcher")};
     for (const char* each : words) arguments.push_back(const_cast<char*>(each));
@@ -112,6 +113,9 @@ TEST_CASE("a launcher keeps nothing of what it was started in") {
   CHECK(status_of(made.process, "Name") == "bulkhead-launch");
   CHECK(std::filesystem::read_symlink(path_of(made.process, "cwd")) == "/");
   CHECK_FALSE(std::filesystem::is_symlink(path_of(made.process, "fd/" + std::to_string(odd_fd))));
+  std::error_code gone;
+  for (const auto& each : std::filesystem::directory_iterator(path_of(made.process, "fd")))
+    CHECK_FALSE(std::filesystem::read_symlink(each, gone).string().starts_with("/proc"));
   std::ifstream limits{path_of(made.process, "limits")};
   std::string line;
   while (std::getline(limits, line) && !line.starts_with("Max open files")) {
@@ -159,7 +163,8 @@ TEST_CASE("a child that is no instance is reaped like one, and nothing else come
     if (::fork() == 0) ::_exit(0);
   });
   {
-    auto first = confined::start(*made.by, inside({"exit", "0"}));
+    auto first = confined::start(*made.by, inside({"wait"}));
+    first.process->signal_group(SIGKILL);
     end_of(first);
   }
   auto second = confined::start(*made.by, inside({"wait"}));

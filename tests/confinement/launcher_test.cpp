@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "actors/launcher/messages.hpp"
 #include "actors/launcher/orders.hpp"
@@ -95,6 +97,28 @@ std::string place_of_groups() {
   return unified;
 }
 
+/// Where version 2 is mounted; empty: nowhere.
+std::string place_of_version_2() {
+  std::ifstream file{"/proc/self/mountinfo"};
+  for (std::string line; std::getline(file, line);) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream words{line};
+    std::string skipped, place;
+    words >> skipped >> skipped >> skipped >> skipped >> place;
+    return place;
+  }
+  return {};
+}
+
+std::size_t descriptors_below(pid_t process, const std::string& path) {
+  std::size_t count = 0;
+  std::error_code gone;
+  for (const auto& each :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd"))
+    if (std::filesystem::read_symlink(each, gone).string().starts_with(path)) ++count;
+  return count;
+}
+
 /// A directory of groups that goes with the test, with all in it.
 class group_directory {
  public:
@@ -107,6 +131,8 @@ class group_directory {
     for (const auto& each : made_) ::rmdir(each.c_str());
     ::rmdir(path_.c_str());
   }
+
+  const std::string& path() const { return path_; }
 
   std::string make(const std::string& name, unsigned mode) {
     made_.push_back(path_ + "/" + name);
@@ -153,12 +179,27 @@ std::string memory_group_of(pid_t process) {
   return {};
 }
 
+void take_away(const std::string& mount) {
+  if (::umount2(mount.c_str(), MNT_DETACH) != 0) ::_exit(126);
+}
+
+void have_own_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    ::_exit(126);
+}
+
+/// Into which this process goes.
+void enter_group(const std::string& directory) {
+  std::ofstream{directory + "/cgroup.procs"} << ::getpid() << std::flush;
+}
+
 /// The socket of a launcher, without the link around it, which reads each answer at once. It has
 /// room for few answers, and the launcher waits a moment for more before it fails to send one: as
 /// if there were no memory.
 class bare_launcher {
  public:
-  bare_launcher() {
+  explicit bare_launcher(bool greeted = true) {
     std::array<int, 2> ends{};
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
     socket_ = unique_fd{ends[0]};
@@ -178,10 +219,15 @@ class bare_launcher {
     REQUIRE(::pipe2(line.data(), O_CLOEXEC) == 0);
     const unique_fd far{line[0]};
     lifeline_ = unique_fd{line[1]};
+    if (!greeted) return;
+    say_hello(far);
+    CHECK(answer<launcher::hello_answer>().head.number == 1);
+  }
+
+  void say_hello(const unique_fd& lifeline) const {
     launcher::hello_order hello;
     hello.head = head_of(launcher::order_kind::hello, 1);
-    send(&hello, sizeof hello, std::array{far.get()});
-    CHECK(answer<launcher::hello_answer>().head.number == 1);
+    send(&hello, sizeof hello, std::array{lifeline.get()});
   }
 
   static launcher::header head_of(launcher::order_kind kind, std::uint64_t number) {
@@ -222,6 +268,10 @@ class bare_launcher {
       ::poll(nullptr, 0, 5);
     }
     return false;
+  }
+  bool hangs_up() const {
+    char byte = 0;
+    return readable(socket_.get()) && ::recv(socket_.get(), &byte, 1, 0) == 0;
   }
   /// Its only instance so far was killed.
   bool has_killed() const {
@@ -399,20 +449,104 @@ TEST_CASE("groups are judged by the lock of their owner's mark, wherever they ar
   const auto others = place.make("bulkhead-4194304.3-1", 0755);
   const auto without_mark = place.make("bulkhead-4194304.4-1", 0755);
   const auto unknown = place.make("bulkhead-service", 0755);
+  // No groups of the mark that they begin with, and no mark: of nobody here.
+  const auto no_group = place.make(living + ".167", 0700);
+  const unique_fd other_lock{::open(no_group.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  REQUIRE(::flock(other_lock.get(), LOCK_EX | LOCK_NB) == 0);
+  const auto no_mark = place.make("bulkhood-4194304.6", 0700);
   // In use: come back to when it is not.
   const auto used_mark = place.make("bulkhead-4194304.5", 0700);
   const auto used = place.make("bulkhead-4194304.5-1", 0755);
   auto in_use = std::make_unique<lodger>(used);
 
   launched_spawner by{options()};
-  REQUIRE(by.prepare());
+  auto child = start(by, inside({"wait"}));
   CHECK(comes_true([&] { return !is_there(dead_mark); }));
   CHECK_FALSE(is_there(dead));
   in_use.reset();
   CHECK(comes_true([&] { return !is_there(used_mark); }));
   CHECK_FALSE(is_there(used));
-  for (const auto& each : {held_mark, held, others_mark, others, without_mark, unknown})
+  for (const auto& each :
+       {held_mark, held, others_mark, others, without_mark, unknown, no_group, no_mark})
     CHECK(is_there(each));
+  CHECK(comes_true([&] { return descriptors_below(launcher_of(child), place.path()) == 0; }));
+}
+
+TEST_CASE("where no control groups are mounted they are missing, by the name of the first") {
+  if (!as_root()) return;  // who can mount
+  launched_spawner by{options_after([] {
+    have_own_mounts();
+    take_away("/sys/fs/cgroup");
+  })};
+  const auto error = start_fails(by, inside({"wait"}));
+  CHECK(error.missing == wall::cgroup_memory);
+  CHECK(error.error_number == ENOENT);
+}
+
+TEST_CASE("of a hierarchy of version 1 a part may be mounted, as in a container") {
+  const auto all = memory_group_of(::getpid());
+  if (!as_root() || all.empty()) return;
+  const group_directory part{all + "/part-" + std::to_string(::getpid())};
+  temporary_directory place;
+  const auto seen_in_part = [&](bool inside_it) {
+    return options_after([&, inside_it] {
+      if (inside_it) enter_group(part.path());
+      have_own_mounts();
+      if (::mount(part.path().c_str(), place.path().c_str(), nullptr, MS_BIND, nullptr) != 0)
+        ::_exit(126);
+      take_away("/sys/fs/cgroup/memory");
+    });
+  };
+  {
+    launched_spawner by{seen_in_part(true)};
+    auto child = start(by, inside({"wait"}));
+    CHECK(memory_group_of(child.process->pid()).starts_with(part.path() + "/bulkhead-"));
+  }
+  launched_spawner by{seen_in_part(false)};
+  CHECK(start_fails(by, inside({"wait"})).missing == wall::cgroup_memory);
+}
+
+TEST_CASE("in a group of version 2 that was delegated, groups are made beside the daemon's") {
+  const auto unified = place_of_version_2();
+  if (!as_root() || unified.empty()) return;
+  group_directory above{unified + "/delegated-" + std::to_string(::getpid())};
+  const auto daemon = above.make("daemon", 0755);
+  REQUIRE(::setxattr(above.path().c_str(), "trusted.delegate", "1", 1, 0) == 0);
+  launched_spawner by{options_after([&daemon] { enter_group(daemon); })};
+  auto child = start(by, inside({"wait"}));
+  bool beside = false;
+  for (const auto& each : std::filesystem::directory_iterator(above.path()))
+    beside = beside || each.path().filename().string().starts_with("bulkhead-");
+  CHECK(beside);
+  for (const auto& each : std::filesystem::directory_iterator(daemon))
+    CHECK_FALSE(each.is_directory());
+}
+
+TEST_CASE("what lives in a group of a dead launcher is killed, where the kernel has a way") {
+  const auto unified = place_of_version_2();
+  if (!as_root() || unified.empty()) return;  // nobody can make a group
+  group_directory place{unified + "/yet-another-place-" + std::to_string(::getpid())};
+  const auto mark = place.make("bulkhead-4194304.7", 0700);
+  const auto group = place.make("bulkhead-4194304.7-1", 0755);
+  if (!is_there(group + "/cgroup.kill")) return;
+  const lodger left{group};
+  launched_spawner by{options()};
+  REQUIRE(by.prepare());
+  CHECK(comes_true([&] { return !is_there(mark) && !is_there(group); }));
+}
+
+TEST_CASE("a launcher that has nothing to do sleeps") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const pid_t launcher = launcher_of(child);
+  child.process->signal_group(SIGKILL);
+  end_of(child);
+  // Longer than it ever waits for something to be done.
+  CHECK(comes_true([&] {
+    const auto before = status_of(launcher, "voluntary_ctxt_switches");
+    ::poll(nullptr, 0, 1200);
+    return status_of(launcher, "voluntary_ctxt_switches") == before;
+  }));
 }
 
 TEST_CASE("a launcher has a mark that only its user can lock, and holds it") {
@@ -477,6 +611,54 @@ TEST_CASE("an answer that cannot be sent is a failed start, and the end of nothi
   CHECK(runs.stopped_at == launcher::stage::none);
   second.end();
   CHECK(second.all_it_said() == "!");
+}
+
+TEST_CASE("an order of another version is refused by one that says which is spoken") {
+  bare_launcher by;
+  launcher::limits_order order;
+  order.head = bare_launcher::head_of(launcher::order_kind::limits, 7);
+  order.head.version = launcher::version + 1;
+  by.send(&order, sizeof order);
+  const auto refused = by.answer<launcher::start_answer>();
+  CHECK(refused.head.version == launcher::version);
+  CHECK(refused.head.number == 7);
+  CHECK(refused.stopped_at == launcher::stage::order);
+  CHECK(refused.error_number == EBADMSG);
+}
+
+TEST_CASE("a launcher that nobody has said hello to starts nothing") {
+  bare_launcher by{false};
+  greeter plugin;
+  plugin.order(by, 7);
+  const auto refused = by.answer<launcher::start_answer>();
+  CHECK(refused.head.number == 7);
+  CHECK(refused.stopped_at == launcher::stage::order);
+  CHECK(refused.error_number == EBADMSG);
+  CHECK(plugin.all_it_said().empty());
+}
+
+TEST_CASE("a change that a group cannot take is answered with its wall") {
+  if (!as_root()) return;  // nobody has groups
+  bare_launcher by;
+  greeter plugin;
+  plugin.order(by, 7);
+  REQUIRE(by.answer<launcher::start_answer>().stopped_at == launcher::stage::none);
+  launcher::limits_order order;
+  order.head = bare_launcher::head_of(launcher::order_kind::limits, 8);
+  order.instance = 7;
+  order.limits.memory_bytes = 4096;  // less than it has
+  by.send(&order, sizeof order);
+  const auto answer = by.answer<launcher::limits_answer>();
+  CHECK(answer.error_number == EBUSY);
+  CHECK(answer.wall == index_of(wall::cgroup_memory));
+  plugin.end();
+}
+
+TEST_CASE("a launcher has one broker, and ends when somebody says hello again") {
+  bare_launcher by;
+  const unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  by.say_hello(null);
+  CHECK(by.hangs_up());
 }
 
 TEST_CASE("an init that cannot arrange its descriptors refuses the start, by its name") {

@@ -85,8 +85,9 @@ TEST_CASE("an instance ends with its launcher by the lifeline alone") {
 
 TEST_CASE("the end of one instance leaves those that wait as they are, and theirs leaves nothing") {
   launched_spawner by{options()};
-  auto child = start(by, inside({"exit", "0"}));
+  auto child = start(by, inside({"wait"}));
   const pid_t launcher = confined::launcher_of(child);
+  child.process->signal_group(SIGKILL);
   end_of(child);
   const auto inits = waiting_inits(launcher, -1);
   CHECK(comes_true([&] { return children_of(launcher).size() == spares; }));
@@ -95,24 +96,52 @@ TEST_CASE("the end of one instance leaves those that wait as they are, and their
   CHECK(std::find(inits.begin(), inits.end(), init) != inits.end());
 
   const auto before = waiting_inits(launcher, init);
-  const auto held = [&] { return held_by(launcher, 0).count("socket"); };
-  const auto count = held();
+  // Of each that waits its reins. There may be new ones soon.
+  const auto beside = [&] {
+    return held_by(launcher, 0).count("socket") - children_of(launcher).size();
+  };
+  const auto count = beside();
   for (const pid_t each : before) REQUIRE(::kill(each, SIGKILL) == 0);
-  CHECK(comes_true([&] { return children_of(launcher).size() == 1; }));
-  CHECK(held() + spares == count);  // their reins
+  CHECK(comes_true([&] {
+    const auto now = children_of(launcher);
+    return beside() == count && std::none_of(now.begin(), now.end(), [&](pid_t each) {
+             return std::find(before.begin(), before.end(), each) != before.end();
+           });
+  }));
+}
+
+TEST_CASE("those that wait are of the kind that was started last, and the others end") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}));
+  const pid_t init = parent_of(child.process->pid()), launcher = parent_of(init);
+  const auto before = waiting_inits(launcher, init);
+  auto other = start(by, inside({"wait"}, whole(profile::no_userns)));
+  CHECK(comes_true([&] {
+    const auto now = children_of(launcher);
+    return now.size() == spares + 2 && std::none_of(now.begin(), now.end(), [&](pid_t each) {
+             return std::find(before.begin(), before.end(), each) != before.end();
+           });
+  }));
 }
 
 TEST_CASE("an instance that has died while it waited is not taken for one that runs") {
   launched_spawner by{options()};
   auto child = start(by, inside({"wait"}));
   const pid_t init = parent_of(child.process->pid()), launcher = parent_of(init);
-  for (const pid_t each : waiting_inits(launcher, init)) {
+  const auto inits = waiting_inits(launcher, init);
+  for (const pid_t each : inits) {
     const pid_t plugin = only_child_of(each);
     REQUIRE(::kill(each, SIGSTOP) == 0);  // and tells nobody
     REQUIRE(::kill(plugin, SIGKILL) == 0);
   }
   auto next = start(by, inside({"exit", "3"}));
   CHECK(end_of(next) == exit_status::exited(3));
+  CHECK(comes_true([&] {  // that was tried has been ended
+    const auto now = children_of(launcher);
+    return std::count_if(inits.begin(), inits.end(), [&](pid_t each) {
+             return std::find(now.begin(), now.end(), each) != now.end();
+           }) == 1;
+  }));
 }
 
 TEST_CASE("a start without namespaces leaves the names of the host alone") {
