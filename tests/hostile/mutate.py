@@ -42,8 +42,12 @@ launcher = "bin/bulkhead-launcher"
 walls = "tests/confinement_walls_test"
 lifetime = "tests/confinement_cost_test"
 hostile = "tests/hostile_test"
-fast_tests = [("tests/confinement_test",), ("tests/launched_spawner_test",), (walls, "--abort"),
-              (walls, "--nobody"), (hostile, "--abort", "strict: nothing*")]
+# Each call of a start refused in turn: much of the time of all of them.
+refused = "a call that fails*"
+fast_tests = [("tests/confinement_test",), ("tests/launched_spawner_test",),
+              ("tests/secret_memory_test",),
+              (walls, "--abort", "~" + refused), (walls, "--abort", refused), (walls, "--nobody"),
+              (hostile, "--abort", "strict: nothing*")]
 slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*,a launcher*"),
               (hostile, "--abort", "no-userns*"),
               (hostile, "--user", "--abort", "strict-unprivileged*"),
@@ -51,6 +55,7 @@ slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*,a launcher*"),
 filter_test = ("tests/filter_test",)  # of what the generator of the filters has made
 generator = "actors/launcher/make_filters.cpp"
 test_s_max = 30
+patience_ms = 6000  # of a test for what never comes
 build_s_max = 600
 mutants_between_checks = 50
 checks_max = 3  # on a machine that does something else too
@@ -213,7 +218,7 @@ class tree:
     def verdict(self, which, tests):
         """"no program", the test that failed, or "" for a survivor; of None, which is no mutant."""
         by_building = which and (not which.by_switch or which.path == self.source / generator)
-        if self.stale and not by_building:
+        if self.stale and not (which and not which.by_switch):
             self.build()
         self.stale = by_building
         self.choose(which.number if which and which.by_switch else 0)
@@ -275,7 +280,8 @@ def passes(command, folder):
     try:
         return subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                              env={**os.environ, "TMPDIR": scratch}, timeout=test_s_max,
+                              env={**os.environ, "TMPDIR": scratch, "BULKHEAD_TEST_PATIENCE_MS":
+                                   str(patience_ms)}, timeout=test_s_max,
                               preexec_fn=take_namespaces, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False
