@@ -35,6 +35,21 @@ TEST_CASE("every wall has a word of its own, which names it again") {
   CHECK(wall_named("user_namespace") == std::nullopt);
 }
 
+TEST_CASE("states of a wall and kinds of grants have words of their own") {
+  std::set<std::string_view> words;
+  for (const auto state :
+       {wall_state::off, wall_state::enforced, wall_state::unavailable, wall_state::failed})
+    CHECK(words.insert(to_string(state)).second);
+  for (const auto kind : {grant_kind::read_directory, grant_kind::write_directory,
+                          grant_kind::device, grant_kind::descriptor, grant_kind::environment,
+                          grant_kind::address}) {
+    CHECK(words.insert(to_string(kind)).second);
+    CHECK(grant_kind_named(to_string(kind)) == kind);
+  }
+  CHECK_FALSE(words.contains("?"));
+  CHECK(grant_kind_named("") == std::nullopt);
+}
+
 TEST_CASE("each profile requires no more than it tries") {
   for (const auto which :
        {profile::strict, profile::strict_unprivileged, profile::no_userns, profile::interpreter}) {
