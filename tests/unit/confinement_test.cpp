@@ -40,9 +40,9 @@ TEST_CASE("states of a wall and kinds of grants have words of their own") {
   for (const auto state :
        {wall_state::off, wall_state::enforced, wall_state::unavailable, wall_state::failed})
     CHECK(words.insert(to_string(state)).second);
-  for (const auto kind : {grant_kind::read_directory, grant_kind::write_directory,
-                          grant_kind::device, grant_kind::descriptor, grant_kind::environment,
-                          grant_kind::address}) {
+  for (const auto kind :
+       {grant_kind::read_directory, grant_kind::write_directory, grant_kind::device,
+        grant_kind::descriptor, grant_kind::environment, grant_kind::address}) {
     CHECK(words.insert(to_string(kind)).second);
     CHECK(grant_kind_named(to_string(kind)) == kind);
   }
