@@ -11,6 +11,7 @@
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -283,11 +284,12 @@ std::size_t groups_made_by(pid_t launcher) {
 
 bool comes_true(const std::function<bool()>& condition) {
   constexpr int pause_ms = 5;
-  for (int waited_ms = 0; waited_ms < patience_ms() / 2; waited_ms += pause_ms) {
-    if (condition()) return true;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds{patience_ms() / 2};
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
     ::poll(nullptr, 0, pause_ms);
   }
-  return false;
+  return true;
 }
 
 std::function<bulkhead::launcher_process()> launcher_after(const std::string& path,

@@ -175,6 +175,13 @@ TEST_CASE("of others' files in a granted directory a plugin has what its owner h
   CHECK(said_by(inside({"append", "/data/groups"}, how)) == "EACCES\n");
   CHECK(said_by(inside({"append", "/data/open"}, how)) == "0\n");
   CHECK(seen(folder / "open").st_uid == stranger);
+  // Below and above both of the users that change places.
+  for (const unsigned other : {1U, 3'000'000'000U}) {
+    write_file(folder / "others", "text\n", 0666);
+    give(folder / "others", other, other);
+    CHECK(said_by(inside({"append", "/data/others"}, how)) == "0\n");
+    CHECK(seen(folder / "others").st_uid == other);
+  }
 }
 
 TEST_CASE("each of several directories is its own owner's") {

@@ -220,6 +220,13 @@ int leave_orphan() {
   return waitpid(parent, nullptr, 0) == parent ? say_result(0) : 1;
 }
 
+/// A process of its own that goes on.
+int leave_child() {
+  const pid_t child = fork();
+  while (child == 0) pause();
+  return say_result(child > 0 ? 0 : -1);
+}
+
 /// Until the other end of the link is closed.
 int wait_for_link() {
   char byte = 0;
@@ -252,6 +259,7 @@ int run(int count, char** words, char** environment) {
   if (mode == "threads") return start_threads(std::atoi(word));
   if (mode == "greet") return write(1, "!", 1) == 1 ? wait_for_link() : 1;
   if (mode == "orphan") return leave_orphan() + std::fflush(stdout) + wait_for_link();
+  if (mode == "leave-child") return leave_child() + std::fflush(stdout) + wait_for_link();
   if (mode == "exit") return std::atoi(word);
   if (mode == "abort") std::abort();
   if (mode == "say") return std::puts(word) < 0;

@@ -197,6 +197,20 @@ TEST_CASE("an init without a filter reaps what its plugin leaves, at its leisure
   CHECK(ticks_of(init) - before < 10);  // hundredths of a second
 }
 
+TEST_CASE("what a plugin leaves without a process tree of its own ends with its group") {
+  if (!as_root()) return;  // nobody has a group
+  bulkhead::wall_set without;
+  without.set(index_of(wall::seccomp));
+  launched_spawner by{options(without)};
+  auto child = start(by, inside({"leave-child"}, whole(bulkhead::profile::no_userns)));
+  const auto plugin = child.process->pid();
+  CHECK(comes_true([&] { return children_of(plugin).size() == 1; }));
+  const auto left = children_of(plugin).at(0);
+  child.process->signal_group(SIGKILL);
+  end_of(child);
+  CHECK(comes_true([&] { return ::kill(left, 0) != 0; }));
+}
+
 TEST_CASE("a spawner that goes leaves what it started, until that goes too") {
   auto by = std::make_unique<launched_spawner>(options());
   auto child = start(*by, inside({"wait"}));
@@ -324,6 +338,21 @@ TEST_CASE("starts and ends leave no descriptor behind") {
     end_of(child);
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("starts and ends leave no memory of the launcher's behind") {
+  launched_spawner by{options()};
+  auto first = start(by, inside({"wait"}));
+  const auto kib = [launcher = launcher_of(first)] {
+    return std::stol(status_of(launcher, "VmSize"));
+  };
+  const auto before = kib();
+  for (int n = 0; n < 20; ++n) {
+    auto child = start(by, inside({"exit", "0"}));
+    end_of(child);
+  }
+  constexpr long pages_of_spares = 4;
+  CHECK(comes_true([&] { return kib() <= before + pages_of_spares * 4; }));
 }
 
 TEST_CASE("an unconfined start goes past the launcher") {

@@ -637,8 +637,7 @@ TEST_CASE("a launcher that nobody has said hello to starts nothing") {
   CHECK(plugin.all_it_said().empty());
 }
 
-TEST_CASE("a change that a group cannot take is answered with its wall") {
-  if (!as_root()) return;  // nobody has groups
+TEST_CASE("a change that cannot be made is answered with its wall") {
   bare_launcher by;
   greeter plugin;
   plugin.order(by, 7);
@@ -646,12 +645,42 @@ TEST_CASE("a change that a group cannot take is answered with its wall") {
   launcher::limits_order order;
   order.head = bare_launcher::head_of(launcher::order_kind::limits, 8);
   order.instance = 7;
-  order.limits.memory_bytes = 4096;  // less than it has
+  // Of a group less than is in it; nobody, who has none, may not raise a process's.
+  if (as_root())
+    order.limits.memory_bytes = 4096;
+  else
+    order.limits.descriptors = 100'000;
   by.send(&order, sizeof order);
   const auto answer = by.answer<launcher::limits_answer>();
-  CHECK(answer.error_number == EBUSY);
-  CHECK(answer.wall == index_of(wall::cgroup_memory));
+  CHECK(answer.error_number == (as_root() ? EBUSY : EPERM));
+  CHECK(answer.wall == index_of(as_root() ? wall::cgroup_memory : wall::resource_limits));
   plugin.end();
+}
+
+TEST_CASE("a signal for an instance that is not there goes to nobody") {
+  bare_launcher by;
+  launcher::signal_order order;
+  order.head = bare_launcher::head_of(launcher::order_kind::signal, 8);
+  order.instance = 4711;
+  order.number = SIGKILL;
+  for (const std::uint32_t all : {0U, 1U}) {
+    order.all = all;
+    by.send(&order, sizeof order);
+  }
+  REQUIRE(by.ask());
+  by.take_answers();
+}
+
+TEST_CASE("a launcher ends when it is told what is no order at all") {
+  bare_launcher by;
+  by.send("garbage", 7);
+  CHECK(by.hangs_up());
+  launcher::limits_order order;
+  order.head = bare_launcher::head_of(launcher::order_kind::limits, 8);
+  order.head.magic += 1;
+  bare_launcher other;
+  other.send(&order, sizeof order);
+  CHECK(other.hangs_up());
 }
 
 TEST_CASE("a launcher has one broker, and ends when somebody says hello again") {

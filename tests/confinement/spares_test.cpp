@@ -87,9 +87,9 @@ TEST_CASE("the end of one instance leaves those that wait as they are, and their
   launched_spawner by{options()};
   auto child = start(by, inside({"wait"}));
   const pid_t launcher = confined::launcher_of(child);
+  const auto inits = waiting_inits(launcher, parent_of(child.process->pid()));
   child.process->signal_group(SIGKILL);
   end_of(child);
-  const auto inits = waiting_inits(launcher, -1);
   CHECK(comes_true([&] { return children_of(launcher).size() == spares; }));
   auto next = start(by, inside({"wait"}));
   const pid_t init = parent_of(next.process->pid());
