@@ -223,7 +223,8 @@ int leave_orphan() {
 /// A process of its own that goes on.
 int leave_child() {
   const pid_t child = fork();
-  while (child == 0) pause();
+  if (child == 0)
+    for (;;) pause();
   return say_result(child > 0 ? 0 : -1);
 }
 

@@ -22,7 +22,8 @@
 
 extern "C" {
 
-void __libc_free(void* block);  // NOLINT(bugprone-reserved-identifier): glibc's
+void __libc_free(
+    void* block);  // NOLINT(bugprone-reserved-identifier,readability-identifier-naming)
 
 void free(void* block) {
   if (block == nullptr) return;
