@@ -22,8 +22,8 @@
 
 extern "C" {
 
-void __libc_free(
-    void* block);  // NOLINT(bugprone-reserved-identifier,readability-identifier-naming)
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
+void __libc_free(void* block);
 
 void free(void* block) {
   if (block == nullptr) return;
