@@ -283,7 +283,8 @@ TEST_CASE("starts and kills leave nothing behind") {
   REQUIRE(comes_true(settled));
   const auto after = settled_by(launcher);
   CHECK(after.groups == before.groups);
-  CHECK(after.descriptors == before.descriptors);
+  // Fewer, when a sweep of what the tests above have killed was under way before.
+  CHECK(after.descriptors <= before.descriptors);
   CHECK(lines_in(maps.c_str()) <= mapped + spares);
   CHECK(lines_in("/proc/self/mountinfo") == mounts);
   CHECK(entries_in("/proc/self/fd") == own);
@@ -316,5 +317,5 @@ TEST_CASE("a start that came to nothing in its time leaves nothing behind either
     CHECK(milliseconds_since(then) >= 5000);
     CHECK(end_of(child) == exit_status::exited(3));
   }
-  CHECK(settled_by(launcher).descriptors == before.descriptors);
+  CHECK(settled_by(launcher).descriptors <= before.descriptors);
 }
