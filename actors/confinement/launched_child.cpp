@@ -15,7 +15,7 @@ class launched_child final : public child_process {
   launched_child(std::shared_ptr<launcher_link> link, launcher_link::start_result started)
       : link_{std::move(link)},
         instance_{started.answer.head.number},
-        pid_{started.answer.plugin},
+        pid_{static_cast<pid_t>(started.answer.plugin)},
         init_{std::move(started.init)},
         plugin_{std::move(started.plugin)},
         status_{std::move(started.status)} {}

@@ -359,7 +359,7 @@ spawn_result launched_spawner::spawn_confined(const process_spec& spec) {
     return explain(spec, program, result.answer, as_root);
 
   auto report = report_of(result.answer, *spec.confined, as_root);
-  const auto view = look_at(result.answer.plugin);
+  const auto view = look_at(static_cast<pid_t>(result.answer.plugin));
   const bool seen = !has_ended(result.plugin);  // else another may have its number
   started.ticket = result.answer.head.number;
   started.process = make_launched_child(std::move(through), std::move(result));

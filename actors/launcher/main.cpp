@@ -446,7 +446,6 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   answer.placement = child.report->placement;
   answer.error_number = child.report->error_number;
   answer.walls = child.report->walls;
-  answer.init = child.init;
   answer.plugin = plugin_id;
   if (answer.stopped_at != stage::none) return false;
   with.place->number = order.head.number;

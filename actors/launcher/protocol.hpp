@@ -22,7 +22,7 @@
 namespace bulkhead::launcher {
 
 inline constexpr std::uint32_t magic = 0x484b4c42;  // "BLKH"
-inline constexpr std::uint16_t version = 3;
+inline constexpr std::uint16_t version = 4;
 
 /// Where the launcher finds its end of the socket.
 inline constexpr int socket_fd = 3;
@@ -52,7 +52,7 @@ struct hello_answer {
   std::uint64_t user = 0;  // the launcher's effective uid
 };
 
-enum class program_form : std::uint8_t {
+enum class program_form : std::uint16_t {
   static_program = 1,
   dynamic_program = 2,
   interpreter = 3,
@@ -126,8 +126,7 @@ struct start_answer {
   std::uint8_t wall = no_wall;            // which, at stage::wall
   std::uint8_t placement = no_placement;  // which, at stage::grant
   std::int32_t error_number = 0;
-  std::int32_t init = 0;  // process ids as the launcher sees them
-  std::int32_t plugin = 0;
+  std::int64_t plugin = 0;  // its process id, as the launcher sees it
   std::array<wall_entry, wall_count> walls{};
 };
 
@@ -163,9 +162,10 @@ struct end_record {
   std::uint64_t memory_kills = 0;  // by the kernel, for want of memory; of the whole instance
 };
 
+/// Without padding too: what was on the sender's stack does not travel.
 template <class Message>
-inline constexpr bool can_travel =
-    std::is_trivially_copyable_v<Message>&& std::is_standard_layout_v<Message>;
+inline constexpr bool can_travel = std::is_trivially_copyable_v<Message>&&
+    std::is_standard_layout_v<Message>&& std::has_unique_object_representations_v<Message>;
 static_assert(can_travel<hello_order> && can_travel<hello_answer> && can_travel<start_order> &&
               can_travel<start_answer> && can_travel<signal_order> && can_travel<limits_order> &&
               can_travel<limits_answer> && can_travel<end_record>);

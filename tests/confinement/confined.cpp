@@ -263,7 +263,11 @@ std::string status_of(pid_t process, const std::string& key) {
 
 pid_t parent_of(pid_t process) {
   const auto parent = status_of(process, "PPid");
-  return parent.empty() ? -1 : std::stoi(parent);
+  REQUIRE(!parent.empty());
+  // The numbers 0 and 1 are nobody whom a test may kill, and -1 is everybody.
+  const pid_t number = std::stoi(parent);
+  REQUIRE(number > 1);
+  return number;
 }
 
 std::vector<pid_t> children_of(pid_t process) {

@@ -93,6 +93,7 @@ std::string attempt(bulkhead::spawner& by, const std::string& what,
 /// Of /proc/PID/status: what is behind "key:".
 std::string status_of(pid_t process, const std::string& key);
 
+/// Fails the test when that is no process which it may kill.
 pid_t parent_of(pid_t process);
 std::vector<pid_t> children_of(pid_t process);
 pid_t launcher_of(const bulkhead::spawned_process& child);

@@ -115,7 +115,7 @@ class hung_launcher {
     auto started = ask_again();
     REQUIRE(started.answer.stopped_at == launcher::stage::none);
     plugin_ = std::move(started.plugin);
-    launcher_ = parent_of(started.answer.init);
+    launcher_ = parent_of(parent_of(static_cast<pid_t>(started.answer.plugin)));
     REQUIRE(::kill(launcher_, SIGSTOP) == 0);
     CHECK_FALSE(readable(plugin_.get(), 0));
   }
