@@ -284,20 +284,21 @@ void outbound::check_room(const std::string& address) const {
            fmt::format("the limit is {} of an instance (connections_max)", limits.connections_max),
            "close one first");
   const auto check = [&](const fair_places& places, std::uint32_t most, const char* what,
-                         const char* name) {
+                         const char* name, const char* remedy) {
     if (places.has_room(shared_->owner, most)) return;
     ++services.outside.refused;
     refuse(error_kind::overloaded, what,
            fmt::format("the limit is {} of all mounts ({}), and this mount has its share of what "
                        "the others leave",
                        most, name),
-           "close one, or try again later");
+           remedy);
   };
   check(services.outside.connections, limits.broker_connections_max,
-        "the broker has too many connections", "broker_connections_max");
+        "the broker has too many connections", "broker_connections_max",
+        "close one, or try again later");
   if (needs_lookup(address))
     check(services.outside.lookups, limits.broker_lookups_max, "the broker looks up too many names",
-          "broker_lookups_max");
+          "broker_lookups_max", "try again later");
 }
 
 /// Whoever gives up waiting, or is told that it took too long, does not free the place: the look-up

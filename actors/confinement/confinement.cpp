@@ -167,8 +167,8 @@ std::optional<wall> missing_wall(const confinement& asked, const confinement_rep
 
 std::vector<wall> missing_by_waiver(const confinement_report& found) {
   wall_set excused = required_walls(found.of, found.as_root);
-  excused.set(
-      index_of(wall::cgroup_io));  // required by who asks for a share, and told of either way
+  // Required by who asks for a share, and told of either way.
+  excused.set(index_of(wall::cgroup_io));
   excused &= found.waived;
   std::vector<wall> missing;
   for (const auto& [which, text] : wall_words)

@@ -35,8 +35,8 @@ struct launcher_process {
 /// it and no environment. Throws std::system_error.
 launcher_process start_with_socket(std::vector<std::string> command);
 
-/// Likewise the launcher at `path`. Throws std::system_error. `broker`:
-/// the uid of the one that it is for, when that is not root's and this process is.
+/// Likewise the launcher at `path`. Throws std::system_error. `broker`: the uid of the one that it
+/// is for, when that is not root's and this process is.
 launcher_process start_launcher(const std::string& path, std::uint32_t broker = 0);
 
 class launcher_link {

@@ -262,13 +262,11 @@ kj::Maybe<kj::Promise<void>> output_queue::obstacle(std::size_t bytes) {
 }
 
 void output_queue::tell_waiters() {
-  const auto may_go = [this](waiter& each) {
-    return dead_ || meter_.bytes_queued < each.bytes || !each.told->isWaiting();
-  };
-  for (auto& each : waiters_) {
-    if (may_go(each)) each.told->fulfill();
-  }
-  waiters_.erase(std::remove_if(waiters_.begin(), waiters_.end(), may_go), waiters_.end());
+  std::erase_if(waiters_, [this](waiter& each) {
+    const bool goes = dead_ || meter_.bytes_queued < each.bytes || !each.told->isWaiting();
+    if (goes) each.told->fulfill();
+    return goes;
+  });
 }
 
 void output_queue::start_drain() {

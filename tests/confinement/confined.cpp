@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -280,6 +281,48 @@ std::vector<pid_t> children_of(pid_t process) {
 
 pid_t launcher_of(const spawned_process& child) {
   return parent_of(parent_of(child.process->pid()));
+}
+
+pid_t launcher_begun_by(bulkhead::launched_spawner& spawner) {
+  const auto before = children_of(::getpid());
+  REQUIRE(spawner.prepare());
+  for (const pid_t each : children_of(::getpid()))
+    if (!is_among(each, before)) return each;
+  FAIL("there is no launcher");
+  return -1;
+}
+
+bool is_among(pid_t process, const std::vector<pid_t>& others) {
+  return std::find(others.begin(), others.end(), process) != others.end();
+}
+
+std::map<int, std::string> descriptors_of(pid_t process) {
+  std::map<int, std::string> found;
+  std::error_code gone;
+  const auto folder = "/proc/" + std::to_string(process) + "/fd";
+  for (std::filesystem::directory_iterator each{folder, gone}, end; !gone && each != end;
+       each.increment(gone)) {
+    std::error_code closed;
+    const auto what = std::filesystem::read_symlink(*each, closed).string();
+    if (!closed) found.emplace(std::stoi(each->path().filename()), what);
+  }
+  return found;
+}
+
+std::ptrdiff_t descriptors_below(pid_t process, const std::string& path) {
+  const auto all = descriptors_of(process);
+  return std::count_if(all.begin(), all.end(),
+                       [&](const auto& each) { return each.second.starts_with(path); });
+}
+
+std::map<std::string, std::string> groups_of(pid_t process) {
+  std::map<std::string, std::string> groups;
+  std::ifstream file{"/proc/" + std::to_string(process) + "/cgroup"};
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    groups[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
+  }
+  return groups;
 }
 
 std::size_t groups_made_by(pid_t launcher) {

@@ -97,6 +97,16 @@ std::string status_of(pid_t process, const std::string& key);
 pid_t parent_of(pid_t process);
 std::vector<pid_t> children_of(pid_t process);
 pid_t launcher_of(const bulkhead::spawned_process& child);
+/// The one that this begins.
+pid_t launcher_begun_by(bulkhead::launched_spawner& spawner);
+bool is_among(pid_t process, const std::vector<pid_t>& others);
+
+/// By its number what each leads to; none of a process that has gone.
+std::map<int, std::string> descriptors_of(pid_t process);
+std::ptrdiff_t descriptors_below(pid_t process, const std::string& path);
+
+/// The control groups of a process, by what stands before them in /proc/PID/cgroup.
+std::map<std::string, std::string> groups_of(pid_t process);
 
 /// Directories anywhere beneath the mounts of control groups that `launcher` made.
 std::size_t groups_made_by(pid_t launcher);

@@ -144,9 +144,7 @@ std::string refusal_of_broker(const call& needs) {
 }
 
 bool groups_are_of_version_1() {
-  std::ifstream file{"/proc/self/cgroup"};
-  const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  return text.find(":memory:") != std::string::npos;
+  return groups_of(::getpid()).contains("memory");
 }
 
 /// What a launcher has that its plugins may not.

@@ -16,23 +16,9 @@ namespace confined {
 namespace {
 
 /// Without those of control groups: it looks for what others have left when it has nothing to do.
-std::size_t descriptors_of(pid_t process) {
-  std::size_t count = 0;
-  std::error_code gone;
-  for (const auto& each :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd"))
-    if (!std::filesystem::read_symlink(each, gone).string().starts_with("/sys/fs/cgroup")) ++count;
-  return count;
-}
-
-/// The one that this starts.
-pid_t launcher_of(bulkhead::launched_spawner& by) {
-  const auto before = children_of(::getpid());
-  REQUIRE(by.prepare());
-  for (const pid_t each : children_of(::getpid()))
-    if (std::find(before.begin(), before.end(), each) == before.end()) return each;
-  FAIL("there is no launcher");
-  return -1;
+std::ptrdiff_t lasting_descriptors_of(pid_t process) {
+  const auto all = static_cast<std::ptrdiff_t>(descriptors_of(process).size());
+  return all - descriptors_below(process, "/sys/fs/cgroup");
 }
 
 }  // namespace
@@ -72,8 +58,8 @@ faulty_launcher::faulty_launcher(const call& which, int error,
         if (before_it) before_it();
         let_fail(which, error);
       })} {
-  process_ = launcher_of(by_);
-  descriptors_ = descriptors_of(process_);
+  process_ = launcher_begun_by(by_);
+  descriptors_ = lasting_descriptors_of(process_);
   groups_ = groups_made_by(process_);
 }
 
@@ -87,7 +73,7 @@ bulkhead::spawned_process faulty_launcher::start(const bulkhead::confinement& ho
 
 bool faulty_launcher::holds_nothing() const {
   return comes_true([&] {
-    return children_of(process_).empty() && descriptors_of(process_) == descriptors_ &&
+    return children_of(process_).empty() && lasting_descriptors_of(process_) == descriptors_ &&
            groups_made_by(process_) == groups_;
   });
 }

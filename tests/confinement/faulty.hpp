@@ -42,15 +42,16 @@ class faulty_launcher {
 
   bulkhead::spawn_error refusal(const bulkhead::process_spec& spec = inside({"wait"}));
   bulkhead::spawned_process start(const bulkhead::confinement& how);
-  /// No more than when nobody had asked it for anything: no process, no descriptor (but
-  /// of a group), no group. Waits
-  /// a while for it.
+  /// No more than when nobody had asked it for anything: no process, no descriptor (but of a
+  /// group), no group. Waits a while for it.
   bool holds_nothing() const;
 
  private:
   bulkhead::launched_spawner by_;
   pid_t process_ = -1;
-  std::size_t descriptors_ = 0, groups_ = 0;  // before anybody asked it for anything
+  // Before anybody asked it for anything.
+  std::ptrdiff_t descriptors_ = 0;
+  std::size_t groups_ = 0;
 };
 
 }  // namespace confined

@@ -262,13 +262,8 @@ TEST_CASE("a launcher keeps nothing of what it granted") {
   const auto how = as_data(grant_kind::write_directory, folder.path());
   launched_spawner by{options()};
   auto first = start(by, inside({"wait"}, how));
-  const auto launcher = std::to_string(launcher_of(first));
-  const auto held = [&] {
-    std::error_code error;
-    const auto all = std::filesystem::directory_iterator{"/proc/" + launcher + "/fd", error};
-    return std::distance(begin(all), end(all));
-  };
-  const auto settles_at = [&](std::ptrdiff_t wanted) {
+  const auto held = [launcher = launcher_of(first)] { return descriptors_of(launcher).size(); };
+  const auto settles_at = [&](std::size_t wanted) {
     return comes_true([&] { return held() <= wanted; });
   };
   constexpr int starts = 20;

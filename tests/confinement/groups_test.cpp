@@ -25,17 +25,6 @@ using namespace confined;
 
 namespace {
 
-/// The directories of a process's groups, by what stands before them in /proc/PID/cgroup.
-std::map<std::string, std::string> groups_of(pid_t process) {
-  std::map<std::string, std::string> groups;
-  std::ifstream file{"/proc/" + std::to_string(process) + "/cgroup"};
-  for (std::string line; std::getline(file, line);) {
-    const auto first = line.find(':'), second = line.find(':', first + 1);
-    groups[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
-  }
-  return groups;
-}
-
 std::string file_text(const std::string& path) {
   std::ifstream file{path};
   return {std::istreambuf_iterator<char>{file}, {}};

@@ -38,11 +38,7 @@ struct running_launcher {
 
 running_launcher run_with(const launched_spawner_options& chosen) {
   running_launcher made{std::make_unique<launched_spawner>(chosen)};
-  const auto before = children_of(::getpid());
-  REQUIRE(made.by->prepare());
-  for (const pid_t each : children_of(::getpid()))
-    if (std::find(before.begin(), before.end(), each) == before.end()) made.process = each;
-  REQUIRE(made.process > 0);
+  made.process = launcher_begun_by(*made.by);
   return made;
 }
 

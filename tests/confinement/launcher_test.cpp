@@ -84,17 +84,10 @@ void make_public(const temporary_directory& folder) {
 
 /// Where this process may keep groups: of the controller of memory, or of all of version 2.
 std::string place_of_groups() {
-  std::ifstream file{"/proc/self/cgroup"};
-  std::string unified;
-  for (std::string line; std::getline(file, line);) {
-    const auto first = line.find(':'), second = line.find(':', first + 1);
-    const auto controller = line.substr(first + 1, second - first - 1);
-    const auto group = line.substr(second + 1);
-    if (controller == "memory") return "/sys/fs/cgroup/memory" + group;
-    if (controller.empty()) unified = "/sys/fs/cgroup" + group;
-  }
-  REQUIRE_FALSE(unified.empty());
-  return unified;
+  const auto groups = groups_of(::getpid());
+  const auto memory = groups.find("memory");
+  if (memory != groups.end()) return "/sys/fs/cgroup/memory" + memory->second;
+  return "/sys/fs/cgroup" + groups.at("");
 }
 
 /// Where version 2 is mounted; empty: nowhere.
@@ -108,15 +101,6 @@ std::string place_of_version_2() {
     return place;
   }
   return {};
-}
-
-std::size_t descriptors_below(pid_t process, const std::string& path) {
-  std::size_t count = 0;
-  std::error_code gone;
-  for (const auto& each :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd"))
-    if (std::filesystem::read_symlink(each, gone).string().starts_with(path)) ++count;
-  return count;
 }
 
 /// A directory of groups that goes with the test, with all in it.
@@ -171,12 +155,9 @@ class lodger {
 
 /// The group of a process by version 1's controller of memory; empty where that is version 2's.
 std::string memory_group_of(pid_t process) {
-  std::ifstream file{"/proc/" + std::to_string(process) + "/cgroup"};
-  for (std::string line; std::getline(file, line);) {
-    const auto at = line.find(":memory:");
-    if (at != std::string::npos) return "/sys/fs/cgroup/memory" + line.substr(at + 8);
-  }
-  return {};
+  const auto groups = groups_of(process);
+  const auto memory = groups.find("memory");
+  return memory != groups.end() ? "/sys/fs/cgroup/memory" + memory->second : "";
 }
 
 void take_away(const std::string& mount) {

@@ -177,9 +177,7 @@ struct kept {
 };
 
 kept kept_by(pid_t launcher) {
-  const auto folder = "/proc/" + std::to_string(launcher) + "/fd";
-  return {as_root() || ::access(folder.c_str(), R_OK) == 0 ? entries_in(folder) : 0,
-          children_of(launcher).size(), groups_made_by(launcher)};
+  return {descriptors_of(launcher).size(), children_of(launcher).size(), groups_made_by(launcher)};
 }
 
 /// Once nothing has changed for a while: a spare may be half made, a group on its way out.

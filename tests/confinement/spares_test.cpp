@@ -23,13 +23,8 @@ constexpr std::size_t spares = 2;
 /// What the descriptors from `first` on lead to, without the numbers of what has no name.
 std::multiset<std::string> held_by(pid_t process, int first) {
   std::multiset<std::string> found;
-  std::error_code gone;
-  for (const auto& each :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd")) {
-    if (std::stoi(each.path().filename()) < first) continue;
-    const auto what = std::filesystem::read_symlink(each, gone).string();
-    found.insert(what.substr(0, what.find(":[")));
-  }
+  for (const auto& [number, what] : descriptors_of(process))
+    if (number >= first) found.insert(what.substr(0, what.find(":[")));
   return found;
 }
 
@@ -48,6 +43,12 @@ std::vector<pid_t> waiting_inits(pid_t launcher, pid_t other) {
     return inits.size() == spares;
   }));
   return inits;
+}
+
+std::size_t how_many_live(const std::vector<pid_t>& inits, pid_t launcher) {
+  const auto now = children_of(launcher);
+  return static_cast<std::size_t>(
+      std::count_if(inits.begin(), inits.end(), [&](pid_t each) { return is_among(each, now); }));
 }
 
 }  // namespace
@@ -93,7 +94,7 @@ TEST_CASE("the end of one instance leaves those that wait as they are, and their
   CHECK(comes_true([&] { return children_of(launcher).size() == spares; }));
   auto next = start(by, inside({"wait"}));
   const pid_t init = parent_of(next.process->pid());
-  CHECK(std::find(inits.begin(), inits.end(), init) != inits.end());
+  CHECK(is_among(init, inits));
 
   const auto before = waiting_inits(launcher, init);
   // Of each that waits its reins. There may be new ones soon.
@@ -102,12 +103,7 @@ TEST_CASE("the end of one instance leaves those that wait as they are, and their
   };
   const auto count = beside();
   for (const pid_t each : before) REQUIRE(::kill(each, SIGKILL) == 0);
-  CHECK(comes_true([&] {
-    const auto now = children_of(launcher);
-    return beside() == count && std::none_of(now.begin(), now.end(), [&](pid_t each) {
-             return std::find(before.begin(), before.end(), each) != before.end();
-           });
-  }));
+  CHECK(comes_true([&] { return how_many_live(before, launcher) == 0 && beside() == count; }));
 }
 
 TEST_CASE("those that wait are of the kind that was started last, and the others end") {
@@ -117,10 +113,7 @@ TEST_CASE("those that wait are of the kind that was started last, and the others
   const auto before = waiting_inits(launcher, init);
   auto other = start(by, inside({"wait"}, whole(profile::no_userns)));
   CHECK(comes_true([&] {
-    const auto now = children_of(launcher);
-    return now.size() == spares + 2 && std::none_of(now.begin(), now.end(), [&](pid_t each) {
-             return std::find(before.begin(), before.end(), each) != before.end();
-           });
+    return how_many_live(before, launcher) == 0 && children_of(launcher).size() == spares + 2;
   }));
 }
 
@@ -136,12 +129,8 @@ TEST_CASE("an instance that has died while it waited is not taken for one that r
   }
   auto next = start(by, inside({"exit", "3"}));
   CHECK(end_of(next) == exit_status::exited(3));
-  CHECK(comes_true([&] {  // that was tried has been ended
-    const auto now = children_of(launcher);
-    return std::count_if(inits.begin(), inits.end(), [&](pid_t each) {
-             return std::find(now.begin(), now.end(), each) != now.end();
-           }) == 1;
-  }));
+  // That was tried has been ended.
+  CHECK(comes_true([&] { return how_many_live(inits, launcher) == 1; }));
 }
 
 TEST_CASE("a start without namespaces leaves the names of the host alone") {

@@ -12,3 +12,8 @@ if(TARGET bulkhead-cli)
   bulkhead_unit_test(cli_watch_test bulkhead-cli)
   bulkhead_unit_test(cli_trust_test bulkhead-cli)
 endif()
+if(NOT BULKHEAD_SANITIZE)  # whose heap it would be
+  bulkhead_unit_test(zeroing_heap_test)
+  target_sources(zeroing_heap_test PRIVATE "${PROJECT_SOURCE_DIR}/tools/bulkheadd/zeroing_heap.cpp")
+  target_link_options(zeroing_heap_test PRIVATE -Wl,--wrap=__libc_free)
+endif()

@@ -36,7 +36,10 @@ void free(void* block) {
 void* realloc(void* block, std::size_t size) {
   if (block == nullptr) return std::malloc(size);
   const std::size_t had = ::malloc_usable_size(block);
-  if (size != 0 && size <= had && size >= had / 2) return block;
+  if (size != 0 && size <= had && size >= had / 2) {
+    std::memset(static_cast<char*>(block) + size, 0, had - size);
+    return block;
+  }
   void* const moved = size == 0 ? nullptr : std::malloc(size);
   if (size != 0 && moved == nullptr) return nullptr;
   if (moved != nullptr) std::memcpy(moved, block, had < size ? had : size);
