@@ -69,6 +69,17 @@ bool make_channels(newborn& child, instance_plan& plan) {
   return true;
 }
 
+/// What is refused for the group alone is made without it: the walls that it is are missing then.
+pid_t copy_into(const surroundings& around, const birth_plan& plan, const instance_plan& inside,
+                std::uint64_t flags, int group, int& handle) {
+  const pid_t child = copy_process(flags, handle, group);
+  if (child >= 0 || group < 0) return child;
+  const int error = errno;
+  const pid_t without = copy_process(flags, handle, -1);
+  if (without > 0) around.groups.not_entered(*inside.report, plan.wanted, error);
+  return without;
+}
+
 /// With all the namespaces that are wanted; or, where the kernel or its policy has none for this
 /// user, and nothing that is required goes with them, with fewer. What is missing is noted.
 pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
@@ -81,7 +92,7 @@ pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
     const auto flags = namespace_flags(plan.wanted & walls);
     for (const auto& each : namespace_kinds)
       if (has(plan.wanted & walls, each.which)) stands(report, each.which);
-    const pid_t child = copy_process(flags, handle, group);
+    const pid_t child = copy_into(around, plan, inside, flags, group, handle);
     if (child >= 0) return child;
     const int error = errno;
     const auto lost =

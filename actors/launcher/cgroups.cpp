@@ -2,44 +2,40 @@
 #include "actors/launcher/cgroups.hpp"
 
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
-#include <span>
-
-#include "actors/launcher/cgroup_places.hpp"
+#include "actors/launcher/group_base.hpp"
 
 namespace bulkhead::launcher {
 namespace {
 
-constexpr std::array<const char*, controllers> names{"memory", "pids", "cpu", "io"};
 constexpr std::array<const char*, controllers> old_names{"memory", "pids", "cpu", "blkio"};
 static_assert(controllers + 1 <= group_sweep::tops_max);
-
-const char* name_of(controller which) {
-  return names[static_cast<std::size_t>(which)];
-}
 
 /// Of version 1.
 const char* old_name_of(controller which) {
   return old_names[static_cast<std::size_t>(which)];
 }
 
-/// Was this directory handed over to us by systemd?
-bool is_delegated(const path_text& directory) {
-  char value = 0;
-  for (const char* const mark : {"user.delegate", "trusted.delegate"})
-    if (::getxattr(directory.c_str(), mark, &value, 1) == 1 && value == '1') return true;
-  return false;
-}
-
-int open_directory(const path_text& path) {
-  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/// -1 and errno, EPERM for another user's.
+int open_base(const path_text& path) {
+  const int base = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  struct stat found {};
+  if (base < 0 || (::fstat(base, &found) == 0 && is_safe_owner(found.st_uid))) return base;
+  ::close(base);
+  return errno = EPERM, -1;
 }
 
 int open_in(int base, const group_name& group, std::string_view file, int flags) {
   path_text path;
   path << group.view() << "/" << file;
   return ::openat(base, path.c_str(), flags | O_CLOEXEC);
+}
+
+/// 0, or errno. To the groups beneath.
+int hand_on(int base, controller which) {
+  short_text<16> add;
+  add << "+" << controller_names[static_cast<std::size_t>(which)];
+  return write_file(base, "cgroup.subtree_control", add.view());
 }
 
 }  // namespace
@@ -51,22 +47,19 @@ void group_entry::close_all() const {
 
 void cgroups::find_unified() {
   group_place found;
+  path_text base;
+  unified_.unified = true;
   unified_.error = unified_place(found);
-  if (unified_.error != 0) return;
-  path_text above;
-  above << found.own.view().substr(0, found.own.view().rfind('/'));
-  const path_text& chosen = is_delegated(above) ? above : found.own;
-  unified_ = {open_directory(chosen), 0, true};
-  if (unified_.base < 0) {
-    unified_.error = errno;
-    return;
+  if (unified_.error == 0) unified_.error = find_group_base(found, base);
+  if (unified_.error == 0) {
+    unified_.base = open_base(base);
+    if (unified_.base < 0) unified_.error = errno;
   }
-  mark(unified_, found.top);
+  if (unified_.base >= 0) mark(unified_, found.top);
   for (const auto which : all_controllers) {
-    short_text<16> add;
-    add << "+" << name_of(which);
     auto& entry = controllers_[static_cast<std::size_t>(which)];
-    entry.error = write_file(unified_.base, "cgroup.subtree_control", add.view());
+    entry.error = unified_.error;
+    if (entry.error == 0) entry.error = hand_on(unified_.base, which);
     if (entry.error == 0) entry = unified_;
   }
 }
@@ -77,7 +70,7 @@ void cgroups::find_old(controller which) {
   group_place found;
   const int error = old_place(old_name_of(which), found);
   if (error != 0) return;  // and that of version 2 stays
-  entry = {open_directory(found.own), 0, false};
+  entry = {open_base(found.own), 0, false};
   if (entry.base < 0)
     entry.error = errno;
   else
@@ -109,9 +102,11 @@ group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
     if (where.base < 0) return where.error;
     return ::mkdirat(where.base, name.c_str(), 0755) == 0 || errno == EEXIST ? 0 : errno;
   };
+  bool born_into = has(wanted, wall::cgroup_kill);
   for (const auto which : all_controllers) {
     if (!has(wanted, wall_of(which))) continue;
     const auto& where = of(which);
+    born_into = born_into || where.unified;
     int error = make_in(where);
     int& join = entry.join[static_cast<std::size_t>(which)];
     if (error == 0 && !where.unified) {
@@ -126,7 +121,6 @@ group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
       entry.memory_events = open_in(
           where.base, name, where.unified ? "memory.events" : "memory.oom_control", O_RDONLY);
   }
-  const bool born_into = has(wanted, wall::cgroup_kill) || of(controller::memory).unified;
   if (!born_into) return entry;
   int error = make_in(unified_);
   if (error == 0) {
@@ -140,6 +134,15 @@ group_entry cgroups::make(birth_report& report, std::uint64_t wanted,
   else
     stands(report, wall::cgroup_kill);
   return entry;
+}
+
+void cgroups::not_entered(birth_report& report, std::uint64_t wanted, int error) const {
+  const auto note = [&](wall which) {
+    if (has(wanted, which) && is_up(report, which)) missing(report, which, error);
+  };
+  for (const auto which : all_controllers)
+    if (of(which).unified) note(wall_of(which));
+  note(wall::cgroup_kill);
 }
 
 int cgroups::write(controller which, const group_name& name, const resource_limits& limits) const {

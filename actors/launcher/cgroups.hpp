@@ -45,6 +45,9 @@ class cgroups {
   /// Makes the groups of a new instance, and notes those walls of `wanted` that have none.
   group_entry make(birth_report& report, std::uint64_t wanted, const group_name& name) const;
 
+  /// Notes that the instance could not be born into its group of version 2.
+  void not_entered(birth_report& report, std::uint64_t wanted, int error) const;
+
   /// Of the walls of `wanted` that stand: writes the limits; what cannot be written is noted.
   void limit(birth_report& report, std::uint64_t wanted, const group_name& name,
              const resource_limits& limits) const;

@@ -15,6 +15,10 @@ inline constexpr std::size_t controllers = 4;
 inline constexpr std::array all_controllers{controller::memory, controller::tasks, controller::cpu,
                                             controller::io};
 
+/// By the names that version 2 has for them.
+inline constexpr std::array<const char*, controllers> controller_names{"memory", "pids", "cpu",
+                                                                       "io"};
+
 /// Writes those of one controller for `group`, a directory beneath `base`. `unified`: it is of
 /// version 2. 0, or errno: of the io controller ENOENT, when no scheduler shares disks by weight.
 int write_limits(int base, std::string_view group, controller which, bool unified,

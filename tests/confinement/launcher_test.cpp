@@ -82,9 +82,9 @@ void make_public(const temporary_directory& folder) {
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
 }
 
-/// Where this process may keep groups: of the controller of memory, or of all of version 2.
-std::string place_of_groups() {
-  const auto groups = groups_of(::getpid());
+/// The group of a process: of the controller of memory, or of all of version 2.
+std::string group_of(pid_t process) {
+  const auto groups = groups_of(process);
   const auto memory = groups.find("memory");
   if (memory != groups.end()) return "/sys/fs/cgroup/memory" + memory->second;
   return "/sys/fs/cgroup" + groups.at("");
@@ -101,6 +101,14 @@ std::string place_of_version_2() {
     return place;
   }
   return {};
+}
+
+/// Of those that the launcher uses.
+bool has_controllers(const std::string& group) {
+  std::ifstream file{group + "/cgroup.controllers"};
+  for (std::string word; file >> word;)
+    if (word == "memory" || word == "pids" || word == "cpu" || word == "io") return true;
+  return false;
 }
 
 /// A directory of groups that goes with the test, with all in it.
@@ -148,6 +156,8 @@ class lodger {
     ::kill(process_, SIGKILL);
     ::waitpid(process_, nullptr, 0);
   }
+
+  pid_t process() const { return process_; }
 
  private:
   pid_t process_ = -1;
@@ -416,7 +426,7 @@ TEST_CASE("where /run is not root's alone, or cannot be written, a start says so
 TEST_CASE("groups are judged by the lock of their owner's mark, wherever they are") {
   if (!as_root()) return;  // nobody can make one
   constexpr unsigned nobody = 65534;
-  group_directory place{place_of_groups() + "/another-place-" + std::to_string(::getpid())};
+  group_directory place{group_of(::getpid()) + "/another-place-" + std::to_string(::getpid())};
   const auto living = "bulkhead-" + std::to_string(::getpid());
   // Its number says nothing: that of this process, which lives.
   const auto dead_mark = place.make(living + ".1", 0700), dead = place.make(living + ".1-1", 0755);
@@ -503,6 +513,75 @@ TEST_CASE("in a group of version 2 that was delegated, groups are made beside th
     CHECK_FALSE(each.is_directory());
 }
 
+TEST_CASE("where version 2 has controllers, groups are made beside a group that has processes") {
+  const auto unified = place_of_version_2();
+  if (!as_root() || unified.empty()) return;
+  if (!has_controllers(unified)) {
+    WARN("version 2 has no controllers here");
+    return;
+  }
+  group_directory slice{unified + "/slice-" + std::to_string(::getpid())};
+  const auto scope = slice.make("scope", 0755);
+  const lodger somebody{scope};
+  {
+    launched_spawner by{options_after([&scope] { enter_group(scope); })};
+    auto child = start(by, inside({"wait"}));
+    const auto group = groups_of(child.process->pid()).at("");
+    CHECK(group.starts_with(slice.path().substr(unified.size()) + "/bulkhead/bulkhead-"));
+    const auto named = [&](const char* file) { return is_there(unified + group + "/" + file); };
+    CHECK((named("memory.max") || named("pids.max") || named("cpu.max") || named("io.weight")));
+  }
+  CHECK(comes_true([&] { return ::rmdir((slice.path() + "/bulkhead").c_str()) == 0; }));
+}
+
+TEST_CASE("a group of version 2 that was delegated with the daemon in it is emptied first") {
+  const auto unified = place_of_version_2();
+  if (!as_root() || unified.empty()) return;
+  group_directory own{unified + "/delegated-" + std::to_string(::getpid())};
+  REQUIRE(::setxattr(own.path().c_str(), "trusted.delegate", "1", 1, 0) == 0);
+  const auto group = [&](const std::string& name) {
+    return own.path().substr(unified.size()) + name;
+  };
+  {
+    const lodger daemon{own.path()};
+    launched_spawner by{options_after([&own] { enter_group(own.path()); })};
+    auto child = start(by, inside({"wait"}));
+    CHECK(groups_of(child.process->pid()).at("").starts_with(group("/bulkhead-")));
+    CHECK(groups_of(launcher_of(child)).at("") == group("/rest"));
+    CHECK(groups_of(daemon.process()).at("") == group("/rest"));
+  }
+  CHECK(comes_true([&] { return ::rmdir((own.path() + "/rest").c_str()) == 0; }));
+}
+
+TEST_CASE("groups are not made in another user's") {
+  const auto groups = groups_of(::getpid());
+  if (!as_root() || !groups.contains("memory")) return;  // elsewhere it is another that is taken
+  const group_directory theirs{group_of(::getpid()) + "/theirs-" + std::to_string(::getpid())};
+  give(theirs.path());
+  launched_spawner by{options_after([&theirs] { enter_group(theirs.path()); })};
+  const auto error = start_fails(by, inside({"wait"}));
+  CHECK(error.missing == wall::cgroup_memory);
+  CHECK(error.error_number == EPERM);
+}
+
+TEST_CASE("a group that nothing can be born into is missing, and not the namespaces") {
+  const auto unified = place_of_version_2();
+  if (!as_root() || unified.empty() || has_controllers(unified)) return;  // else it is another
+  group_directory own{unified + "/of-threads-" + std::to_string(::getpid())};
+  const auto threads = own.make("threads", 0755);
+  // Which makes the groups beside it no place for processes.
+  std::ofstream{threads + "/cgroup.type"} << "threaded" << std::flush;
+  launched_spawner by{options_after([&own] { enter_group(own.path()); })};
+  const auto error = start_fails(by, inside({"wait"}));
+  CHECK(error.missing == wall::cgroup_kill);
+  CHECK(error.error_number == EOPNOTSUPP);
+  auto how = whole();
+  how.waived.set(index_of(wall::cgroup_kill));
+  auto child = start(by, inside({"wait"}, how));
+  CHECK((*child.report)[wall::cgroup_kill].state == wall_state::unavailable);
+  CHECK((*child.report)[wall::pid_namespace].state == wall_state::enforced);
+}
+
 TEST_CASE("what lives in a group of a dead launcher is killed, where the kernel has a way") {
   const auto unified = place_of_version_2();
   if (!as_root() || unified.empty()) return;  // nobody can make a group
@@ -536,7 +615,8 @@ TEST_CASE("a launcher has a mark that only its user can lock, and holds it") {
   const auto mark = "bulkhead-" + std::to_string(launcher_of(child)) + ".";
   int marks = 0;
   if (!as_root()) CHECK(groups_made_by(launcher_of(child)) == 0);
-  for (const auto& each : std::filesystem::directory_iterator(place_of_groups())) {
+  const std::filesystem::path group{group_of(child.process->pid())};
+  for (const auto& each : std::filesystem::directory_iterator(group.parent_path())) {
     const auto name = each.path().filename().string();
     if (!name.starts_with(mark) || name.find('-', mark.size()) != std::string::npos) continue;
     ++marks;
