@@ -78,12 +78,15 @@ config_desk::reading reading(reactor& loop, const std::function<declared_state()
   return [reader = std::make_shared<declaration_reader>(loop, declared)] { return reader->read(); };
 }
 
+/// With its launcher, when it can be had: else each start says why not.
 std::shared_ptr<spawner> make_spawner(const confinement_config& how) {
   if (how.unconfined) return std::make_shared<posix_spawner>();
   launched_spawner_options options;
   options.launcher = how.launcher;
   if (how.keeper) options.starts = [keeper = how.keeper] { return keeper->next(); };
-  return std::make_shared<launched_spawner>(std::move(options));
+  auto made = std::make_shared<launched_spawner>(std::move(options));
+  made->prepare();
+  return made;
 }
 
 std::shared_ptr<image_vault> make_vault(const broker_limits& limits) {
@@ -112,12 +115,14 @@ void check_config(const broker_config& config) {
 
 /// Everything that lives on the thread, in the order of construction.
 struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
-  machinery(broker_config settings, kj::AsyncIoContext& io, caf::actor_system& system)
+  machinery(broker_config settings, std::shared_ptr<spawner> starter, kj::AsyncIoContext& io,
+            caf::actor_system& system)
       : loop(system, io),
         asking(system.spawn<asker>(loop)),
         random(random_seed()),
         store(ask(), {}),
         services{std::move(settings), {}, loop, clock, random, store, {}, {}, {}},
+        starts(std::move(starter)),
         trust(store, services.events, loop.timer(), BULKHEAD_VERSION),
         catalog(store, services.events, loop.timer(), trust),
         tree(ask(), loop, random_seed(), workers(system), services.config.groups),
@@ -227,7 +232,7 @@ struct broker_thread::machinery final : kj::TaskSet::ErrorHandler {
   broker_services services;
   // These outlive the actors in front of them; what a launcher started ends with it.
   std::shared_ptr<image_vault> images = make_vault(services.config.limits);
-  std::shared_ptr<spawner> starts = make_spawner(services.config.confinement);
+  std::shared_ptr<spawner> starts;
   trust_desk trust;
   release_catalog catalog;
   broker_facts facts;
@@ -317,8 +322,11 @@ broker_thread::broker_thread(broker_config config) {
   // Shared, because this thread may be gone before the other one has left set_value.
   auto started = std::make_shared<std::promise<void>>();
   auto ready = started->get_future();
-  thread_ = std::thread([this, config = std::move(config), started = std::move(started)]() mutable {
-    main(std::move(config), started);
+  // Before this broker has any thread, and so before it holds anything of a plugin's or a client's.
+  auto starts = make_spawner(config.confinement);
+  thread_ = std::thread([this, config = std::move(config), starts = std::move(starts),
+                         started = std::move(started)]() mutable {
+    main(std::move(config), std::move(starts), started);
   });
   thread_id_ = thread_.get_id();
   try {
@@ -333,10 +341,11 @@ broker_thread::~broker_thread() {
   stop();
 }
 
-void broker_thread::main(broker_config config, const start_promise& started) {
+void broker_thread::main(broker_config config, std::shared_ptr<spawner> starts,
+                         const start_promise& started) {
   auto problem = kj::runCatchingExceptions([&] {
     block_all_signals();
-    live(std::move(config), started);
+    live(std::move(config), std::move(starts), started);
   });
   KJ_IF_MAYBE (why, problem) {
     note_end(to_error(*why).what());
@@ -349,12 +358,13 @@ void broker_thread::main(broker_config config, const start_promise& started) {
   }
 }
 
-void broker_thread::live(broker_config config, const start_promise& started) {
+void broker_thread::live(broker_config config, std::shared_ptr<spawner> starts,
+                         const start_promise& started) {
   auto io = kj::setupAsyncIo();
   io.waitScope.setBusyPollInterval(busy_poll_turns);
   scheduler_config scheduling;
   caf::actor_system system(scheduling);
-  machinery parts(std::move(config), io, system);
+  machinery parts(std::move(config), std::move(starts), io, system);
   // Whatever fails from here on: actors must be gone before the parts go.
   auto failed = kj::runCatchingExceptions([&] {
     serve(parts, io.waitScope, *started);

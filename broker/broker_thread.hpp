@@ -38,6 +38,8 @@ namespace bulkhead {
 class broker_core;
 class event_log;
 
+class spawner;
+
 class broker_thread {
  public:
   /// What tasks may use while the broker runs.
@@ -71,8 +73,8 @@ class broker_thread {
   class job;
   using start_promise = std::shared_ptr<std::promise<void>>;
 
-  void main(broker_config config, const start_promise& started);
-  void live(broker_config config, const start_promise& started);
+  void main(broker_config config, std::shared_ptr<spawner> starts, const start_promise& started);
+  void live(broker_config config, std::shared_ptr<spawner> starts, const start_promise& started);
   void serve(machinery& parts, kj::WaitScope& scope, std::promise<void>& started);
   void set_running(machinery* parts);
   void note_end(const std::string& reason);

@@ -107,6 +107,23 @@ class Confined(SystemTest):
         self.assertEqual(limit_of(pid, "Max data size"), str(96 << 20))
         self.assertEqual(limit_of(pid, "Max open files"), "64")
 
+    def test_without_a_limit_of_memory_there_is_none_the_broker_s_neither(self):
+        self.broker.ok("mount", "kv/", "kv", "--limit", "memory=0")
+        self.assertEqual(limit_of(self.broker.status("kv/")["pid"], "Max data size"), "unlimited")
+
+    def test_the_launcher_is_there_before_the_broker_has_threads_or_plugins(self):
+        launcher, = harness.children(self.broker.pid)
+        name = pathlib.Path(f"/proc/{launcher}/comm").read_text().strip()
+        self.assertEqual(name, "bulkhead-launch")
+
+        def begun(path):
+            return int(pathlib.Path(path, "stat").read_text().rsplit(")", 1)[1].split()[19])
+
+        for thread in pathlib.Path(f"/proc/{self.broker.pid}/task").iterdir():
+            if thread.name != str(self.broker.pid):
+                self.assertLess(launcher, int(thread.name))
+                self.assertLessEqual(begun(f"/proc/{launcher}"), begun(thread))
+
     def test_a_limit_that_is_tuned_is_that_of_what_runs(self):
         self.broker.ok("mount", "kv/", "kv")
         pid = self.broker.status("kv/")["pid"]
@@ -169,7 +186,11 @@ class Confined(SystemTest):
 
     def test_the_broker_is_not_to_be_read_or_dumped(self):
         pid = self.broker.pid
-        self.assertEqual(limit_of(pid, "Max core file size"), "0")
+        self.assertLessEqual(int(limit_of(pid, "Max core file size")), 1)
+        # Far above where it refuses work, so that no defect of its own takes the machine.
+        self.assertEqual(limit_of(pid, "Max data size"), str(4 << 30))
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.assertEqual(int(limit_of(pid, "Max open files")), min(65_536, most))
         findings = {each["name"]: each for each in self.broker.cli("doctor").json["findings"]}
         self.assertEqual(findings["broker: dumpable"]["verdict"], "good")
         self.assertEqual(findings["broker: core files"]["verdict"], "good")
@@ -388,6 +409,14 @@ class GivesRootUp(SystemTest):
         self.broker.ok("reload", "kv/")
         self.broker.ok("unmount", "kv/")
         self.assertFalse(harness.alive(mount["pid"]))
+
+    def test_without_namespaces_a_plugin_is_in_a_group_that_ends_with_it(self):
+        self.broker.ok("mount", "plain/", "kv", "--profile", "no-userns")
+        walls = walls_of(self.broker.status("plain/"))
+        self.assertEqual(walls["cg.kill"]["state"], "enforced")
+        answer = self.broker.cli("mount", "other/", "kv", "--profile", "no-userns",
+                                 "--waive", "lifeline", output="table")
+        self.assert_says(answer, 1, "these cannot be waived (EPERM)")
 
     def test_what_it_uses_is_known_but_for_what_takes_a_right_over_it(self):
         usage = until("a sample is there", lambda: self.broker.status("kv/").get("usage"), 15)

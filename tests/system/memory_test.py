@@ -55,5 +55,11 @@ class Memory(harness.SystemTest):
         harness.until("it is gone", lambda: not places_in_memory(self.broker.pid, stored))
 
 
+    def test_the_keys_of_the_state_are_kept_out_of_swap(self):
+        with open(f"/proc/{self.broker.pid}/status", encoding="utf-8") as status:
+            locked, = (line.split()[1] for line in status if line.startswith("VmLck:"))
+        self.assertGreater(int(locked), 0)
+
+
 if __name__ == "__main__":
     harness.main()
