@@ -35,7 +35,7 @@ bulkhead_confinement_test(confinement_walls_test confinement/walls_test.cpp conf
   confinement/faulty.cpp confinement/faults_test.cpp confinement/root_test.cpp confinement/spares_test.cpp
   confinement/launcher_process_test.cpp confinement/users_test.cpp "${PROJECT_SOURCE_DIR}/actors/launcher/users.cpp"
   confinement/limit_files_test.cpp "${PROJECT_SOURCE_DIR}/actors/launcher/limit_files.cpp"
-  confinement/group_base_test.cpp "${PROJECT_SOURCE_DIR}/actors/launcher/group_base.cpp")
+  confinement/elf_file_test.cpp confinement/group_base_test.cpp "${PROJECT_SOURCE_DIR}/actors/launcher/group_base.cpp")
 bulkhead_confinement_test(confinement_cost_test confinement/cost_test.cpp confinement/lifetime_test.cpp)
 # Every launcher sweeps what dead ones have left, that of the tests of sweeping too.
 set_tests_properties(confinement_walls_test PROPERTIES RUN_SERIAL ON)

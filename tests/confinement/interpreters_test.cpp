@@ -84,7 +84,7 @@ TEST_CASE("a Node script runs with its library and its threads, and reaches noth
       "console.log(process.pid, process.argv.slice(1));\n"
       "for (const path of ['/etc/passwd', '/usr/bin/env', '/proc/self'])\n"
       "  console.log(path, fs.existsSync(path));\n"
-      "console.log(fs.readdirSync('/').includes('script'));\n"
+      "console.log(fs.readdirSync('/').includes('script'), fs.existsSync('/usr/share/nodejs'));\n"
       "const done = [\n"
       "  new Promise(ok => crypto.pbkdf2('a', 'b', 9, 8, 'sha256', (e, k) => ok(k.length))),\n"
       "  new Promise(ok => zlib.gzip('text', (e, z) => ok(zlib.gunzipSync(z).toString()))),\n"
@@ -98,8 +98,9 @@ TEST_CASE("a Node script runs with its library and its threads, and reaches noth
   CHECK(said ==
         "2 [ '/script', 'one', 'two words' ]\n"
         "/etc/passwd false\n/usr/bin/env false\n/proc/self false\n"
-        "true\n"
-        "8 text 42 ENOENT EACCES\n");
+        "true " +
+            std::string{std::filesystem::exists("/usr/share/nodejs") ? "true" : "false"} +
+            "\n8 text 42 ENOENT EACCES\n");
 }
 
 TEST_CASE("a script reads and writes its link") {
@@ -131,7 +132,9 @@ TEST_CASE("a Perl script runs too") {
 
 TEST_CASE("the argument in a script's first line is its interpreter's") {
   temporary_directory folder;
-  CHECK(script_says(folder, "#!/usr/bin/perl -l\nprint 'a line';\n") == "a line\n");
+  const std::string tells = "\nimport sys\nprint(sys.flags.isolated)\n";
+  CHECK(script_says(folder, "#!/usr/bin/python3 -I" + tells) == "1\n");
+  CHECK(script_says(folder, "#!/usr/bin/python3" + tells) == "0\n");
 }
 
 TEST_CASE("a script wants the profile for interpreters") {
@@ -143,6 +146,19 @@ TEST_CASE("a script wants the profile for interpreters") {
   const auto error = start_fails(confined::spawner(), spec);
   CHECK(error.permanent);
   CHECK(error.remedy.find("interpreter") != std::string::npos);
+}
+
+TEST_CASE("what not everybody may run is no interpreter") {
+  temporary_directory folder;
+  process_spec spec;
+  spec.executable = folder / "script";
+  spec.confined = std::make_shared<const confinement>(whole(profile::interpreter));
+  write_file(spec.executable, "#!" + (folder / "interpreter") + "\n", 0755);
+  std::filesystem::copy_file("/usr/bin/true", folder / "interpreter");
+  for (const mode_t mode : {0700, 0711, 0744}) {
+    REQUIRE(::chmod((folder / "interpreter").c_str(), mode) == 0);
+    CHECK(start_fails(confined::spawner(), spec).error_number == EACCES);
+  }
 }
 
 TEST_CASE("the first line of a script names its interpreter") {

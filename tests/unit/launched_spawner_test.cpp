@@ -132,8 +132,15 @@ TEST_CASE("what is no answer is refused") {
 }
 
 TEST_CASE("an answer to something else breaks the link") {
-  CHECK(failure_with(answering([](auto& answer) { answer.head.number += 1; })).error_number ==
-        EPROTO);
+  const auto something_else = [](const std::function<void(launcher::start_answer&)>& change) {
+    const auto error = failure_with(answering([&](auto& answer) {
+      answer.stopped_at = stage::full;
+      change(answer);
+    }));
+    CHECK(error.error_number == EPROTO);
+  };
+  something_else([](auto& answer) { answer.head.number += 1; });
+  something_else([](auto& answer) { answer.head.kind += 1; });
   // "It runs", and no handle on it.
   CHECK(failure_with(answering([](auto&) {})).error_number == EPROTO);
 }
@@ -162,6 +169,13 @@ TEST_CASE("where a start stopped becomes the name of the failure") {
   CHECK(wall_missing.missing == wall::cgroup_memory);
   CHECK(wall_missing.why == "the wall cg.memory of profile strict does not stand (EACCES)");
   CHECK(wall_missing.report);
+  const auto short_of_it = failed(stage::wall, EAGAIN, index_of(wall::cgroup_memory));
+  CHECK(short_of_it.failure == spawn_failure::too_many_processes);
+  CHECK_FALSE(short_of_it.permanent);
+  CHECK(failed(stage::grant, ENOMEM).failure == spawn_failure::no_memory);
+  const auto no_part = failed(stage::grant, EINVAL);
+  CHECK(no_part.why == "a part of its root cannot be mounted (EINVAL)");
+  CHECK(no_part.permanent);
   CHECK(failed(stage::program, ENOEXEC).failure == spawn_failure::bad_format);
   CHECK(failed(stage::full, EAGAIN).failure == spawn_failure::too_many_processes);
   CHECK(failed(stage::birth, ENOMEM).failure == spawn_failure::no_memory);
@@ -197,6 +211,56 @@ TEST_CASE("a launcher that cannot be started is not asked for at every start") {
   CHECK(by.prepare());
   CHECK(failure_of(by).failure == spawn_failure::too_many_processes);
   CHECK(asked == 3);
+}
+
+TEST_CASE("a launcher that ran makes the waiting short again") {
+  auto now = std::chrono::steady_clock::time_point{1h};
+  int asked = 0;
+  fake_launchers fakes;
+  const auto hangs_up = [](int socket, const launcher::start_order& order, std::size_t) {
+    return is(order, order_kind::hello) && greets(socket, order);
+  };
+  const auto fake = fakes.starts(hangs_up);
+  launched_spawner by{{.launcher = "fake",
+                       .starts = [&]() -> launcher_process {
+                         if (++asked == 3) return fake();
+                         throw std::system_error{ENOENT, std::generic_category(), "no file"};
+                       },
+                       .now = [&] { return now; }}};
+  CHECK_FALSE(by.prepare());
+  now += 100ms;
+  CHECK_FALSE(by.prepare());
+  now += 200ms;
+  CHECK(by.prepare());
+  CHECK(failure_of(by).failure == spawn_failure::no_launcher);  // it ended, and there is no other
+  now += 99ms;
+  CHECK_FALSE(by.prepare());
+  CHECK(asked == 4);
+  now += 1ms;
+  CHECK_FALSE(by.prepare());
+  CHECK(asked == 5);
+}
+
+TEST_CASE("without a launcher there is no instance whose limits could be changed") {
+  launched_spawner by{{.launcher = "fake"}};
+  CHECK(by.set_limits(1, {}) == ESRCH);
+}
+
+TEST_CASE("what does not fit an order is refused by what it is too much of") {
+  fake_launchers fakes;
+  launched_spawner by{{.launcher = "fake", .starts = fakes.starts(answering([](auto&) {}))}};
+  auto spec = confined_true();
+  spec.arguments = {std::string(launcher::text_bytes_max, 'x')};
+  CHECK(failure_of(by, spec).why.find("the arguments and the environment") != std::string::npos);
+  spec = confined_true();
+  spec.arguments.assign(launcher::arguments_max, "x");
+  CHECK(failure_of(by, spec).why.find("the number of arguments") != std::string::npos);
+  spec = confined_true();
+  confinement how;
+  for (int n = 0; n <= launcher::placements_max; ++n)
+    how.grants.push_back({grant_kind::descriptor, "/dev/null", ""});
+  spec.confined = std::make_shared<const confinement>(how);
+  CHECK(failure_of(by, spec).why.find("its libraries and grants") != std::string::npos);
 }
 
 TEST_CASE("descriptors beyond the room for them are not taken") {
