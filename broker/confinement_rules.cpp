@@ -196,9 +196,33 @@ void add_grants(std::vector<grant>& to, const confinement_rules& from) {
   }
 }
 
+bool has_name_inside(const grant& one) {
+  return one.kind == grant_kind::read_directory || one.kind == grant_kind::write_directory ||
+         one.kind == grant_kind::device;
+}
+
+const std::string& name_inside(const grant& one) {
+  return one.where.empty() ? one.what : one.where;
+}
+
+/// Where there is a root of the plugin's own: one granted directory cannot hold another, as its
+/// owner may have made a link of the other's name.
+void check_nesting(const std::vector<grant>& grants, error_kind kind) {
+  for (const auto& inner : grants)
+    for (const auto& outer : grants) {
+      const bool nested = has_name_inside(inner) && has_name_inside(outer) &&
+                          name_inside(inner).starts_with(name_inside(outer) + '/');
+      if (nested)
+        refuse(
+            kind, fmt::format("the grant {} cannot be given", in_quotes(grant_shown(inner))),
+            fmt::format("its name inside lies in that of {}", in_quotes(grant_shown(outer))),
+            fmt::format("give it another, as in {}:{}:/NAME", to_string(inner.kind), inner.what));
+    }
+}
+
 /// What is granted has another name inside only where there is a root of the plugin's own.
 void check_names_inside(profile of, const std::vector<grant>& grants, error_kind kind) {
-  if (wanted_walls(of).test(index_of(wall::mount_namespace))) return;
+  if (wanted_walls(of).test(index_of(wall::mount_namespace))) return check_nesting(grants, kind);
   for (const auto& each : grants)
     if (!each.where.empty() && each.where != each.what)
       refuse(

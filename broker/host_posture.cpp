@@ -17,6 +17,7 @@
 #include <sstream>
 #include <utility>
 
+#include "actors/confinement/confinement.hpp"
 #include "actors/unique_fd.hpp"
 
 namespace bulkhead {
@@ -336,8 +337,8 @@ std::vector<host_finding> look_at_host() {
                                     "others of its user could read its memory"));
   rlimit cores{};
   ::getrlimit(RLIMIT_CORE, &cores);
-  findings.push_back(broker_finding("broker: core files", cores.rlim_cur == 0,
-                                    cores.rlim_cur == 0 ? "none" : "allowed", "none",
+  findings.push_back(broker_finding("broker: core files", cores.rlim_cur <= no_core_bytes,
+                                    cores.rlim_cur <= no_core_bytes ? "none" : "allowed", "none",
                                     "a core file of the broker holds secrets of all mounts"));
   return findings;
 }

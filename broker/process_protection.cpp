@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "actors/confinement/confinement.hpp"
 #include "broker/error.hpp"
 
 namespace bulkhead {
@@ -33,7 +34,7 @@ void protect_this_process(const protection& how) {
     ::setrlimit(RLIMIT_DATA, &limit);
   }
   if (!how.unreadable) return;
-  const rlimit none{0, 0};
+  const rlimit none{no_core_bytes, no_core_bytes};
   ::setrlimit(RLIMIT_CORE, &none);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

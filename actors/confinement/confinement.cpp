@@ -199,7 +199,8 @@ std::vector<std::string_view> gaps_in(const confinement_report& found) {
   // Its filter lets an interpreter share memory, which no limit of a process counts.
   const bool counted = rlimits && found.of != profile::interpreter;
   if (!up(wall::cgroup_memory))
-    gaps.push_back(counted ? "its memory is limited per process, not as a whole"
+    gaps.push_back(counted ? "its memory is limited per process, and a hostile one can have "
+                             "several times its limit"
                            : "its memory has no limit");
   if (!up(wall::cgroup_cpu)) gaps.push_back("its use of the processor has no limit");
   return gaps;

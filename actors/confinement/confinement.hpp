@@ -124,6 +124,20 @@ struct resource_limits {
   bool operator==(const resource_limits&) const = default;
 };
 
+/// RLIMIT_CORE: too short for a file. At 0 a program that core files are piped to would get one all
+/// the same, as root and outside all walls; this value, and no other, keeps it from that too.
+inline constexpr std::uint64_t no_core_bytes = 1;
+
+/// RLIMIT_AS of a native program whose memory no control group counts; 0: none. RLIMIT_DATA counts
+/// a page only as long as it can be written to, so that a program that takes that right away from
+/// its pages has them for nothing. This bounds it, by much more than honest ones use: stacks,
+/// arenas, and what the runtimes of some languages reserve at once (Go's: 600 MB) count here too.
+constexpr std::uint64_t address_space_bytes(const resource_limits& limits) {
+  constexpr std::uint64_t reserved_bytes = 1ULL << 30;
+  if (limits.memory_bytes == 0) return 0;
+  return 2 * limits.memory_bytes + limits.tasks * limits.stack_bytes + reserved_bytes;
+}
+
 enum class grant_kind : std::uint8_t {
   read_directory,
   write_directory,

@@ -85,7 +85,12 @@ order_pointer order_for(const process_spec& spec, const confined_program& progra
   const auto& asked = *spec.confined;
   const wall_set wanted = wanted_walls(asked.of) & ~without;
   order->wanted = bits_of(wanted);
-  order->required = bits_of(wanted & required_walls(asked, as_root));
+  auto required = required_walls(asked, as_root);
+  // A launcher of root's starts nothing for another user that could outlive it.
+  const bool gave_root_up = as_root && ::geteuid() != 0;
+  if (gave_root_up && !wanted.test(index_of(wall::pid_namespace)))
+    required.set(index_of(wall::cgroup_kill), !asked.waived.test(index_of(wall::cgroup_kill)));
+  order->required = bits_of(wanted & required);
   order->limits = asked.limits;
   order->form = program.form;
   const auto variables =
@@ -210,14 +215,10 @@ why_not_granted reasons_for(int error, bool is_roots) {
   return {"cannot be mounted", "look at the directory, and at what it is on"};
 }
 
-bool is_shortage(int error) {
-  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
-}
-
 spawn_error not_granted_error(const process_spec& spec, const confined_program& program,
                               const launcher::start_answer& answer) {
   const int error = answer.error_number;
-  if (is_shortage(error)) return explain_spawn_failure(spec, error);
+  if (launcher::is_shortage(error)) return explain_spawn_failure(spec, error);
   const auto* const one = grant_at(spec, program, answer.placement);
   if (one == nullptr)
     return error_of(spec, spawn_failure::other, error, true,
@@ -243,15 +244,16 @@ spawn_error explain(const process_spec& spec, const confined_program& program,
     case stage::order:
       if (error != EPERM) break;
       return error_of(spec, spawn_failure::other, error, true,
-                      "for a broker that is not root the walls uid, groups, capabilities and "
-                      "no-new-privs cannot be waived (EPERM)",
+                      "for a broker that is not root these cannot be waived (EPERM): uid, groups, "
+                      "capabilities, no-new-privs, lifeline, user-ns, and both pid-ns and cg.kill",
                       "take the waiver back, or start the broker without --user");
     case stage::full:
       return error_of(spec, spawn_failure::too_many_processes, error, false,
                       "the launcher holds as many instances as it can", "run fewer plugins");
     case stage::birth:
     case stage::descriptors:
-      if (is_shortage(error)) return explain_spawn_failure(spec, error);
+    case stage::wall:  // that wants for something passing stands at the next start
+      if (launcher::is_shortage(error)) return explain_spawn_failure(spec, error);
       break;
     default:
       break;

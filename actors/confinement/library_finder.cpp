@@ -52,8 +52,11 @@ unique_fd open_regular_file(const std::string& path) {
   struct stat found {};
   if (!named || ::fstat(named.get(), &found) != 0) return {};
   if (!S_ISREG(found.st_mode)) return errno = EACCES, unique_fd{};
-  return unique_fd{
-      ::open(fmt::format("/proc/self/fd/{}", named.get()).c_str(), O_RDONLY | O_CLOEXEC)};
+  // Who holds a lease on it (fcntl(2)) could keep this waiting.
+  unique_fd file{::open(fmt::format("/proc/self/fd/{}", named.get()).c_str(),
+                        O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  if (file && ::fcntl(file.get(), F_SETFL, O_RDONLY) != 0) file.reset();
+  return file;
 }
 
 std::string printable(std::string_view name) {
@@ -72,7 +75,9 @@ library_finder::library_finder(const std::vector<grant>& grants, std::size_t lib
       continue;
     std::error_code error;
     auto folder = fs::canonical(each.what, error);
-    if (!error) roots_.push_back(std::move(folder));
+    if (error) continue;
+    roots_.emplace_back(each.what);  // as a program may name it
+    roots_.push_back(std::move(folder));
   }
 }
 
@@ -117,14 +122,16 @@ found_library library_finder::find(const std::string& name, const std::vector<st
   return {};
 }
 
+/// Nothing is opened but what lies in a folder of libraries by its name, and by where that leads.
 unique_fd library_finder::library_at(const fs::path& path) {
-  auto file = open_regular_file(path.string());
-  if (!file) return file;
-  const auto real = path_of(file);
-  const bool at_home = std::any_of(roots_.begin(), roots_.end(),
-                                   [&](const auto& each) { return is_beneath(real, each); });
-  if (at_home && is_public(file) && is_shared_object(file)) return file;
-  refused_ = true;
+  const auto at_home = [this](const fs::path& place) {
+    return std::any_of(roots_.begin(), roots_.end(),
+                       [&](const auto& each) { return is_beneath(place, each); });
+  };
+  const bool named_at_home = at_home(path.lexically_normal());
+  auto file = named_at_home ? open_regular_file(path.string()) : unique_fd{};
+  if (file && at_home(path_of(file)) && is_public(file) && is_shared_object(file)) return file;
+  refused_ = refused_ || file || !named_at_home;
   return {};
 }
 

@@ -74,7 +74,8 @@ class comparison {
       : view_{view},
         limits_{limits},
         report_{report},
-        counts_tasks_{stands(wall::user_namespace) || stands(wall::own_uid)} {}
+        counts_tasks_{stands(wall::user_namespace) || stands(wall::own_uid)},
+        counts_space_{!stands(wall::cgroup_memory) && report.of != profile::interpreter} {}
 
   wall_set compare() {
     if (!view_.status.empty()) compare_status();
@@ -209,8 +210,8 @@ class comparison {
       bool set;
       std::uint64_t most;
     };
-    const std::array<line, 13> lines{{
-        {"Max core file size", true, 0},
+    const std::array<line, 14> lines{{
+        {"Max core file size", true, no_core_bytes},
         {"Max locked memory", true, 0},
         {"Max msgqueue size", true, 0},
         {"Max file locks", true, 0},
@@ -219,6 +220,8 @@ class comparison {
         {"Max realtime timeout", true, realtime_us},
         {"Max file size", true, limits_.file_bytes},
         {"Max data size", limits_.memory_bytes != 0, limits_.memory_bytes},
+        {"Max address space", counts_space_ && limits_.memory_bytes != 0,
+         address_space_bytes(limits_)},
         {"Max stack size", limits_.stack_bytes != 0, limits_.stack_bytes},
         {"Max processes", counts_tasks_ && limits_.tasks != 0, limits_.tasks + 1ULL},
         {"Max open files", limits_.descriptors != 0, limits_.descriptors},
@@ -233,6 +236,7 @@ class comparison {
   const resource_limits& limits_;
   confinement_report& report_;
   bool counts_tasks_;  // where the limit of a user's tasks would count others', it is not set
+  bool counts_space_;  // where a group counts its memory, or it reserves much, it is not limited
   std::optional<std::uint64_t> uid_;
   wall_set contradicted_;
 };

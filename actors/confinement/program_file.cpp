@@ -62,12 +62,23 @@ void append(std::vector<placement>& to, std::vector<placement> more) {
   for (auto& each : more) to.push_back(std::move(each));
 }
 
+/// A script names its interpreter: what not everybody may run is not the plugin's either.
+unique_fd open_interpreter(const std::string& path) {
+  auto file = open_file(path);
+  struct stat found {};
+  check(::fstat(file.get(), &found), "fstat");
+  constexpr mode_t everybodys = S_IROTH | S_IXOTH;
+  if ((found.st_mode & everybodys) != everybodys)
+    throw std::system_error{EACCES, std::generic_category(), "open"};
+  return file;
+}
+
 /// The script itself in the root, and its interpreter as the program: its path.
 std::string interpret(confined_program& program) {
   auto script = program.file;
   const auto wanted = interpreter_of(*script);
   program.form = launcher::program_form::interpreter;
-  program.file = std::make_shared<const unique_fd>(open_file(wanted.interpreter));
+  program.file = std::make_shared<const unique_fd>(open_interpreter(wanted.interpreter));
   std::vector<std::string> arguments{wanted.interpreter};
   if (!wanted.argument.empty()) arguments.push_back(wanted.argument);
   arguments.emplace_back(script_place);

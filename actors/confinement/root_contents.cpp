@@ -2,6 +2,7 @@
 #include "actors/confinement/root_contents.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -36,6 +37,11 @@ launcher::placement_kind kind_of(grant_kind kind) {
   }
 }
 
+bool is_directory(const unique_fd& file) {
+  struct stat found {};
+  return ::fstat(file.get(), &found) != 0 || S_ISDIR(found.st_mode);
+}
+
 unique_fd open_granted(const grant& given) {
   // A pipe waits for its writer with whoever reads it, and not with whoever opens it here.
   const bool to_read = given.kind == grant_kind::descriptor;
@@ -43,6 +49,11 @@ unique_fd open_granted(const grant& given) {
                     : given.kind == grant_kind::device ? O_PATH
                                                        : O_PATH | O_DIRECTORY;
   unique_fd file{::open(given.what.c_str(), flags | O_CLOEXEC)};
+  // From a directory ".." leads out of every root.
+  if (file && to_read && is_directory(file)) {
+    errno = EISDIR;
+    file.reset();
+  }
   if (file && (!to_read || ::fcntl(file.get(), F_SETFL, O_RDONLY) == 0)) return file;
   const char* const name = strerrorname_np(errno);
   throw missing_content{fmt::format("the grant {} {} cannot be opened ({})", to_string(given.kind),

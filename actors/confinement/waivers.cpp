@@ -29,7 +29,7 @@ std::string_view way_to_have(const confinement_report& found, wall missing) {
   if (missing != wall::own_uid || !found.as_root) return any;
   switch (found[missing].error_number) {
     case EINVAL:
-      return "map the uids 1879048192 to 2147483647 into this container";
+      return "map the uids 2000203776 to 2147352575 into this container";
     case EUSERS:
       return "stop other brokers, which hold all uids there are for plugins";
     case EROFS:

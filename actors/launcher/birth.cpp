@@ -95,6 +95,8 @@ pid_t copy_with_namespaces(const surroundings& around, const birth_plan& plan,
     const pid_t child = copy_into(around, plan, inside, flags, group, handle);
     if (child >= 0) return child;
     const int error = errno;
+    // Nothing is missing for good: fewer namespaces would be given up for nothing.
+    if (is_shortage(error)) return -1;
     const auto lost =
         walls == attempts[0] && around.privileged ? bit(wall::user_namespace) : ~std::uint64_t{0};
     for (const auto& each : namespace_kinds)

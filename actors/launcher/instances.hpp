@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "actors/launcher/cgroups.hpp"
+#include "actors/launcher/walls.hpp"
 
 namespace bulkhead::launcher {
 
@@ -24,8 +25,8 @@ struct instance {
   int plugin_handle = -1;  // -1 until its program runs
   pid_t plugin = -1;
   bool has_rlimits = false;
-  bool counts_tasks = false;  // its user is its own, so that a limit of tasks can be one of rlimits
-  std::uint32_t user = 0;     // 0: none of its own
+  countable counted;
+  std::uint32_t user = 0;  // 0: none of its own
   group_name group;
 };
 

@@ -87,10 +87,15 @@ bool is_gone(int error) {
   return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
-/// Without these walls a program would be this process's user.
+/// Without these walls a program would be this process's user, or make its root as one; or live on
+/// with its uid when that is another's.
 bool gives_root_up(const start_order& order) {
-  return has(order.required, wall::own_uid) && has(order.required, wall::no_groups) &&
-         has(order.required, wall::no_capabilities) && has(order.required, wall::no_new_privileges);
+  constexpr auto always = bit(wall::own_uid) | bit(wall::no_groups) | bit(wall::no_capabilities) |
+                          bit(wall::no_new_privileges) | bit(wall::lifeline);
+  constexpr auto ends_all = bit(wall::pid_namespace) | bit(wall::cgroup_kill);
+  const bool own_root = has(order.wanted, wall::mount_namespace);
+  return (order.required & always) == always && (order.required & ends_all) != 0 &&
+         (!own_root || has(order.required, wall::user_namespace));
 }
 
 /// The uid that the argument says; 0: there is none. -1: it says something else.
@@ -173,10 +178,12 @@ bool launcher::prepare(std::uint32_t broker) {
   // of its children are among those.
   if (around_.privileged) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::prctl(PR_SET_NAME, "bulkhead-launch", 0, 0, 0);
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
+  // What the broker has for itself is no limit of its plugins.
+  for (const auto which : {RLIMIT_NOFILE, RLIMIT_DATA}) {
+    rlimit now{};
+    ::getrlimit(which, &now);
+    now.rlim_cur = now.rlim_max;
+    ::setrlimit(which, &now);
   }
   users_error_ = around_.privileged ? users_.claim_block() : EPERM;
   around_.namespaces = own_namespaces();
@@ -451,8 +458,7 @@ bool launcher::try_start(newborn_instance& with, const start_order& order, start
   with.place->number = order.head.number;
   with.place->plugin = plugin_id;
   with.place->has_rlimits = is_up(*child.report, wall::resource_limits);
-  with.place->counts_tasks =
-      is_up(*child.report, wall::user_namespace) || is_up(*child.report, wall::own_uid);
+  with.place->counted = countable_of(*child.report, order.form);
   return true;
 }
 
@@ -495,8 +501,8 @@ bool launcher::start(const start_order& order) {
   }
   bool runs = try_start(with, order, answer);
   // A spare may have met with something while it waited.
-  const bool its_own_fault = answer.stopped_at != stage::program &&
-                             answer.stopped_at != stage::wall && answer.stopped_at != stage::grant;
+  const bool its_own_fault =
+      answer.stopped_at != stage::program && answer.stopped_at != stage::grant;
   if (!runs && ready && answer.stopped_at != stage::none && its_own_fault) {
     let_go(with);
     if (bear(plan, with)) runs = try_start(with, order, answer);
@@ -535,7 +541,7 @@ int launcher::change(const instance& which, const resource_limits& limits, std::
   const int groups = around_.groups.change(which.group, limits, wall);
   if ((groups != 0 && groups != ENOSYS) || !which.has_rlimits) return groups;
   if (::syscall(SYS_pidfd_send_signal, which.plugin_handle, 0, nullptr, 0) != 0) return errno;
-  const int own = change_resource_limits(which.plugin, limits, which.counts_tasks);
+  const int own = change_resource_limits(which.plugin, limits, which.counted);
   if (own != 0) wall = static_cast<std::uint8_t>(index_of(bulkhead::wall::resource_limits));
   return own;
 }

@@ -229,21 +229,37 @@ void refuse_files(allow_list& list) {
                SCMP_SYS(statx), SCMP_SYS(getcwd), SCMP_SYS(faccessat), SCMP_SYS(faccessat2)});
 }
 
-/// What the root does not hold, and Landlock does not let through, is not there to be opened.
-void allow_reading_files(allow_list& list) {
-  list.allow({SCMP_SYS(access), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(stat),
-              SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(getcwd),
-              SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(pread64), SCMP_SYS(getdents64)});
-  // No file is made that runs as its owner: in a granted directory that is a user of the host. The
-  // mode of what is not made means nothing, and may be anything.
-  constexpr std::uint64_t makes = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
+constexpr std::uint64_t makes_file = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
+
+/// Landlock before Linux 6.2 lets a file that may be read be emptied.
+void allow_opening_to_read(allow_list& list) {
+  constexpr std::uint64_t writes = O_WRONLY | O_RDWR | O_TRUNC | makes_file;
   for (const auto& [call, flags] : {std::pair{SCMP_SYS(open), 1U}, {SCMP_SYS(openat), 2U}}) {
-    list.add(SCMP_ACT_ALLOW, call, {none_of(flags, makes)});
+    list.add(SCMP_ACT_ALLOW, call, {none_of(flags, writes)});
+    for (std::uint64_t each = 1; each <= writes; each <<= 1U)
+      if ((writes & each) != 0)
+        list.add(SCMP_ACT_ERRNO(EACCES), call, {SCMP_CMP(flags, SCMP_CMP_MASKED_EQ, each, each)});
+  }
+}
+
+/// No file is made that runs as its owner: in a granted directory that is a user of the host. The
+/// mode of what is not made means nothing, and may be anything.
+void allow_opening_to_write(allow_list& list) {
+  for (const auto& [call, flags] : {std::pair{SCMP_SYS(open), 1U}, {SCMP_SYS(openat), 2U}}) {
+    list.add(SCMP_ACT_ALLOW, call, {none_of(flags, makes_file)});
     list.add(SCMP_ACT_ALLOW, call, {none_of(flags + 1, S_ISUID | S_ISGID)});
   }
 }
 
+/// What the root does not hold, and Landlock does not let through, is not there to be opened.
+void allow_looking_at_files(allow_list& list) {
+  list.allow({SCMP_SYS(access), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(stat),
+              SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(getcwd),
+              SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(pread64), SCMP_SYS(getdents64)});
+}
+
 void allow_writing_files(allow_list& list) {
+  allow_opening_to_write(list);
   list.allow({SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
               SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink),
               SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2)});
@@ -283,10 +299,9 @@ std::vector<sock_filter> program_filter(code_pages code, files reach, bool runti
   allow_descriptors(list);
   allow_process(list);
   allow_memory(list, code);
-  if (reach == files::none)
-    refuse_files(list);
-  else
-    allow_reading_files(list);
+  if (reach == files::none) refuse_files(list);
+  if (reach != files::none) allow_looking_at_files(list);
+  if (reach == files::read) allow_opening_to_read(list);
   if (reach == files::written) allow_writing_files(list);
   if (runtime) allow_runtime(list);
   return list.compiled();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 
 namespace bulkhead::launcher {
 namespace {
@@ -40,12 +41,28 @@ bool valid_place(const char* path) {
   return true;
 }
 
+bool is_beneath(std::string_view place, std::string_view folder) {
+  return place.size() > folder.size() && place.starts_with(folder) && place[folder.size()] == '/';
+}
+
+/// What is put beneath a directory of the host would be put into that: wherever its owner's links
+/// lead, and made there by who may be root.
+bool leads_into_another(const start_order& order, std::size_t which) {
+  const std::string_view place{place_of(order, which)};
+  for (std::size_t n = 0; n < which; ++n)
+    if (order.placed[n] != placement_kind::file && order.placed[n] != placement_kind::descriptor &&
+        is_beneath(place, place_of(order, n)))
+      return true;
+  return false;
+}
+
 bool valid_placements(const start_order& order) {
   for (std::size_t n = 0; n < order.placements; ++n) {
     const auto kind = order.placed[n];
     if (kind < placement_kind::file || kind > placement_kind::descriptor) return false;
     const char* const place = place_of(order, n);
     if (kind == placement_kind::descriptor ? *place != '\0' : !valid_place(place)) return false;
+    if (leads_into_another(order, n)) return false;
   }
   return true;
 }

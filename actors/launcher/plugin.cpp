@@ -158,8 +158,7 @@ void raise_walls(const instance_plan& plan, const exec_fds& fds) {
   const auto wanted = [&](wall which) { return has(plan.wanted, which); };
   if (wanted(wall::own_session)) raise_own_session(report);
   if (wanted(wall::resource_limits))
-    raise_resource_limits(report, start.order.limits,
-                          is_up(report, wall::user_namespace) || is_up(report, wall::own_uid));
+    raise_resource_limits(report, start.order.limits, countable_of(report, start.order.form));
   if (wanted(wall::speculation)) raise_speculation(report);
   if (wanted(wall::no_capabilities)) drop_capabilities(report);
   if (wanted(wall::no_writable_code)) raise_no_writable_code(report);

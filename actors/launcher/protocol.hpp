@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <type_traits>
 
@@ -105,6 +106,11 @@ enum class stage : std::uint16_t {
   program,      // execveat
   silence,      // it took longer than start_ms_max
 };
+
+/// An errno of what there may be enough of a moment later, whatever was stopped by it.
+constexpr bool is_shortage(int error) {
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
 
 inline constexpr std::uint8_t no_wall = 255;
 inline constexpr std::uint8_t no_placement = 255;

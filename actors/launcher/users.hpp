@@ -2,9 +2,10 @@
 // Uids for instances, when the launcher is root: each living instance has one that nothing else on
 // the host has.
 //
-// They come from 1879048192 to 2147483647, which no distribution and no systemd hands out. Several
-// launchers share the range: each takes a block of 4096, and holds it by a lock on one byte of
-// /run/bulkhead-users. The kernel lets go of the lock with the process, however that ended. The
+// They come from 2000203776 to 2147352575: above what directories of users are mapped to (SSSD's
+// and FreeIPA's 200000 to 2000200000), and below what systemd gives foreign ones (2147352576).
+// Several launchers share the range: each takes a block of 4096, and holds it by a lock on one byte
+// of /run/bulkhead-users. The kernel lets go of the lock with the process, however that ended. The
 // file is root's with mode 0600, in a directory that only root writes: nobody else can hold a
 // block, and so keep root's brokers from having one. A block is looked for from a random one on, so
 // that one which was let go a moment ago is seldom the next, and launchers that do not see each
@@ -22,9 +23,9 @@ namespace bulkhead::launcher {
 
 class user_range {
  public:
-  static constexpr std::uint32_t first = 1'879'048'192;
+  static constexpr std::uint32_t first = 2'000'203'776;
   static constexpr std::uint32_t block_size = 4096;
-  static constexpr std::uint32_t blocks = 65'536;
+  static constexpr std::uint32_t blocks = 35'925;
 
   /// Once without error. 0, or errno: EUSERS, every block is taken; EINVAL where the range means
   /// nobody, as in most containers; EPERM, the file or its directory is not root's alone; or what

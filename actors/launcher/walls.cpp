@@ -115,13 +115,15 @@ struct chosen_limit {
   bool set;  // otherwise it is the launcher's
 };
 
-std::array<chosen_limit, 6> chosen_limits(const resource_limits& limits, bool count_tasks) {
+std::array<chosen_limit, 7> chosen_limits(const resource_limits& limits, const countable& counted) {
+  const auto space = address_space_bytes(limits);
   return {{
       {RLIMIT_FSIZE, limits.file_bytes, true},
       {RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes != 0},
       {RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes != 0},
       // The init counts as one.
-      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, count_tasks && limits.tasks != 0},
+      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, counted.tasks && limits.tasks != 0},
+      {RLIMIT_AS, space, counted.space && space != 0},
       {RLIMIT_NOFILE, limits.descriptors, limits.descriptors != 0},
       {RLIMIT_SIGPENDING, limits.pending_signals, limits.pending_signals != 0},
   }};
@@ -155,9 +157,15 @@ void raise_own_session(birth_report& report) {
   noted(report, wall::own_session, ::setsid());
 }
 
-void raise_resource_limits(birth_report& report, const resource_limits& limits, bool count_tasks) {
+countable countable_of(const birth_report& report, program_form form) {
+  return {is_up(report, wall::user_namespace) || is_up(report, wall::own_uid),
+          !is_up(report, wall::cgroup_memory) && form != program_form::interpreter};
+}
+
+void raise_resource_limits(birth_report& report, const resource_limits& limits,
+                           const countable& counted) {
   constexpr std::array<chosen_limit, 7> always{{
-      {RLIMIT_CORE, 0, true},
+      {RLIMIT_CORE, no_core_bytes, true},
       {RLIMIT_MEMLOCK, 0, true},
       {RLIMIT_MSGQUEUE, 0, true},
       {RLIMIT_LOCKS, 0, true},
@@ -173,13 +181,13 @@ void raise_resource_limits(birth_report& report, const resource_limits& limits, 
     }
     return true;
   };
-  if (all_stand(always) && all_stand(chosen_limits(limits, count_tasks)))
+  if (all_stand(always) && all_stand(chosen_limits(limits, counted)))
     stands(report, wall::resource_limits);
 }
 
-int change_resource_limits(pid_t process, const resource_limits& limits, bool count_tasks) {
+int change_resource_limits(pid_t process, const resource_limits& limits, const countable& counted) {
   int failed = 0;
-  for (const auto& each : chosen_limits(limits, count_tasks)) {
+  for (const auto& each : chosen_limits(limits, counted)) {
     const auto resource = static_cast<__rlimit_resource>(each.resource);
     rlimit own{}, now{};
     bool good =

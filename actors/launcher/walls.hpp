@@ -15,13 +15,20 @@ namespace bulkhead::launcher {
 /// Session, process group, session keyring, umask; every signal at its default and none blocked.
 void raise_own_session(birth_report& report);
 
+/// Which limits of a process mean something.
+struct countable {
+  bool tasks = false;  // the uid, or the user namespace, is this instance's alone
+  bool space = false;  // no group counts its memory, and it reserves no more than it needs
+};
+countable countable_of(const birth_report& report, program_form form);
+
 /// As the limits say, but never above what the launcher has: only root could, and not always.
-/// `count_tasks`: the uid, or the user namespace, is this instance's alone.
-void raise_resource_limits(birth_report& report, const resource_limits& limits, bool count_tasks);
+void raise_resource_limits(birth_report& report, const resource_limits& limits,
+                           const countable& counted);
 /// What the wall above leaves to an operator, of a process that runs: as its start would have it
 /// now. 0, or the first errno, beside which all others are changed. EPERM: one would have to be
 /// raised, which takes CAP_SYS_RESOURCE (containers often leave it out).
-int change_resource_limits(pid_t process, const resource_limits& limits, bool count_tasks);
+int change_resource_limits(pid_t process, const resource_limits& limits, const countable& counted);
 
 void raise_speculation(birth_report& report);
 

@@ -2,9 +2,12 @@
 // Programs that need more than an empty root: libraries, an interpreter, grants.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,9 +22,10 @@ using namespace confined;
 
 namespace {
 
-bulkhead::spawner& without_landlock() {
+/// Neither Landlock nor the filter stands between a program and what is mounted.
+bulkhead::spawner& with_mounts_alone() {
   wall_set without;
-  without.set(index_of(wall::landlock));
+  without.set(index_of(wall::landlock)).set(index_of(wall::seccomp));
   static launched_spawner by{options(without)};
   return by;
 }
@@ -55,7 +59,7 @@ TEST_CASE("a dynamic program finds its libraries and nothing else") {
   CHECK(libraries.find("libssl") == std::string::npos);
   // They are copies, of nobody's to write; and the mount lets nothing be added.
   CHECK(said_by(dynamic_inside({"write", "/lib/x86_64-linux-gnu/libc.so.6"})) == "EACCES\n");
-  CHECK(said_by(dynamic_inside({"write", "/lib/x86_64-linux-gnu/libx.so"}), without_landlock()) ==
+  CHECK(said_by(dynamic_inside({"write", "/lib/x86_64-linux-gnu/libx.so"}), with_mounts_alone()) ==
         "EROFS\n");
 }
 
@@ -147,15 +151,48 @@ TEST_CASE("what is no file is not opened for a program that names it") {
   temporary_directory folder;
   const auto fifo = folder / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0755) == 0);  // whose opening would wait for a writer
-  CHECK(refusal_of(folder, program_that_needs(real_loader, fifo)) ==
+  const std::vector<grant> all{{grant_kind::read_directory, folder.path(), ""}};
+  CHECK(refusal_of(folder, program_that_needs(real_loader, fifo), all) ==
         "a library that it needs, " + fifo + ", is not there");
-  CHECK(refusal_of(folder, program_that_needs(fifo, "libc.so.6")) ==
+  CHECK(refusal_of(folder, program_that_needs(fifo, "libc.so.6"), all) ==
         "its loader, " + fifo + ", is not there");
   write_file(folder / "script", "#!" + fifo + "\n", 0755);
   process_spec spec;
   spec.executable = folder / "script";
   spec.confined = std::make_shared<const confinement>(whole(profile::interpreter));
   CHECK(start_fails(confined::spawner(), spec).failure == spawn_failure::not_executable);
+}
+
+TEST_CASE("a file that somebody holds a lease on keeps nobody waiting") {
+  temporary_directory folder;
+  const auto library = folder / "liblease.so";
+  write_file(library, program_that_needs(real_loader, "libc.so.6"), 0644);
+  std::array<int, 2> ready{};
+  REQUIRE(::pipe2(ready.data(), O_CLOEXEC) == 0);
+  const unique_fd told{ready[0]};
+  const pid_t holder = ::fork();
+  if (holder == 0) {
+    ::signal(SIGIO, SIG_IGN);  // and lets it go when the kernel takes it
+    const int file = ::open(library.c_str(), O_RDWR);
+    const bool held = ::fcntl(file, F_SETLEASE, F_WRLCK) == 0;
+    if (::write(ready[1], held ? "y" : "n", 1) == 1) ::pause();
+    ::_exit(0);
+  }
+  ::close(ready[1]);
+  char held = 0;
+  REQUIRE(::read(told.get(), &held, 1) == 1);
+  const auto begun = std::chrono::steady_clock::now();
+  const auto why = refusal_of(folder, program_that_needs(real_loader, "liblease.so", folder.path()),
+                              {{grant_kind::read_directory, folder.path(), ""}});
+  const auto took = std::chrono::steady_clock::now() - begun;
+  ::kill(holder, SIGKILL);
+  ::waitpid(holder, nullptr, 0);
+  if (held != 'y') {
+    WARN("this file system has no leases");
+    return;
+  }
+  CHECK(why == "a library that it needs, liblease.so, is not there");
+  CHECK(took < std::chrono::seconds{10});  // the kernel waits for 45, as a rule
 }
 
 TEST_CASE("names out of a program's file are fit to be printed") {

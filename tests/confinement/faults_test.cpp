@@ -5,6 +5,8 @@
 // of it stays.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -18,6 +20,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "actors/launcher/kernel.hpp"
 #include "tests/confinement/confined.hpp"
@@ -147,6 +150,34 @@ bool groups_are_of_version_1() {
   return groups_of(::getpid()).contains("memory");
 }
 
+constexpr std::size_t enough_for_an_init = 40;
+
+/// Of instructions that let all through. False: there is no room for them.
+bool add_filter(std::size_t instructions) {
+  const std::vector<sock_filter> code(instructions, BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program{static_cast<unsigned short>(code.size()),
+                           const_cast<sock_filter*>(code.data())};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+/// In a process of its own: a filter stays.
+bool is_room_for(std::size_t instructions) {
+  const pid_t tries = ::fork();
+  if (tries == 0) ::_exit(add_filter(instructions) ? 0 : 1);
+  int status = -1;
+  ::waitpid(tries, &status, 0);
+  return status == 0;
+}
+
+/// Takes all of this process's, but for this much and half as much again.
+void leave_room_for_filters(std::size_t instructions) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(126);
+  constexpr std::size_t most = 4096;
+  for (auto size = most; size >= instructions / 2; size /= 2)
+    while (is_room_for(size + instructions))
+      if (!add_filter(size)) ::_exit(126);
+}
+
 /// What a launcher has that its plugins may not.
 void have_more() {
   const gid_t group = 4711;
@@ -204,6 +235,16 @@ TEST_CASE("so is one that a granted directory takes") {
     CHECK(by.refusal(with_directory(folder.path())).why == why);
     CHECK(by.holds_nothing());
   }
+  const owned_folder open_to_all{0755};
+  for (const auto& needs : {call{"readlink", SYS_readlink}, call{"open_tree", SYS_open_tree}}) {
+    CAPTURE(needs.name);
+    faulty_launcher by{needs};
+    CHECK(by.refusal(with_directory(open_to_all.path())).why ==
+          (as_root() ? "the grant read-dir " + open_to_all.path() + " cannot be mounted (EDOM)"
+                     : std::string{no_root}));
+    CHECK(by.refusal(inside({"wait"}, with_grant(grant_kind::device, "/dev/null"))).why == no_root);
+    CHECK(by.holds_nothing());
+  }
   for (const auto& needs : {call{"landlock_add_rule", launcher::landlock_add},
                             call{"landlock_create_ruleset", launcher::landlock_create, 2, 0}}) {
     CAPTURE(needs.name);
@@ -238,6 +279,36 @@ TEST_CASE("an init raises its walls before its plugin does, and stops the start 
   }
 }
 
+TEST_CASE("a map of ids that cannot be written is told by the grant that it was for") {
+  if (!as_root()) return;  // nobody has none
+  const owned_folder folder;
+  constexpr auto existing = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
+  auto chosen = options_after([] {
+    let_fail({"open to write", SYS_openat, 2, existing}, our_error);
+  });
+  chosen.without.set(index_of(wall::user_namespace));  // whose maps come first
+  launched_spawner by{chosen};
+  auto how = with_grant(grant_kind::read_directory, folder.path());
+  // Which write to files of the kernel's too.
+  for (const auto each :
+       {wall::user_namespace, wall::oom_first, wall::memfd_noexec, wall::namespace_limits,
+        wall::cgroup_memory, wall::cgroup_tasks, wall::cgroup_cpu, wall::cgroup_kill})
+    how.waived.set(index_of(each));
+  CHECK(start_fails(by, inside({"wait"}, how)).why ==
+        "the grant read-dir " + folder.path() + " cannot be mounted (EDOM)");
+}
+
+TEST_CASE("a filter that cannot be raised stops the start at its last step too") {
+  // The kernel has room for so many instructions in all the filters of a process: for that of an
+  // init there is some left, and not for the longer one of its plugin.
+  launched_spawner by{options_after([] { leave_room_for_filters(enough_for_an_init); })};
+  const auto error = start_fails(by, inside({"wait"}));
+  CHECK(error.failure == spawn_failure::no_memory);
+  CHECK_FALSE(error.missing);
+  auto child = start(by, inside({"wait"}, less(wall::seccomp)));
+  CHECK((*child.report)[wall::seccomp].error_number == ENOMEM);
+}
+
 TEST_CASE("a program whose start is refused has not run, not for a moment either") {
   constexpr int tries = 20;
   faulty_launcher by{limit_of("RLIMIT_LOCKS", RLIMIT_LOCKS)};
@@ -268,6 +339,19 @@ TEST_CASE("where no process can be made, with fewer namespaces either, that is w
   faulty_launcher by{{"clone3", SYS_clone3}};
   CHECK(by.refusal(inside({"wait"}, how)).why == "its first process could not be made (EDOM)");
   CHECK(by.holds_nothing());
+}
+
+TEST_CASE("what there is too little of for now is no wall that is missing for good") {
+  for (const auto error : {EAGAIN, ENOMEM, EMFILE, ENFILE})
+    for (const auto& needs : {call{"clone3", SYS_clone3}, call{"keyctl", SYS_keyctl}}) {
+      CAPTURE(needs.name, error);
+      faulty_launcher by{needs, error};
+      const auto refused = by.refusal();
+      CHECK_FALSE(refused.permanent);
+      CHECK_FALSE(refused.missing);
+      CHECK(refused.error_number == error);
+      CHECK(by.holds_nothing());
+    }
 }
 
 TEST_CASE("files of the kernel's that cannot be written are told by what they were for") {

@@ -172,6 +172,28 @@ TEST_CASE("who has ended is not signalled, though its init is still to be seen")
   REQUIRE(::kill(launcher, SIGCONT) == 0);
 }
 
+TEST_CASE("without a process tree of its own a plugin ends with its init, whoever looks") {
+  launched_spawner by{options()};
+  auto child = start(by, inside({"wait"}, whole(bulkhead::profile::no_userns)));
+  const auto plugin = handle_on(child.process->pid());
+  const auto launcher = launcher_of(child);
+  REQUIRE(::kill(launcher, SIGSTOP) == 0);  // which would end what is left
+  REQUIRE(::kill(parent_of(child.process->pid()), SIGKILL) == 0);
+  CHECK(ends(plugin));
+  REQUIRE(::kill(launcher, SIGCONT) == 0);
+}
+
+TEST_CASE("a spawner that goes leaves no descriptor") {
+  start(confined::spawner(), inside({"exit", "0"}));  // whatever stays from the first one on
+  const auto before = confined::descriptors_of(::getpid());
+  {
+    launched_spawner by{options()};
+    auto child = start(by, inside({"exit", "0"}));
+    end_of(child);
+  }
+  CHECK(confined::descriptors_of(::getpid()).size() == before.size());
+}
+
 TEST_CASE("an init ends by itself when its plugin has") {
   auto child = start(inside({"wait"}));
   const auto init = handle_on(parent_of(child.process->pid()));
@@ -256,22 +278,30 @@ bulkhead::launched_spawner_options options_for_owner() {
   return how;
 }
 
+bulkhead::wall_set walls_of(std::initializer_list<wall> some) {
+  bulkhead::wall_set all;
+  for (const auto each : some) all.set(index_of(each));
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("a launcher of root's for a broker that is not starts nothing as root") {
   if (!as_root()) return;
   launched_spawner by{options_for_owner()};
   CHECK(start(by, inside({"wait"})).report->of == bulkhead::profile::strict);
-  for (const auto which :
-       {wall::own_uid, wall::no_groups, wall::no_capabilities, wall::no_new_privileges}) {
+  for (const auto& which :
+       {walls_of({wall::own_uid}), walls_of({wall::no_groups}), walls_of({wall::no_capabilities}),
+        walls_of({wall::no_new_privileges}), walls_of({wall::lifeline}),
+        walls_of({wall::user_namespace}), walls_of({wall::pid_namespace, wall::cgroup_kill})}) {
     auto how = whole();
-    how.waived.set(index_of(which));
+    how.waived |= which;
     CHECK(start_fails(by, inside({"wait"}, how)).why.find("cannot be waived (EPERM)") !=
           std::string::npos);
   }
   auto how = whole();
-  how.waived.set(index_of(wall::seccomp));
-  CHECK(start(by, inside({"wait"}, how)).report->waived.test(index_of(wall::seccomp)));
+  how.waived = walls_of({wall::seccomp, wall::pid_namespace});
+  CHECK(start(by, inside({"wait"}, how)).report->waived == how.waived);
 }
 
 TEST_CASE("a launcher of root's for a broker that is not grants that user's directories") {

@@ -72,7 +72,7 @@ TEST_CASE("a confined program finds nothing but its link") {
   CHECK(facts["descriptors"] == "4");
   CHECK(facts["stdin"] == "0");
   CHECK(facts["passwd"] == std::to_string(EACCES));
-  CHECK(facts["core"] == "0");
+  CHECK(facts["core"] == "1");
   CHECK(facts["files"] == "64");
   CHECK(facts["data"] == std::to_string(256L << 20));
   CHECK(facts["tasks"] == "65");
@@ -202,7 +202,7 @@ TEST_CASE("no mask, signal or limit of its launcher's comes along") {
   const auto limits = limits_of(pid);
   const bulkhead::resource_limits given;
   const std::vector<std::pair<std::string, std::uint64_t>> expected{
-      {"core file size", 0},
+      {"core file size", 1},
       {"locked memory", 0},
       {"msgqueue size", 0},
       {"file locks", 0},

@@ -234,6 +234,7 @@ TEST_CASE("with a control group taken away, what it alone stops gets through, an
            {wall::cgroup_cpu, {}, "cpu"},
            {wall::cgroup_memory, filter, "mem_shared"},
            {wall::cgroup_memory, process_limits, "mem"},
+           {wall::cgroup_memory, {}, "mem_protected"},
            {wall::cgroup_tasks, process_limits, "threads"},
            {wall::cgroup_kill, filter | walls({wall::pid_namespace}), "orphan"},
        }) {

@@ -112,13 +112,17 @@ std::uint32_t socket_question(filter_kind kind, const known_call& call) {
       (runtimes || one_of(call.arguments[2], {SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN})));
 }
 
-/// Opens a file that, where there is none, is made such that it runs as its owner.
-bool makes_set_id_file(const known_call& call) {
-  if (call.number != SYS_open && call.number != SYS_openat) return false;
+/// Of a program that may read files: writes them if it may that too, and makes none that, where
+/// there was none, runs as its owner.
+std::uint32_t opening(filter_kind kind, const known_call& call) {
   const std::size_t flags = call.number == SYS_open ? 1 : 2;
-  constexpr std::uint64_t temporary = 020000000;  // O_TMPFILE without O_DIRECTORY
-  return (call.arguments[flags] & (O_CREAT | temporary)) != 0 &&
-         (call.arguments[flags + 1] & (S_ISUID | S_ISGID)) != 0;
+  constexpr std::uint64_t made = O_CREAT | 020000000;  // O_TMPFILE without O_DIRECTORY
+  if (!writes_files(kind)) {
+    const auto writes = call.arguments[flags] & (made | O_WRONLY | O_RDWR | O_TRUNC);
+    return writes != 0 ? error(EACCES) : allowed;
+  }
+  return only_if((call.arguments[flags] & made) == 0 ||
+                 (call.arguments[flags + 1] & (S_ISUID | S_ISGID)) == 0);
 }
 
 std::uint32_t memory(filter_kind kind, const known_call& call) {
@@ -191,7 +195,9 @@ std::uint32_t wanted_answer(filter_kind kind, const known_call& call, const fill
   if (is_in(free_to_all, call.number)) return allowed;
   if (const auto answer = by_arguments(kind, call, filled)) return *answer;
   if (is_in(file_questions, call.number))
-    return reads_files(kind) ? only_if(!makes_set_id_file(call)) : error(EACCES);
+    return !reads_files(kind)                                     ? error(EACCES)
+           : call.number == SYS_open || call.number == SYS_openat ? opening(kind, call)
+                                                                  : allowed;
   const bool reads = call.number == SYS_pread64 || call.number == SYS_getdents64;
   if (reads) return only_if(reads_files(kind));
   if (is_in(file_changes, call.number)) return only_if(writes_files(kind));

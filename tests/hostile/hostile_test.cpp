@@ -48,8 +48,9 @@ std::vector<excuse> excuses(const configuration& how) {
        {"stat_probe", "statx_probe", "access_probe", "proc_self_exe"}},
       // No mount that refuses devices: one that lies in the directory is granted with it.
       {walls({wall::mount_namespace}), reads || writes, {"node"}},
-      // What is shared only a control group counts.
+      // What is shared, or cannot be written any more, only a control group counts.
       {walls({wall::cgroup_memory}), script, {"mem_shared"}},
+      {walls({wall::cgroup_memory}), true, {"mem_protected"}},
       // Its root is its own, and holds its libraries or what was granted.
       {{}, asks_for_files, {"list_root"}},
       {{},

@@ -19,14 +19,16 @@ namespace {
 
 constexpr std::uint64_t page = 4096;
 
-/// Maps and touches `bytes`, piece by piece.
-outcome touches(std::uint64_t bytes, int flags) {
+/// Maps and touches `bytes`, piece by piece. `protects` them then: what cannot be written any more
+/// a limit of a process counts no more.
+outcome touches(std::uint64_t bytes, int flags, bool protects = false) {
   constexpr std::uint64_t piece = 1 << 20;
   for (std::uint64_t taken = 0; taken < bytes; taken += piece) {
     auto* place = reinterpret_cast<volatile char*>(
         call(SYS_mmap, nullptr, piece, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0L));
     if (place == MAP_FAILED) return blocked();
     for (std::uint64_t at = 0; at < piece; at += page) place[at] = 1;
+    if (protects && call(SYS_mprotect, place, piece, PROT_READ) < 0) return blocked();
   }
   return succeeded();
 }
@@ -127,6 +129,8 @@ constexpr attack table[] = {
      [](const targets& at) { return touches(beyond(at), MAP_PRIVATE); }},
     {"mem_shared", 11, "has more memory than its limit, as shared memory",
      [](const targets& at) { return touches(beyond(at), MAP_SHARED); }},
+    {"mem_protected", 11, "has more memory than its limit, and gives up the right to write it",
+     [](const targets& at) { return touches(beyond(at), MAP_PRIVATE, true); }},
     {"mem_heap", 11, "has a heap beyond its limit", grows_heap},
     {"mem_remap", 11, "has a mapping grown beyond its limit", grows_mapping},
     {"vmem", 11, "reserves more addresses than memory", reserves},

@@ -37,7 +37,7 @@ const std::string good_limits =
     "Max file size             0                    0                    bytes     \n"
     "Max data size             268435456            268435456            bytes     \n"
     "Max stack size            8388608              8388608              bytes     \n"
-    "Max core file size        0                    0                    bytes     \n"
+    "Max core file size        1                    1                    bytes     \n"
     "Max processes             65                   65                   processes \n"
     "Max open files            64                   64                   files     \n"
     "Max locked memory         0                    0                    bytes     \n"
@@ -153,8 +153,6 @@ TEST_CASE("a wall that is reported and not seen is named") {
   CHECK(contradicted_by("NSsid:\t4711\t2", "NSsid:\t17\t0") == only(wall::own_session));
   CHECK(limits_contradicted_by("268435456            bytes", "unlimited            bytes") ==
         only(wall::resource_limits));
-  CHECK(limits_contradicted_by("Max core file size        0", "Max core file size        1") ==
-        only(wall::resource_limits));
   auto view = good_view();
   view.files_owner = 1'900'000'001;
   auto report = all_enforced();
@@ -165,10 +163,9 @@ TEST_CASE("a wall that is reported and not seen is named") {
 }
 
 TEST_CASE("every limit of the process is compared") {
-  for (const auto* const zero :
-       {"Max file size             0", "Max core file size        0", "Max locked memory         0",
-        "Max file locks            0", "Max msgqueue size         0", "Max nice priority         0",
-        "Max realtime priority     0"}) {
+  for (const auto* const zero : {"Max file size             0", "Max locked memory         0",
+                                 "Max file locks            0", "Max msgqueue size         0",
+                                 "Max nice priority         0", "Max realtime priority     0"}) {
     CAPTURE(zero);
     const std::string line{zero};
     CHECK(limits_contradicted_by(line, line.substr(0, line.size() - 1) + "1") ==
@@ -184,8 +181,32 @@ TEST_CASE("every limit of the process is compared") {
     CAPTURE(most);
     CHECK(limits_contradicted_by(most, more) == only(wall::resource_limits));
   }
+  const std::string core = "Max core file size        ";
+  CHECK(limits_contradicted_by(core + "1", core + "0").none());
+  CHECK(limits_contradicted_by(core + "1", core + "2") == only(wall::resource_limits));
   CHECK(limits_contradicted_by("Max pending signals", "Max pending signs") ==
         only(wall::resource_limits));
+}
+
+TEST_CASE("addresses are limited where no group counts the memory, but for run times") {
+  const resource_limits limits;
+  const auto limited_to = [&limits](std::uint64_t bytes, profile of) {
+    auto view = good_view();
+    view.limits += "Max address space         " + std::to_string(bytes) + " " +
+                   std::to_string(bytes) + " bytes\n";
+    auto report = all_enforced();
+    report.of = of;
+    report[wall::cgroup_memory].state = wall_state::unavailable;
+    return hold_against(view, limits, report);
+  };
+  const auto most = address_space_bytes(limits);
+  CHECK(most == (512ULL << 20U) + (64 * 8ULL << 20U) + (1ULL << 30U));
+  CHECK(limited_to(most, profile::strict_unprivileged).none());
+  CHECK(limited_to(most + 1, profile::strict_unprivileged) == only(wall::resource_limits));
+  CHECK(limited_to(most + 1, profile::interpreter).none());
+  auto unlimited = limits;
+  unlimited.memory_bytes = 0;
+  CHECK(address_space_bytes(unlimited) == 0);
 }
 
 TEST_CASE("a limit that is not asked for is not looked for") {
@@ -240,6 +261,8 @@ TEST_CASE("the values in the groups' files are compared") {
   CHECK(contradicted_with([](auto& in) { in.cpu_quota_us = 50'001; }, half) ==
         only(wall::cgroup_cpu));
   CHECK(contradicted_with([](auto& in) { in.cpu_quota_us = 50'000; }, half).none());
+  CHECK(contradicted_with([](auto& in) { in.cpu_period_us.reset(); }).none());
+  CHECK(contradicted_with([](auto& in) { in.cpu_period_us.reset(); }, half).none());
   // Version 2.
   const auto unified = [](group_limits& in, std::uint64_t weight) {
     in.cpu_shares.reset();
@@ -283,6 +306,11 @@ TEST_CASE("the group of an instance is found among the mounts, of either version
   CHECK(place("0::/" + own, "pids").unified);
   CHECK(place("0::/x", "pids").path.empty());
   CHECK(place("", "pids").path.empty());
+  // Lines that are none.
+  CHECK(place("memory\n4:memory:/docker/1/" + own, "memory").path ==
+        "/sys/fs/cgroup/memory/" + own);
+  CHECK(directory_of("0::/" + own, "-\n3 2 0:1 / /x rw cgroup2\n" + mounts, "pids").path ==
+        "/sys/fs/cgroup/unified/" + own);
 }
 
 TEST_CASE("the files of a group are read, of either version") {
@@ -306,6 +334,10 @@ TEST_CASE("the files of a group are read, of either version") {
   CHECK(unified.cpu_period_us == 10'000);
   CHECK(unified.cpu_weight == 200);
   CHECK_FALSE(unified.cpu_shares);
+  std::filesystem::remove(folder.path() + own + "/memory.swap.max");
+  CHECK_FALSE(
+      read_group_limits("0::" + own, "1 1 0:1 / " + folder.path() + " rw - cgroup2 cgroup2 rw")
+          .memory_and_swap_bytes);
 
   write("memory.limit_in_bytes", "2000");
   write("memory.memsw.limit_in_bytes", "3000");
@@ -391,6 +423,17 @@ TEST_CASE("a filter that has killed is a filter, and a bounding set that could n
   auto report = all_enforced();
   report[wall::no_capabilities].value = 1;
   CHECK(hold_against(view, {}, report).none());
+}
+
+TEST_CASE("a status without numbers of processes says nothing of their namespace") {
+  for (const auto* const instead : {"", "NSpid:\t"}) {
+    auto view = good_view();
+    view.status = with(view.status, "NSpid:\t4711\t2", instead);
+    auto report = all_enforced();
+    CHECK(hold_against(view, {}, report).none());
+    CHECK_FALSE(report[wall::pid_namespace].observed);
+    CHECK_FALSE(report[wall::own_session].observed);
+  }
 }
 
 TEST_CASE("what could not be read marks nothing") {

@@ -207,6 +207,28 @@ TEST_CASE("a grant with another name inside is refused by a profile without a ro
   CHECK(effective_confinement(strict_broker, nothing, rules, {}).grants.size() == 3);
 }
 
+TEST_CASE("a directory is not granted within another") {
+  const auto refused_with = [](std::vector<std::string> grants) {
+    confinement_rules rules;
+    rules.grants = std::move(grants);
+    return refusal_of([&] { effective_confinement(strict_broker, nothing, rules, {}); });
+  };
+  const std::string why =
+      "failed_precondition: the grant 'write-dir:/srv/a/b' cannot be given: its name inside lies "
+      "in that of 'read-dir:/srv/a'";
+  CHECK(refused_with({"read-dir:/srv/a", "write-dir:/srv/a/b"}) == why);
+  CHECK(refused_with({"write-dir:/srv/a/b", "read-dir:/srv/a"}) == why);
+  CHECK(refused_with({"device:/dev/null:/x/y", "read-dir:/srv/a:/x"}).find("lies in that of") !=
+        std::string::npos);
+  for (const auto* const beside :
+       {"write-dir:/srv/a/b:/b", "write-dir:/srv/ab", "file:/srv/a/b", "env:A=/srv/a/b"})
+    CHECK(refused_with({"read-dir:/srv/a", beside}).empty());
+  // The host's own names are where they are.
+  confinement_rules rules = saying("no-userns");
+  rules.grants = {"read-dir:/srv/a", "write-dir:/srv/a/b"};
+  CHECK(refused(rules).empty());
+}
+
 TEST_CASE("words that mean nothing are refused by name") {
   confinement_rules rules;
   rules.profile = "Strict";

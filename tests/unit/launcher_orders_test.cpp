@@ -144,6 +144,36 @@ TEST_CASE("a place is one path beneath the root") {
   CHECK(placed(placement_kind::file, "/lib/x.so", 5) == none);
 }
 
+TEST_CASE("nothing is placed beneath a directory or a device of the host") {
+  using places = std::vector<std::pair<placement_kind, std::string>>;
+  const auto all_placed = [](const places& all) {
+    return changed(
+        [&](start_order& order) {
+          for (const auto& [kind, where] : all) {
+            order.placed[order.placements++] = kind;
+            add_text(order, where);
+          }
+        },
+        start_fds + all.size());
+  };
+  for (const auto outer :
+       {placement_kind::read_directory, placement_kind::write_directory, placement_kind::device})
+    for (const auto inner : {placement_kind::file, placement_kind::read_directory,
+                             placement_kind::write_directory, placement_kind::device}) {
+      CHECK(all_placed({{outer, "/d"}, {inner, "/d/x"}}) == none);
+      CHECK(all_placed({{outer, "/d"}, {placement_kind::file, "/f"}, {inner, "/d/x/y"}}) == none);
+      for (const auto* const beside : {"/d", "/dx", "/dx/y", "/e", "/e/d/x"})
+        CHECK(all_placed({{outer, "/d"}, {inner, beside}}) == order_kind::start);
+    }
+  // What covers another thing leads nowhere.
+  CHECK(all_placed({{placement_kind::file, "/d/x"}, {placement_kind::read_directory, "/d"}}) ==
+        order_kind::start);
+  CHECK(all_placed({{placement_kind::file, "/d"}, {placement_kind::file, "/d/x"}}) ==
+        order_kind::start);
+  CHECK(all_placed({{placement_kind::descriptor, ""}, {placement_kind::file, "/x"}}) ==
+        order_kind::start);
+}
+
 TEST_CASE("greetings, signals and limits are checked too") {
   hello_order hello;
   hello.head.kind = static_cast<std::uint16_t>(order_kind::hello);

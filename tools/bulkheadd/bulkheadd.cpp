@@ -6,6 +6,7 @@
 // stderr by a thread that nobody waits for. With --user it leaves root to another process of this
 // program, the keeper of the launcher, before it reads anything that somebody else has sent.
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 
 #include "actors/confinement/launched_spawner.hpp"
 #include "actors/confinement/launcher_keeper.hpp"
+#include "actors/unique_fd.hpp"
 #include "broker/broker.hpp"
 #include "broker/config_file.hpp"
 #include "broker/process_protection.hpp"
@@ -84,13 +86,20 @@ void make_parent(const std::string& path) {
   ::mkdir(parent.c_str(), 0700);
 }
 
-/// As make_parent() makes it, for its user.
+/// As make_parent() makes it, for its user. What somebody else has put into its place meanwhile is
+/// not given away: a link, a file, or a directory that is not root's.
 void make_directory_of(const bulkhead::user_account& user, const std::string& directory) {
   std::error_code ignored;
   if (directory.empty() || std::filesystem::exists(directory, ignored)) return;
   std::filesystem::create_directories(std::filesystem::path(directory).parent_path(), ignored);
-  if (::mkdir(directory.c_str(), 0700) == 0 && ::chown(directory.c_str(), user.uid, user.gid) != 0)
-    ::rmdir(directory.c_str());
+  if (::mkdir(directory.c_str(), 0700) != 0) return;
+  constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  const bulkhead::unique_fd made{::open(directory.c_str(), flags)};
+  struct stat found {};
+  if (made && ::fstat(made.get(), &found) == 0 && found.st_uid == 0 &&
+      ::fchown(made.get(), user.uid, user.gid) == 0)
+    return;
+  ::rmdir(directory.c_str());
 }
 
 /// Leaves root to the keeper of the launcher. Before any thread.
