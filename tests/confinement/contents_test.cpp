@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -145,6 +146,17 @@ TEST_CASE("libraries beneath a granted directory are taken, if everybody may rea
   CHECK_FALSE(refusal_of(folder, program, another).empty());
   REQUIRE(::chmod((folder / "libown.so").c_str(), 0600) == 0);
   CHECK_FALSE(refusal_of(folder, program, granted).empty());
+}
+
+TEST_CASE("a library that is named by its path is found there, and placed there") {
+  temporary_directory folder;
+  const auto library = folder / "libpath.so";
+  write_file(library, program_that_needs("", "libc.so.6"), 0644);
+  write_file(folder / "program", program_that_needs(real_loader, library), 0755);
+  const unique_fd program{::open((folder / "program").c_str(), O_RDONLY | O_CLOEXEC)};
+  const auto found = libraries_of(program, {{grant_kind::read_directory, folder.path(), ""}});
+  CHECK(std::count_if(found.begin(), found.end(),
+                      [&](const auto& each) { return each.where == library; }) == 1);
 }
 
 TEST_CASE("what is no file is not opened for a program that names it") {
