@@ -79,6 +79,17 @@ bool is_variable(const grant& each) {
   return each.kind == grant_kind::environment;
 }
 
+/// Without which a launcher of root's starts nothing for a broker that is not (gives_root_up in
+/// actors/launcher/main.cpp), whatever the profile requires.
+wall_set walls_for_another(const wall_set& wanted) {
+  wall_set walls;
+  for (const auto each : {wall::own_uid, wall::no_groups, wall::no_capabilities,
+                          wall::no_new_privileges, wall::lifeline})
+    walls.set(index_of(each));
+  if (!wanted.test(index_of(wall::pid_namespace))) walls.set(index_of(wall::cgroup_kill));
+  return walls;
+}
+
 order_pointer order_for(const process_spec& spec, const confined_program& program,
                         const wall_set& without, bool as_root) {
   order_pointer order{std::make_unique<launcher::start_order>().release()};
@@ -86,10 +97,7 @@ order_pointer order_for(const process_spec& spec, const confined_program& progra
   const wall_set wanted = wanted_walls(asked.of) & ~without;
   order->wanted = bits_of(wanted);
   auto required = required_walls(asked, as_root);
-  // A launcher of root's starts nothing for another user that could outlive it.
-  const bool gave_root_up = as_root && ::geteuid() != 0;
-  if (gave_root_up && !wanted.test(index_of(wall::pid_namespace)))
-    required.set(index_of(wall::cgroup_kill), !asked.waived.test(index_of(wall::cgroup_kill)));
+  if (as_root && ::geteuid() != 0) required |= walls_for_another(wanted) & ~asked.waived;
   order->required = bits_of(wanted & required);
   order->limits = asked.limits;
   order->form = program.form;

@@ -179,8 +179,8 @@ int serve(const options& chosen) {
   const auto data_bytes_max =
       std::max(data_bytes_least, 4 * chosen.config.limits.memory_soft_bytes_max);
   bulkhead::protect_this_process({!unconfined, unconfined ? 0 : data_bytes_max});
+  bulkhead::broker broker(chosen.config);  // before any thread: it starts the launcher
   bulkhead::line_writer log(STDERR_FILENO);
-  bulkhead::broker broker(chosen.config);
   if (unconfined)
     log.say(
         "UNCONFINED: plugins run with nothing between them and the machine but their user; not for "
