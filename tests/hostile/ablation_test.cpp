@@ -89,6 +89,7 @@ const std::map<wall, std::string> with_filter{
     {wall::pid_namespace, "host_pid"},
     {wall::uts_namespace, "host_name"},
     {wall::resource_limits, "mem_heap mem_remap vmem threads sigqueue_thread fds fds_dup fds_high"},
+    {wall::cgroup_memory, "mem_protected"},
     {wall::seccomp, only_filtered},
 };
 
@@ -140,7 +141,7 @@ std::string listed(const std::map<wall, std::string>& in, wall which) {
 std::string allowed_without(wall which, bool unfiltered) {
   const bool user = !the_world().changes_user();
   std::string names = listed(with_filter, which);
-  if (user) names += " " + listed(with_filter_same_user, which);
+  if (user) names += " mem_protected " + listed(with_filter_same_user, which);  // who has no groups
   if (user && which == wall::seccomp) names += std::string(" ") + same_user;
   if (!unfiltered) return names;
   names += " " + listed(without_filter, which);
