@@ -62,6 +62,8 @@ struct instance::pipe_reader {
   kj::UnixEventPort::FdObserver observer;
   bool is_stderr;
   bool ended = false;
+  kj::TimePoint slice_end = kj::origin<kj::TimePoint>();
+  std::size_t taken = 0;  // in this slice
 };
 
 instance::instance(caf::actor_config& config, bulkhead::reactor& loop, instance_config settings,
@@ -323,26 +325,30 @@ void instance::start_failed(const kj::Exception& error) {
 
 kj::Promise<void> instance::read_pipe(pipe_reader& pipe) {
   const auto slice_max =
-      std::max(settings_.limits.log_bytes_per_s_max / log_slices_per_s, pipe_chunk_bytes);
-  std::size_t taken = 0;
-  while (taken < slice_max) {
-    const auto got = read_chunk(pipe);
+      std::max<std::size_t>(settings_.limits.log_bytes_per_s_max / log_slices_per_s, 1);
+  if (const auto now = loop().timer().now(); now >= pipe.slice_end) {
+    pipe.slice_end = now + 1 * kj::SECONDS / log_slices_per_s;
+    pipe.taken = 0;
+  }
+  while (pipe.taken < slice_max) {
+    const auto got = read_chunk(pipe, slice_max - pipe.taken);
     if (got == 0) break;
-    taken += got;
+    pipe.taken += got;
   }
   if (pipe.ended) return kj::READY_NOW;
-  // Above the rate the rest waits in the pipe: a plugin that floods its log slows itself down.
-  auto next = taken >= slice_max ? loop().timer().afterDelay(1 * kj::SECONDS / log_slices_per_s)
-                                 : pipe.observer.whenBecomesReadable();
+  // Above the rate the rest waits in the pipe: a plugin that floods its log slows itself down. A
+  // pipe that was read empty begins no new slice, as it holds less than many a slice.
+  auto next = pipe.taken >= slice_max ? loop().timer().atTime(pipe.slice_end)
+                                      : pipe.observer.whenBecomesReadable();
   return next.then([this, &pipe] { return read_pipe(pipe); });
 }
 
 /// Bytes read; 0 when there are none now or the pipe has ended.
-std::size_t instance::read_chunk(pipe_reader& pipe) {
+std::size_t instance::read_chunk(pipe_reader& pipe, std::size_t bytes_max) {
   if (pipe.ended) return 0;
   std::array<char, pipe_chunk_bytes> chunk;
   ssize_t got = 0;
-  do got = ::read(pipe.fd, chunk.data(), chunk.size());
+  do got = ::read(pipe.fd, chunk.data(), std::min(bytes_max, chunk.size()));
   while (got < 0 && errno == EINTR);
   if (got > 0) {
     sink_->output(pipe.is_stderr, chunk.data(), static_cast<std::size_t>(got), false);
@@ -360,7 +366,7 @@ void instance::read_last_words() {
     if (pipe == nullptr) continue;
     std::size_t taken = 0;
     while (taken < last_words_bytes_max) {
-      const auto got = read_chunk(*pipe);
+      const auto got = read_chunk(*pipe, last_words_bytes_max - taken);
       if (got == 0) break;
       taken += got;
     }

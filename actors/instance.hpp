@@ -148,7 +148,7 @@ class instance final : public hosted<instance_actor::base> {
   kj::Promise<void> ask_for_life();
   void start_failed(const kj::Exception& error);
   kj::Promise<void> read_pipe(pipe_reader& pipe);
-  std::size_t read_chunk(pipe_reader& pipe);
+  std::size_t read_chunk(pipe_reader& pipe, std::size_t bytes_max);
   void read_last_words();
   kj::Promise<void> watch_exit();
 

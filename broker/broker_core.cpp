@@ -12,6 +12,7 @@
 #include "broker/catalog/release_start.hpp"
 #include "broker/convert.hpp"
 #include "broker/fair_store.hpp"
+#include "broker/instance_settings.hpp"
 #include "broker/mount_record.hpp"
 #include "broker/mount_rules.hpp"
 #include "broker/mount_supervisor.hpp"
@@ -182,8 +183,8 @@ std::shared_ptr<mount_entry> broker_core::make_entry(mount_record record) {
   entry->slot = kj::refcounted<bulkhead::slot>(services_.reactor.timer(), entry->spec.path,
                                                slot_rules(entry->spec.calls, limits));
   entry->slot->heed(services_.load);
-  entry->log = std::make_shared<mount_log>(limits.log_lines_kept, limits.log_line_bytes_max,
-                                           services_.clock);
+  entry->log =
+      std::make_shared<mount_log>(limits.log_lines_kept, line_limits_of(limits), services_.clock);
   entry->storage = std::make_shared<fair_store>(services_.store, limits.view_calls_in_store_max);
   return entry;
 }

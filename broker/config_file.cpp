@@ -61,6 +61,7 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"log_line_bytes_max", &limits::log_line_bytes_max},
       {"log_lines_kept", &limits::log_lines_kept},
       {"log_bytes_per_s_max", &limits::log_bytes_per_s_max},
+      {"log_lines_per_s_max", &limits::log_lines_per_s_max},
       {"releases_max", &limits::releases_max},
       {"registrations_at_once_max", &limits::registrations_at_once_max},
       {"plugin_file_bytes_max", &limits::plugin_file_bytes_max},

@@ -14,6 +14,11 @@ wire::budget_limits link_budget_of(const broker_limits& limits) {
           .frames_per_s = limits.plugin_frames_per_s_max};
 }
 
+log_line_limits line_limits_of(const broker_limits& limits) {
+  return {.line_bytes_max = limits.log_line_bytes_max,
+          .lines_per_s_max = limits.log_lines_per_s_max};
+}
+
 instance_config instance_settings(const broker_limits& limits, std::uint64_t generation) {
   instance_config settings;
   settings.generation = generation;

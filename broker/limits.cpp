@@ -119,6 +119,9 @@ void add_logs(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"log_lines_kept", limits.log_lines_kept, "lines per mount", "the oldest line is dropped"},
       {"log_bytes_per_s_max", limits.log_bytes_per_s_max, "bytes per second and pipe",
        "the rest waits in the pipe, and then in the plugin"},
+      {"log_lines_per_s_max", limits.log_lines_per_s_max,
+       "lines per second and pipe, or of Host.log",
+       "the others are dropped, and a line says how many"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
 }

@@ -37,6 +37,7 @@ struct broker_limits {
   std::uint32_t log_line_bytes_max = 4096;
   std::uint32_t log_lines_kept = 1000;
   std::uint32_t log_bytes_per_s_max = 1U << 20U;
+  std::uint32_t log_lines_per_s_max = 1000;
   std::uint64_t client_flow_words_max = 8U << 20U;
   std::uint32_t releases_max = 10'000;
   std::uint32_t registrations_at_once_max = 8;

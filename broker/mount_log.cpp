@@ -11,8 +11,8 @@ class mount_log::pipe_sink final : public log_sink {
   pipe_sink(std::shared_ptr<mount_log> log, std::uint64_t generation)
       : log_(std::move(log)),
         generation_(generation),
-        stdout_({log_->line_bytes_max_}),
-        stderr_({log_->line_bytes_max_}) {}
+        stdout_(log_->line_limits_),
+        stderr_(log_->line_limits_) {}
 
   void output(bool is_stderr, const char* bytes, std::size_t size, bool last) override {
     auto& splitter = is_stderr ? stderr_ : stdout_;
@@ -30,11 +30,8 @@ class mount_log::pipe_sink final : public log_sink {
   line_splitter stderr_;
 };
 
-mount_log::mount_log(std::size_t lines_kept, std::size_t line_bytes_max, monotonic_clock& clock)
-    : line_bytes_max_(line_bytes_max),
-      clock_(clock),
-      lines_(lines_kept),
-      said_(log_line_limits{line_bytes_max}) {}
+mount_log::mount_log(std::size_t lines_kept, log_line_limits line_limits, monotonic_clock& clock)
+    : line_limits_(line_limits), clock_(clock), lines_(lines_kept), said_(line_limits) {}
 
 std::shared_ptr<log_sink> mount_log::sink(std::uint64_t generation) {
   return std::make_shared<pipe_sink>(shared_from_this(), generation);
@@ -48,13 +45,13 @@ void mount_log::add(std::uint64_t generation, schema::LogSource source, schema::
 
 void mount_log::broker_says(std::uint64_t generation, schema::LogLevel level, std::string text) {
   lines_.push({unix_ms_now(), generation, schema::LogSource::BROKER, level,
-               printable(text, line_bytes_max_)});
+               printable(text, line_limits_.line_bytes_max)});
 }
 
 void mount_log::plugin_says(std::uint64_t generation, schema::LogLevel level,
                             std::string_view text) {
   // To split a whole frame would hold up everybody, to drop most of its lines in the end.
-  std::string said(text.substr(0, said_lines_max * line_bytes_max_));
+  std::string said(text.substr(0, said_lines_max * line_limits_.line_bytes_max));
   said += '\n';
   add(generation, schema::LogSource::PLUGIN, level, said_.feed(said, clock_.now()));
 }

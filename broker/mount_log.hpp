@@ -33,7 +33,7 @@ class mount_log : public std::enable_shared_from_this<mount_log> {
   using entry = numbered_ring<line>::entry;
 
   /// `clock` outlives the log.
-  mount_log(std::size_t lines_kept, std::size_t line_bytes_max, monotonic_clock& clock);
+  mount_log(std::size_t lines_kept, log_line_limits line_limits, monotonic_clock& clock);
 
   /// The sink for one instance's pipes.
   std::shared_ptr<log_sink> sink(std::uint64_t generation);
@@ -53,7 +53,7 @@ class mount_log : public std::enable_shared_from_this<mount_log> {
   void add(std::uint64_t generation, schema::LogSource source, schema::LogLevel level,
            std::vector<std::string> texts);
 
-  std::size_t line_bytes_max_;
+  log_line_limits line_limits_;
   monotonic_clock& clock_;
   numbered_ring<line> lines_;
   line_splitter said_;  // what comes through Host.log, rated like the pipes

@@ -44,7 +44,7 @@ class hello_probe final : public hosted<instance_parent::base> {
         program_(std::move(program)),
         answer_(kj::mv(answer)),
         said_(std::make_shared<introduction>(services.limits)),
-        log_(std::make_shared<mount_log>(log_lines_kept, services.limits.log_line_bytes_max,
+        log_(std::make_shared<mount_log>(log_lines_kept, line_limits_of(services.limits),
                                          services.clock)) {}
   ~hello_probe() noexcept override = default;
 

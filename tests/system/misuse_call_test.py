@@ -5,6 +5,7 @@ the mount recovers by the rules, and a neighbour's calls go on. One broker serve
 the last assertion of each is that the neighbour has not noticed."""
 
 import json
+import pathlib
 import signal
 import time
 
@@ -254,6 +255,53 @@ class Misuse(harness.NeighbourTest):
                               lambda: self.broker.ok("why", self.path).json["crash"])
         self.assertEqual(crash["cause"], {"signaled": int(signal.SIGTERM)}, json.dumps(crash))
         self.broker.wait_state(self.path, "ready")
+
+
+class HeldBack(harness.SystemTest):
+    """Who writes more of a log than it may waits until it may write on."""
+
+    pipe_bytes = 64 << 10
+    measured_s = 4
+    lines_per_s = 10
+
+    def start_broker(self):
+        pass
+
+    def written(self, pid):
+        """What a process has handed to write(), which its link does not use."""
+        for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines():
+            if line.startswith("wchar:"):
+                return int(line.split()[1])
+        raise AssertionError("no wchar")
+
+    def check_rate(self, bytes_per_s, plugin):
+        file = self.broker.directory / "config.toml"
+        file.write_text(f"[limits]\nlog_bytes_per_s_max = {bytes_per_s}\n"
+                        f"log_lines_per_s_max = {self.lines_per_s}\n")
+        self.broker.flags = ["--config", str(file)]
+        self.broker.start()
+        pid = self.broker.ok("mount", "b/", plugin).json["mount"]["pid"]
+        harness.until("its pipe has been full", lambda: self.written(pid) > self.pipe_bytes)
+        began, before = time.monotonic(), self.written(pid)
+        time.sleep(self.measured_s)
+        rate = (self.written(pid) - before) / (time.monotonic() - began)
+        self.assertLess(rate, 1.5 * bytes_per_s)
+        self.assertGreater(rate, bytes_per_s / 4)
+        return [each["text"] for each in
+                self.broker.ok("logs", "b/", "-n", "1000").json["lines"]]
+
+    def test_a_flood_of_lines_is_held_to_both_rates(self):
+        lines = self.check_rate(20_000, "bad_plugin-floods-stdout")
+        told = [each for each in lines if each.endswith(" dropped: more than 10 per second]")]
+        self.assertGreater(len(told), 0)
+        passed = len(lines) - len(told)
+        self.assertLess(passed, self.lines_per_s * 20 * self.measured_s)
+
+    def test_a_flood_without_lines_is_held_to_the_rate_on_stderr_too(self):
+        self.check_rate(20_000, "bad_plugin-floods-stderr")
+
+    def test_a_rate_of_more_than_a_pipe_holds_in_a_slice_is_held(self):
+        self.check_rate(2_000_000, "bad_plugin-floods-stdout")
 
 
 harness.test_each(Misuse, ends_the_instance, Misuse.check_ends_the_instance,

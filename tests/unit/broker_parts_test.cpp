@@ -230,7 +230,7 @@ TEST_CASE("every limit has a name of its own, a unit and an outcome") {
 
 TEST_CASE("of a text for the log so much is looked at, and one line or a few are taken") {
   manual_clock clock;
-  const auto log = std::make_shared<mount_log>(5000, 64, clock);
+  const auto log = std::make_shared<mount_log>(5000, log_line_limits{64}, clock);
   log->plugin_says(1, schema::LogLevel::INFO, "one\ntwo");
   CHECK(log->last_lines(1, 9) == std::vector<std::string>{"one", "two"});
   log->plugin_says(1, schema::LogLevel::INFO, std::string(100'000, '\n'));
@@ -239,6 +239,25 @@ TEST_CASE("of a text for the log so much is looked at, and one line or a few are
   const auto last = log->last_lines(1, 2);
   CHECK(last[0] == "[27 lines dropped: more than 1000 per second]");  // of 16 * 64, and its end
   CHECK(last[1] == "three");
+}
+
+TEST_CASE("each pipe of an instance has the rate of lines that was set, and so has what it says") {
+  broker_limits limits;
+  limits.log_line_bytes_max = 100;
+  limits.log_lines_per_s_max = 2;
+  manual_clock clock;
+  const auto log = std::make_shared<mount_log>(100, line_limits_of(limits), clock);
+  const auto sink = log->sink(1);
+  const std::string three = "a\nb\n" + std::string(200, 'c') + "\n";
+  for (const bool is_stderr : {false, true})
+    sink->output(is_stderr, three.data(), three.size(), true);
+  log->plugin_says(1, schema::LogLevel::INFO, "a\nb\nc");
+  clock.advance(std::chrono::seconds(1));
+  log->plugin_says(1, schema::LogLevel::INFO, std::string(200, 'd'));
+  const std::string dropped = "[1 line dropped: more than 2 per second]";
+  CHECK(log->last_lines(1, 99) == std::vector<std::string>{"a", "b", dropped, "a", "b", dropped,
+                                                           "a", "b", dropped,
+                                                           std::string(95, 'd') + "[cut]"});
 }
 
 TEST_CASE("limits of the wire that are settings have one default, and are listed as they are set") {
