@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "actors/confinement/group_limits.hpp"
 #include "actors/unique_fd.hpp"
 
 namespace bulkhead {
@@ -67,27 +68,6 @@ std::vector<std::string_view> words_of(std::string_view text) {
   return words;
 }
 
-bool lists(std::string_view names, std::string_view name) {
-  while (!names.empty()) {
-    const auto end = std::min(names.find(','), names.size());
-    if (names.substr(0, end) == name) return true;
-    names.remove_prefix(std::min(end + 1, names.size()));
-  }
-  return false;
-}
-
-/// Where the tree with this controller is mounted; of v2 the controller is empty.
-std::string mount_of(std::string_view mounts, std::string_view controller) {
-  while (!mounts.empty()) {
-    const auto words = words_of(next_line(mounts));
-    if (words.size() < 4) continue;
-    if (controller.empty() ? words[2] == "cgroup2"
-                           : words[2] == "cgroup" && lists(words[3], controller))
-      return std::string(words[1]);
-  }
-  return {};
-}
-
 void note_unread(process_sample& to, std::string_view what, int error_number) {
   if (error_number == ESRCH) return;
   const char* name = ::strerrorname_np(error_number);
@@ -127,28 +107,30 @@ std::optional<std::uint64_t> number_after(std::string_view text, std::string_vie
   return std::nullopt;
 }
 
-control_group_files control_group_files_of(std::string_view proc_cgroup, std::string_view mounts) {
-  control_group_files files;
-  while (!proc_cgroup.empty()) {
-    const auto line = next_line(proc_cgroup);
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) continue;
-    const auto controllers = line.substr(first + 1, second - first - 1);
-    const auto path = std::string(line.substr(second + 1));
-    // Of v1 the group of its own is what counts, not the root, whose figures are the machine's.
-    if (controllers.empty()) {
-      const auto root = mount_of(mounts, {});
-      if (root.empty()) continue;
-      if (files.cpu_stat.empty()) files.cpu_stat = root + path + "/cpu.stat";
-      if (files.memory_events.empty()) files.memory_events = root + path + "/memory.events";
-    } else if (path != "/" && lists(controllers, "cpu")) {
-      files.cpu_stat = mount_of(mounts, "cpu") + path + "/cpu.stat";
-    } else if (path != "/" && lists(controllers, "memory")) {
-      files.memory_events = mount_of(mounts, "memory") + path + "/memory.oom_control";
-    }
-  }
-  return files;
+control_group_files control_group_files_of(const std::string& proc_cgroup,
+                                           const std::string& mountinfo) {
+  const auto file = [&](const char* controller, const char* old,
+                        const char* unified) -> std::optional<std::string> {
+    const auto found = directory_of(proc_cgroup, mountinfo, controller);
+    if (!found.own) return std::nullopt;
+    if (found.path.empty()) return std::string();
+    return fmt::format("{}/{}", found.path, found.unified ? unified : old);
+  };
+  return {file("cpu", "cpu.stat", "cpu.stat"),
+          file("memory", "memory.oom_control", "memory.events")};
+}
+
+void read_control_groups(const control_group_files& files, process_sample& to) {
+  const auto text_of = [&to](const std::optional<std::string>& file, const char* what) {
+    if (!file) return std::string();
+    auto read = read_at(AT_FDCWD, file->c_str());
+    if (read.error_number != 0) note_unread(to, what, read.error_number);
+    return std::move(read.text);
+  };
+  const auto cpu = text_of(files.cpu_stat, "throttled");
+  to.throttled_ms = number_after(cpu, "throttled_usec").value_or(0) / us_per_ms +
+                    number_after(cpu, "throttled_time").value_or(0) / ns_per_ms;
+  to.oom_kills = number_after(text_of(files.memory_events, "oom_kills"), "oom_kill").value_or(0);
 }
 
 sampled_process::sampled_process(pid_t pid) : pid_(pid) {}
@@ -166,7 +148,7 @@ process_sample sampled_process::sample(bool with_pss) {
   if (started_ticks_ == 0) {
     started_ticks_ = result.started_ticks;
     groups_ = control_group_files_of(read_at(directory.get(), "cgroup").text,
-                                     read_at(AT_FDCWD, "/proc/self/mounts").text);
+                                     read_at(AT_FDCWD, "/proc/self/mountinfo").text);
   }
   if (result.started_ticks != started_ticks_) return {};
   // From Linux 6.2 on the size of the directory is the number of descriptors, for anybody to see.
@@ -182,19 +164,8 @@ process_sample sampled_process::sample(bool with_pss) {
     if (rollup.error_number != 0) note_unread(result, "pss", rollup.error_number);
     result.pss_bytes = number_after(rollup.text, "Pss").value_or(0) * 1024;
   }
-  read_groups(result);
+  read_control_groups(groups_, result);
   return result;
-}
-
-void sampled_process::read_groups(process_sample& to) {
-  if (!groups_.cpu_stat.empty()) {
-    const auto cpu = read_at(AT_FDCWD, groups_.cpu_stat.c_str());
-    to.throttled_ms = number_after(cpu.text, "throttled_usec").value_or(0) / us_per_ms +
-                      number_after(cpu.text, "throttled_time").value_or(0) / ns_per_ms;
-  }
-  if (groups_.memory_events.empty()) return;
-  const auto memory = read_at(AT_FDCWD, groups_.memory_events.c_str());
-  to.oom_kills = number_after(memory.text, "oom_kill").value_or(0);
 }
 
 }  // namespace bulkhead

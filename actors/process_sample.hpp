@@ -48,12 +48,17 @@ bool parse_process_stat(std::string_view text, std::uint64_t ticks_per_s, std::u
 /// The number of a line "NAME: 123 kB", "NAME 123"; empty when there is none.
 std::optional<std::uint64_t> number_after(std::string_view text, std::string_view name);
 
-/// Where a process stands in the trees of control groups: files, as far as there are any.
+/// The files that tell of the control groups of an instance. Nothing: it has none of its own, as
+/// those that it shares with others tell of them too. Empty: it has, and they are mounted nowhere.
 struct control_group_files {
-  std::string cpu_stat;       // with "throttled_usec" (v2) or "throttled_time" in ns (v1)
-  std::string memory_events;  // with "oom_kill"
+  std::optional<std::string> cpu_stat;  // with "throttled_usec" (v2) or "throttled_time" in ns (v1)
+  std::optional<std::string> memory_events;  // with "oom_kill"
 };
-control_group_files control_group_files_of(std::string_view proc_cgroup, std::string_view mounts);
+control_group_files control_group_files_of(const std::string& proc_cgroup,
+                                           const std::string& mountinfo);
+
+/// Fills in what they say; what cannot be read is noted.
+void read_control_groups(const control_group_files& files, process_sample& to);
 
 /// One process that is sampled again and again.
 class sampled_process {
@@ -64,8 +69,6 @@ class sampled_process {
   process_sample sample(bool with_pss);
 
  private:
-  void read_groups(process_sample& to);
-
   pid_t pid_;
   std::uint64_t started_ticks_ = 0;
   control_group_files groups_;

@@ -90,6 +90,7 @@ struct mount_entry : mount_record {
   /// Resolves when no instance but the newest lives; set by the mount's actor.
   std::function<kj::Promise<void>()> become_alone;
   serving_instance serving;                   // the mount's actor says so
+  std::uint64_t out_of_memory_ends = 0;       // of instances, since the broker started; likewise
   std::shared_ptr<const release> serving_of;  // its release, or of who served last; may be null
   std::deque<usage_sample> samples;           // newest last. The usage desk
   std::string passed;                         // the threshold that the newest samples are above

@@ -160,6 +160,7 @@ void mount_supervisor::keep_report(crash_report report) {
 /// The answer is the text that calls in flight on that instance end with.
 std::string mount_supervisor::ended(const instance_ended& news) {
   entry_->runs.erase(news.generation);
+  if (news.end.out_of_memory) ++entry_->out_of_memory_ends;
   answer_limit_waiters();
   if (reload_ && news.generation == reload_->green.generation) return green_ended(news);
   if (news.generation == live_.generation && !live_.ended) return live_ended(news);

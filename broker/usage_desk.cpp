@@ -83,6 +83,8 @@ void usage_desk::keep(mount_entry& entry, std::uint64_t generation, const proces
     now.bytes_out = link->meter().bytes_out;
   }
   now.calls = entry.slot->counters().total;
+  // Who is killed for that is most often the only process, and then there is nothing to sample.
+  now.process.oom_kills += entry.out_of_memory_ends;
   auto& ring = entry.samples;
   compare_with(now, ring.empty() ? nullptr : &ring.back());
   ring.push_back(std::move(now));

@@ -192,7 +192,8 @@ struct Wall {
 }
 
 struct Usage {
-  # What an instance used, at one moment. A figure that could not be read is 0, and named in `unread`.
+  # What an instance used, at one moment. A figure that could not be read is 0, and named in `unread`. What only control groups tell
+  # (`throttledMs`) is 0 too where the instance has none of its own.
   unixMs @0 :Int64;
   generation @1 :UInt64;
   rssBytes @2 :UInt64;
@@ -204,10 +205,10 @@ struct Usage {
   minorFaults @8 :UInt64;
   majorFaults @9 :UInt64;
   throttledMs @10 :UInt64;     # That its quota kept it off the processor.
-  oomKills @11 :UInt64;        # Processes of it that were killed because its memory was used up.
-  bytesIn @12 :UInt64;         # On the link, from the plugin; its whole life, as the next two.
-  bytesOut @13 :UInt64;
-  calls @14 :UInt64;           # Of the mount, since the broker started.
+  oomKills @11 :UInt64;        # Of the mount, since the broker started: processes that were killed because their memory was used up.
+  bytesIn @12 :UInt64;         # On the link, from the plugin; of this instance's whole life.
+  bytesOut @13 :UInt64;        # To the plugin; likewise.
+  calls @14 :UInt64;           # Of the mount, whichever instance they went to, since the broker started.
   unread @15 :List(Text);      # As in "pss: EACCES".
 }
 

@@ -106,6 +106,13 @@ void eat_memory(std::size_t bytes) {
     std::memset(::operator new(piece), 'x', piece);
 }
 
+void spin() {
+  std::thread([] {
+    for (const volatile bool forever = true; forever;) {
+    }
+  }).detach();
+}
+
 /// A grandchild that keeps the link and the log open and is deaf to SIGTERM.
 void fork_orphan(bool own_session) {
   if (::fork() != 0) return;
@@ -211,6 +218,7 @@ class bad_backend final : public schema::Backend::Server {
     if (how.is("hang-on-call")) live_on();
     if (how.is("stops-self")) ::raise(SIGSTOP);
     if (how.is("eats-memory")) eat_memory(how.bytes);
+    if (how.is("spins-on-call")) spin();
     if (how.is("garbage-on-call")) write_garbage();
     if (how.is("evil-frame-on-call")) write_words({0xffffffffU, 0});
     if (how.is("closes-fd3-on-call")) {

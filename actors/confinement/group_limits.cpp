@@ -104,12 +104,15 @@ group_directory directory_of(const std::string& proc_cgroup, const std::string& 
   const bool unified = !group;
   if (unified) group = group_of(proc_cgroup, "");
   if (!group || !is_group_of_instance(*group)) return {};
+  group_directory found{{}, unified, true};
   const auto mounted = mount_of(mountinfo, unified ? "" : controller);
-  if (!mounted) return {};
+  if (!mounted) return found;
   // Only a part of the tree may be mounted, as in a container.
-  if (mounted->root == "/") return {mounted->place + *group, unified};
-  if (!group->starts_with(mounted->root + "/")) return {};
-  return {mounted->place + group->substr(mounted->root.size()), unified};
+  if (mounted->root == "/")
+    found.path = mounted->place + *group;
+  else if (group->starts_with(mounted->root + "/"))
+    found.path = mounted->place + group->substr(mounted->root.size());
+  return found;
 }
 
 namespace {

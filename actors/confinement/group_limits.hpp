@@ -36,10 +36,11 @@ std::optional<std::string> group_of(const std::string& proc_cgroup, std::string_
 
 /// Where the group of a controller lies among the mounts of /proc/PID/mountinfo: that of version 1,
 /// or else that of version 2, told by `unified`. Empty: it is not mounted, or is none of an
-/// instance's.
+/// instance's, told by `own`.
 struct group_directory {
   std::string path;
   bool unified = false;
+  bool own = false;  // the instance's
 };
 group_directory directory_of(const std::string& proc_cgroup, const std::string& mountinfo,
                              std::string_view controller);

@@ -228,6 +228,70 @@ class Confined(SystemTest):
         self.assertNotIn("starting", self.broker.log)
 
 
+class Sampled(SystemTest):
+    """What plugins use, with samples that are taken often and kept for a short while."""
+
+    kept = 3
+
+    def start_broker(self):
+        file = self.broker.directory / "config.toml"
+        file.write_text(f"[limits]\nsample_ms = 100\nsamples_kept = {self.kept}\n")
+        self.broker.flags = ["--config", str(file)]
+        self.broker.confinement = ["--profile", "strict-unprivileged"]
+        super().start_broker()
+
+    def samples(self):
+        return self.broker.ok("usage", "kv/").json["samples"]
+
+    def newest(self, generation=1):
+        """A sample that was taken after this was asked for, of that instance."""
+        before = self.broker.status("kv/").get("usage") or {"unix_ms": 0}
+        return until("a new sample is there", lambda: [
+            each for each in self.samples()
+            if each["unix_ms"] > before["unix_ms"] and each["generation"] == generation])[-1]
+
+    def test_the_oldest_samples_are_dropped(self):
+        self.broker.ok("mount", "kv/", "kv")
+        first = until("as many as are kept are there",
+                      lambda: len(found := self.samples()) == self.kept and found)
+        later = until("all of them are others",
+                      lambda: (found := self.samples())[0]["unix_ms"] > first[-1]["unix_ms"] and
+                      found)
+        self.assertEqual(len(later), self.kept)
+
+    def test_a_threshold_that_warns_is_an_event_when_it_is_passed_and_changes_nothing(self):
+        self.broker.ok("mount", "kv/", "kv", "--threshold", "rss-warn=1M")
+
+        def warnings():
+            return [each["reason"] for each in self.broker.ok("events").json["events"]
+                    if each["name"] == "over_threshold"]
+
+        until("it warns", warnings)
+        for _ in range(3):
+            self.newest()
+        reason, = warnings()
+        self.assertRegex(reason, r"^it uses \S+ MiB of memory, above 1 MiB \(rss-warn\)$")
+        mount = self.broker.status("kv/")
+        self.assertEqual((mount["state"], mount["generation"]), ("ready", 1))
+
+    def test_bytes_are_the_instance_s_and_calls_are_the_mount_s(self):
+        self.broker.ok("mount", "kv/", "kv")
+        for _ in range(5):
+            self.broker.ok("write", "kv/a", "b=" + "c" * 10_000)
+        before = self.newest()
+        self.assertEqual(before["calls"], 5)
+        self.assertGreater(before["bytes_in"], 50_000, "it stores what it is told")
+        self.assertGreater(before["bytes_out"], 50_000)
+        self.assertGreater(before["minor_faults"], 0)
+        self.broker.ok("restart", "kv/")
+        after = self.newest(generation=2)
+        self.assertEqual(after["calls"], 5)
+        self.assertGreater(after["bytes_in"], 0)
+        self.assertLess(after["bytes_in"], 50_000)
+        self.assertGreater(after["bytes_out"], 0)
+        self.assertLess(after["bytes_out"], 50_000)
+
+
 class Refused(SystemTest):
     def start_broker(self):
         pass
@@ -285,6 +349,33 @@ class Grouped(SystemTest):
         self.assertIn(quota.split()[0], ("-1", "max"))
         self.assertEqual(self.broker.status("kv/")["pid"], pid)
         self.broker.ok("write", "kv/a", "b=c")
+
+    def usage_of(self, path, what, is_it):
+        usage = until(what, lambda: (found := self.broker.status(path).get("usage")) and
+                      is_it(found) and found)
+        self.assertEqual([each for each in usage["unread"] if not each.startswith("fds:")], [])
+
+    def test_who_may_not_use_the_processor_is_told_for_how_long(self):
+        self.broker.ok("mount", "b/", "bad_plugin", "--limit", "cpu-percent=10")
+        self.usage_of("b/", "it is sampled", lambda usage: usage["cpu_ms"] > 0)
+        self.broker.ok("write", "b/a", "mode=spins-on-call")
+        self.usage_of("b/", "it waits for most of the time",
+                      lambda usage: usage["throttled_ms"] > 2000)
+        self.assertRegex(self.broker.ok("status", "b/", output="table").out, "throttled for [1-9]")
+
+    def test_those_that_were_killed_for_want_of_memory_are_counted(self):
+        self.broker.ok("mount", "b/", "bad_plugin", "--limit", "memory=32M")
+        for count in (1, 2):
+            self.broker.cli("write", "b/a", "mode=eats-memory")
+            self.broker.wait_state("b/", "ready")
+            self.usage_of("b/", "it is counted", lambda usage: usage["generation"] == count + 1 and
+                          usage["oom_kills"] == count)
+        self.assertIn("2 killed for want of memory",
+                      self.broker.ok("status", "b/", output="table").out)
+        self.broker.ok("kill", "b/")
+        self.broker.wait_state("b/", "ready")
+        self.usage_of("b/", "no other is", lambda usage: usage["generation"] == 4 and
+                      usage["oom_kills"] == 2)
 
     def test_a_release_that_is_a_script_gets_the_interpreters_profile(self):
         write_script(self.broker)

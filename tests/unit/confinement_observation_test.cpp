@@ -302,9 +302,12 @@ TEST_CASE("the group of an instance is found among the mounts, of either version
   CHECK(place("4:memory:/docker/1/" + own, "memory").path == "/sys/fs/cgroup/memory/" + own);
   CHECK(place("4:memory:/docker/12/" + own, "memory").path.empty());
   CHECK(place("8:pids:/" + own, "pids").path.empty());  // mounted nowhere
+  CHECK(place("8:pids:/" + own, "pids").own);
   CHECK(place("0::/" + own, "pids").path == "/sys/fs/cgroup/unified/" + own);
   CHECK(place("0::/" + own, "pids").unified);
+  CHECK(place("0::/" + own, "pids").own);
   CHECK(place("0::/x", "pids").path.empty());
+  CHECK_FALSE(place("0::/x", "pids").own);
   CHECK(place("", "pids").path.empty());
   // Lines that are none.
   CHECK(place("memory\n4:memory:/docker/1/" + own, "memory").path ==

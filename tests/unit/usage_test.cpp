@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <fstream>
 
 #include "tests/bars.hpp"
+#include "tools/temporary_directory.hpp"
 
 using namespace bulkhead;
 
@@ -77,24 +79,51 @@ TEST_CASE("a figure is found by the whole of its name") {
   CHECK(number_after(text, "empty") == std::nullopt);
 }
 
-TEST_CASE("the files of a control group are found in both versions") {
-  const char* mounts =
-      "cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
-      "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n"
-      "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n";
-  const auto old = control_group_files_of("5:memory:/b/1\n4:cpu,cpuacct:/b/2\n0::/b/3\n", mounts);
-  CHECK(old.memory_events == "/sys/fs/cgroup/memory/b/1/memory.oom_control");
-  CHECK(old.cpu_stat == "/sys/fs/cgroup/cpu,cpuacct/b/2/cpu.stat");
-  const auto unified =
-      control_group_files_of("0::/b/3\n", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
-  CHECK(unified.memory_events == "/sys/fs/cgroup/b/3/memory.events");
-  CHECK(unified.cpu_stat == "/sys/fs/cgroup/b/3/cpu.stat");
-  // The root group is the machine, not the instance.
-  const auto shared = control_group_files_of("5:memory:/\n4:cpu,cpuacct:/\n", mounts);
-  CHECK(shared.memory_events.empty());
-  CHECK(shared.cpu_stat.empty());
-  CHECK(control_group_files_of("", mounts).cpu_stat.empty());
-  CHECK(control_group_files_of("nonsense", "nonsense").cpu_stat.empty());
+TEST_CASE("the files of an instance's control groups are found in both versions, in part too") {
+  const std::string own = "bulkhead-12.7-3";
+  const std::string mounts =
+      "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+      "35 31 0:32 /docker/1 /sys/fs/cgroup/memory rw master:9 - cgroup cgroup rw,memory\n"
+      "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+  const auto old = control_group_files_of(
+      "5:memory:/docker/1/" + own + "\n4:cpu,cpuacct:/" + own + "\n0::/" + own + "\n", mounts);
+  CHECK(old.memory_events == "/sys/fs/cgroup/memory/" + own + "/memory.oom_control");
+  CHECK(old.cpu_stat == "/sys/fs/cgroup/cpu,cpuacct/" + own + "/cpu.stat");
+  const auto unified = control_group_files_of("0::/" + own + "\n", mounts);
+  CHECK(unified.memory_events == "/sys/fs/cgroup/unified/" + own + "/memory.events");
+  CHECK(unified.cpu_stat == "/sys/fs/cgroup/unified/" + own + "/cpu.stat");
+}
+
+TEST_CASE("a group that others share tells nothing of an instance; one that cannot be seen is") {
+  const std::string mounts = "41 31 0:38 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+  for (const auto* const shared : {"0::/docker/1\n", "0::/\n", "4:cpu:/x\n5:memory:/\n", "", "x"}) {
+    const auto found = control_group_files_of(shared, mounts);
+    CHECK_FALSE(found.cpu_stat);
+    CHECK_FALSE(found.memory_events);
+  }
+  for (const auto* const unseen : {"0::/docker/2/bulkhead-12.7-3\n", "4:cpu:/bulkhead-12.7-3\n"})
+    CHECK(control_group_files_of(unseen, mounts).cpu_stat == "");
+}
+
+TEST_CASE("the files of control groups are read, and what cannot be read is named") {
+  const temporary_directory folder;
+  const auto write = [&](const char* name, const char* text) {
+    std::ofstream{folder.path() + "/" + name} << text;
+    return folder.path() + "/" + name;
+  };
+  process_sample found;
+  read_control_groups({write("cpu.stat", "nr_throttled 9\nthrottled_usec 7000\n"),
+                       write("memory.events", "oom 5\noom_kill 2\n")},
+                      found);
+  CHECK(found.throttled_ms == 7);
+  CHECK(found.oom_kills == 2);
+  read_control_groups({write("cpu.stat", "nr_throttled 9\nthrottled_time 8000000\n"), {}}, found);
+  CHECK(found.throttled_ms == 8);
+  CHECK(found.oom_kills == 0);
+  CHECK(found.unread.empty());
+  read_control_groups({"", folder.path() + "/none"}, found);
+  CHECK(found.throttled_ms == 0);
+  CHECK(found.unread == std::vector<std::string>{"throttled: ENOENT", "oom_kills: ENOENT"});
 }
 
 TEST_CASE("this process can be sampled; one that is not there is not alive") {
