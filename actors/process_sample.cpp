@@ -117,7 +117,8 @@ control_group_files control_group_files_of(const std::string& proc_cgroup,
     return fmt::format("{}/{}", found.path, found.unified ? unified : old);
   };
   return {file("cpu", "cpu.stat", "cpu.stat"),
-          file("memory", "memory.oom_control", "memory.events")};
+          file("memory", "memory.oom_control", "memory.events"),
+          file("pids", "pids.events", "pids.events")};
 }
 
 void read_control_groups(const control_group_files& files, process_sample& to) {
@@ -130,7 +131,10 @@ void read_control_groups(const control_group_files& files, process_sample& to) {
   const auto cpu = text_of(files.cpu_stat, "throttled");
   to.throttled_ms = number_after(cpu, "throttled_usec").value_or(0) / us_per_ms +
                     number_after(cpu, "throttled_time").value_or(0) / ns_per_ms;
-  to.oom_kills = number_after(text_of(files.memory_events, "oom_kills"), "oom_kill").value_or(0);
+  const auto memory = text_of(files.memory_events, "oom_kills");
+  to.oom_kills = number_after(memory, "oom_kill").value_or(0);
+  const auto tasks = text_of(files.pids_events, "tasks_refused");
+  to.tasks_refused = number_after(tasks, "max").value_or(0);
 }
 
 sampled_process::sampled_process(pid_t pid) : pid_(pid) {}

@@ -37,6 +37,7 @@ struct process_sample {
   std::uint64_t major_faults = 0;
   std::uint64_t throttled_ms = 0;
   std::uint64_t oom_kills = 0;
+  std::uint64_t tasks_refused = 0;
   std::vector<std::string> unread;  // "pss: EACCES"
 };
 
@@ -53,6 +54,7 @@ std::optional<std::uint64_t> number_after(std::string_view text, std::string_vie
 struct control_group_files {
   std::optional<std::string> cpu_stat;  // with "throttled_usec" (v2) or "throttled_time" in ns (v1)
   std::optional<std::string> memory_events;  // with "oom_kill"
+  std::optional<std::string> pids_events;    // with "max"
 };
 control_group_files control_group_files_of(const std::string& proc_cgroup,
                                            const std::string& mountinfo);

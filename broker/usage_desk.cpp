@@ -111,6 +111,7 @@ void write_usage(const usage_sample& from, schema::Usage::Builder to) {
   to.setMajorFaults(process.major_faults);
   to.setThrottledMs(process.throttled_ms);
   to.setOomKills(process.oom_kills);
+  to.setTasksRefused(process.tasks_refused);
   to.setBytesIn(from.bytes_in);
   to.setBytesOut(from.bytes_out);
   to.setCalls(from.calls);

@@ -193,7 +193,7 @@ struct Wall {
 
 struct Usage {
   # What an instance used, at one moment. A figure that could not be read is 0, and named in `unread`. What only control groups tell
-  # (`throttledMs`) is 0 too where the instance has none of its own.
+  # (`throttledMs`, `tasksRefused`) is 0 too where the instance has none of its own.
   unixMs @0 :Int64;
   generation @1 :UInt64;
   rssBytes @2 :UInt64;
@@ -210,6 +210,7 @@ struct Usage {
   bytesOut @13 :UInt64;        # To the plugin; likewise.
   calls @14 :UInt64;           # Of the mount, whichever instance they went to, since the broker started.
   unread @15 :List(Text);      # As in "pss: EACCES".
+  tasksRefused @16 :UInt64;    # Threads and processes that a control group's limit of tasks refused it.
 }
 
 struct Finding {

@@ -26,6 +26,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "schema/plugin.capnp.h"
@@ -43,6 +44,7 @@ constexpr unsigned exit_delay_us = 50'000;  // below the broker's patience for a
 constexpr unsigned slow_ms_default = 1000;
 constexpr std::size_t big_reply_bytes = 40U << 20U;  // above frame_bytes_max
 constexpr unsigned host_calls_under_way = 64;
+constexpr unsigned tasks_max = 100;  // above what a plugin may have by default
 
 struct settings {
   std::string mode;
@@ -111,6 +113,14 @@ void spin() {
     for (const volatile bool forever = true; forever;) {
     }
   }).detach();
+}
+
+/// Until it is given no more.
+void make_tasks() {
+  try {
+    for (unsigned made = 0; made < tasks_max; ++made) std::thread(live_on).detach();
+  } catch (const std::system_error&) {
+  }
 }
 
 /// A grandchild that keeps the link and the log open and is deaf to SIGTERM.
@@ -219,6 +229,7 @@ class bad_backend final : public schema::Backend::Server {
     if (how.is("stops-self")) ::raise(SIGSTOP);
     if (how.is("eats-memory")) eat_memory(how.bytes);
     if (how.is("spins-on-call")) spin();
+    if (how.is("makes-tasks")) make_tasks();
     if (how.is("garbage-on-call")) write_garbage();
     if (how.is("evil-frame-on-call")) write_words({0xffffffffU, 0});
     if (how.is("closes-fd3-on-call")) {

@@ -32,9 +32,9 @@ def limit_of(pid, name):
     raise AssertionError(f"no limit {name}")
 
 
-def group_value(pid, controller, old, new):
-    """What is in the file of the group that a process is in: `old` of version 1, else `new`. None:
-    the process is in no group of its own."""
+def group_file(pid, controller, old, new):
+    """The file of the group that a process is in: `old` of version 1, else `new`. None: the process
+    is in no group of its own."""
     groups = {}
     for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
@@ -42,12 +42,17 @@ def group_value(pid, controller, old, new):
             groups[name] = path
     root = pathlib.Path("/sys/fs/cgroup")
     if "/bulkhead-" in groups.get(controller, ""):
-        return (root / controller / groups[controller][1:] / old).read_text().strip()
+        return root / controller / groups[controller][1:] / old
     for base in (root, root / "unified"):
         file = base / groups.get("", "/")[1:] / new
         if "/bulkhead-" in groups.get("", "") and file.exists():
-            return file.read_text().strip()
+            return file
     return None
+
+
+def group_value(pid, controller, old, new):
+    file = group_file(pid, controller, old, new)
+    return file and file.read_text().strip()
 
 
 def may_raise_limits():
@@ -376,6 +381,16 @@ class Grouped(SystemTest):
         self.broker.wait_state("b/", "ready")
         self.usage_of("b/", "no other is", lambda usage: usage["generation"] == 4 and
                       usage["oom_kills"] == 2)
+
+    def test_tasks_that_its_group_refuses_it_are_counted(self):
+        pid = self.broker.ok("mount", "b/", "bad_plugin").json["mount"]["pid"]
+        # Where the limit of its user's tasks is the same, that refuses first, and counts nothing.
+        group_file(pid, "pids", "pids.max", "pids.max").write_text("5")
+        self.usage_of("b/", "it is sampled", lambda usage: usage["tasks_refused"] == 0)
+        self.broker.ok("write", "b/a", "mode=makes-tasks")
+        self.usage_of("b/", "it is counted",
+                      lambda usage: usage["tasks_refused"] > 0 and usage["threads"] == 4)
+        self.assertRegex(self.broker.ok("status", "b/", output="table").out, "[1-9] tasks? refused")
 
     def test_a_release_that_is_a_script_gets_the_interpreters_profile(self):
         write_script(self.broker)

@@ -83,15 +83,18 @@ TEST_CASE("the files of an instance's control groups are found in both versions,
   const std::string own = "bulkhead-12.7-3";
   const std::string mounts =
       "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+      "33 31 0:30 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
       "35 31 0:32 /docker/1 /sys/fs/cgroup/memory rw master:9 - cgroup cgroup rw,memory\n"
       "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
   const auto old = control_group_files_of(
-      "5:memory:/docker/1/" + own + "\n4:cpu,cpuacct:/" + own + "\n0::/" + own + "\n", mounts);
+      "5:memory:/docker/1/" + own + "\n4:cpu,cpuacct:/" + own + "\n3:pids:/" + own + "\n", mounts);
   CHECK(old.memory_events == "/sys/fs/cgroup/memory/" + own + "/memory.oom_control");
   CHECK(old.cpu_stat == "/sys/fs/cgroup/cpu,cpuacct/" + own + "/cpu.stat");
+  CHECK(old.pids_events == "/sys/fs/cgroup/pids/" + own + "/pids.events");
   const auto unified = control_group_files_of("0::/" + own + "\n", mounts);
   CHECK(unified.memory_events == "/sys/fs/cgroup/unified/" + own + "/memory.events");
   CHECK(unified.cpu_stat == "/sys/fs/cgroup/unified/" + own + "/cpu.stat");
+  CHECK(unified.pids_events == "/sys/fs/cgroup/unified/" + own + "/pids.events");
 }
 
 TEST_CASE("a group that others share tells nothing of an instance; one that cannot be seen is") {
@@ -100,6 +103,7 @@ TEST_CASE("a group that others share tells nothing of an instance; one that cann
     const auto found = control_group_files_of(shared, mounts);
     CHECK_FALSE(found.cpu_stat);
     CHECK_FALSE(found.memory_events);
+    CHECK_FALSE(found.pids_events);
   }
   for (const auto* const unseen : {"0::/docker/2/bulkhead-12.7-3\n", "4:cpu:/bulkhead-12.7-3\n"})
     CHECK(control_group_files_of(unseen, mounts).cpu_stat == "");
@@ -112,18 +116,23 @@ TEST_CASE("the files of control groups are read, and what cannot be read is name
     return folder.path() + "/" + name;
   };
   process_sample found;
-  read_control_groups({write("cpu.stat", "nr_throttled 9\nthrottled_usec 7000\n"),
-                       write("memory.events", "oom 5\noom_kill 2\n")},
-                      found);
+  read_control_groups(
+      {write("cpu.stat", "nr_throttled 9\nthrottled_usec 7000\n"),
+       write("memory.events", "max 4\noom 5\noom_kill 2\n"), write("pids.events", "max 3\n")},
+      found);
   CHECK(found.throttled_ms == 7);
   CHECK(found.oom_kills == 2);
-  read_control_groups({write("cpu.stat", "nr_throttled 9\nthrottled_time 8000000\n"), {}}, found);
+  CHECK(found.tasks_refused == 3);
+  read_control_groups({write("cpu.stat", "nr_throttled 9\nthrottled_time 8000000\n"), {}, {}},
+                      found);
   CHECK(found.throttled_ms == 8);
   CHECK(found.oom_kills == 0);
+  CHECK(found.tasks_refused == 0);
   CHECK(found.unread.empty());
-  read_control_groups({"", folder.path() + "/none"}, found);
+  read_control_groups({"", folder.path() + "/none", ""}, found);
   CHECK(found.throttled_ms == 0);
-  CHECK(found.unread == std::vector<std::string>{"throttled: ENOENT", "oom_kills: ENOENT"});
+  CHECK(found.unread == std::vector<std::string>{"throttled: ENOENT", "oom_kills: ENOENT",
+                                                 "tasks_refused: ENOENT"});
 }
 
 TEST_CASE("this process can be sampled; one that is not there is not alive") {

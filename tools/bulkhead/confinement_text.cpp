@@ -68,6 +68,9 @@ std::string usage_text(schema::Usage::Reader usage) {
     text += fmt::format(", throttled for {}", short_duration(usage.getThrottledMs()));
   if (usage.getOomKills() > 0)
     text += fmt::format(", {} killed for want of memory", usage.getOomKills());
+  if (usage.getTasksRefused() > 0)
+    text += fmt::format(", {} task{} refused", usage.getTasksRefused(),
+                        usage.getTasksRefused() == 1 ? "" : "s");
   if (usage.getUnread().size() > 0)
     text += fmt::format("; not to be read: {}", joined(usage.getUnread()));
   return text;
