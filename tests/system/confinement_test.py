@@ -19,6 +19,7 @@ import harness
 from harness import SystemTest, settings, until
 
 nobody = 65534
+root_only = ("uid", "groups", "memfd-noexec", "cg.memory", "cg.tasks", "cg.cpu", "cg.kill")
 
 
 def walls_of(mount):
@@ -455,6 +456,29 @@ class AsNobody(SystemTest):
         self.assertRegex(answer.err, r"the wall \S+ of profile strict does not stand")
         self.assertRegex(answer.err, r"--waive \S+")
         self.assertEqual(self.as_nobody("mounts").json["mounts"], [])
+
+    def test_starts_without_a_waived_wall_are_counted_and_shown(self):
+        waivers = [word for name in root_only for word in ("--waive", name)]
+        self.start_as_nobody("--profile", "strict", *waivers)
+
+        def shown():
+            missing = {each["name"]: each["value"]
+                       for each in self.as_nobody("status").json["broker"]["walls_missing"]}
+            line, = re.findall("walls missing +(.*)", self.as_nobody("status", output="table").out)
+            return missing["uid"], line
+
+        self.assertEqual(self.as_nobody("status").json["broker"]["walls_missing"], [])
+        self.assertNotIn("walls missing", self.as_nobody("status", output="table").out)
+        answer = self.as_nobody("mount", "kv/", "kv")
+        self.assertEqual(answer.code, 0, f"{answer}\n{self.broker.log}")
+        count, line = shown()
+        self.assertEqual(count, 1)
+        self.assertRegex(line, r"\buid in 1 start\b")
+        self.assertNotIn("seccomp", line)
+        self.as_nobody("restart", "kv/")
+        count, line = shown()
+        self.assertEqual(count, 2)
+        self.assertRegex(line, r"\buid in 2 starts\b")
 
     def test_for_a_script_the_refusal_names_all_that_is_to_be_waived(self):
         write_script(self.broker)

@@ -135,8 +135,8 @@ std::string protection_lines(schema::BrokerStatus::Reader status) {
                                                         : rules_text(status.getConfinement()));
   std::string missing;
   for (auto each : status.getWallsMissing())
-    missing += fmt::format("{}{} in {} starts", missing.empty() ? "" : ", ", plain(each.getName()),
-                           each.getValue());
+    missing += fmt::format("{}{} in {} start{}", missing.empty() ? "" : ", ", plain(each.getName()),
+                           each.getValue(), each.getValue() == 1 ? "" : "s");
   text += detail_line("walls missing", missing);
   if (status.getMemoryBytes() > 0)
     text += detail_line("memory", short_bytes(status.getMemoryBytes()));
