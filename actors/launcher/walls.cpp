@@ -71,10 +71,10 @@ struct __attribute__((packed)) landlock_beneath {
   std::int32_t what;
 };
 
-/// A descriptor, or -1.
+/// A descriptor, or -1. Of a version that is known here.
 int make_rules(int abi, std::span<const opening> openings, std::uint64_t scopes) {
   landlock_rules rules;
-  rules.files = file_rights[static_cast<std::size_t>(std::min(abi, landlock_known))];
+  rules.files = file_rights[static_cast<std::size_t>(abi)];
   if (abi >= ports_since) rules.ports = all_ports;
   if (abi >= scopes_since) rules.scopes = scopes;
   const std::size_t size = abi >= scopes_since  ? sizeof rules
@@ -242,7 +242,9 @@ void raise_no_new_privileges(birth_report& report) {
 }
 
 int make_landlock_rules(birth_report& report, std::span<const opening> openings, bool may_signal) {
-  const auto abi = static_cast<int>(::syscall(landlock_create, nullptr, 0, 1));
+  // Of what a later kernel could refuse besides, nothing is asked for, nor claimed.
+  const auto abi =
+      std::min(static_cast<int>(::syscall(landlock_create, nullptr, 0, 1)), landlock_known);
   const auto scopes = may_signal ? all_scopes & ~signal_scope : all_scopes;
   const int rules = abi < 1 ? -1 : make_rules(abi, openings, scopes);
   if (rules < 0)

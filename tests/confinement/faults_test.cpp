@@ -256,6 +256,20 @@ TEST_CASE("so is one that a granted directory takes") {
   }
 }
 
+TEST_CASE("of a later kernel's Landlock no more is said to stand than is asked for") {
+  constexpr int known = 7;
+  // An older one would refuse what is asked of the later.
+  if (::syscall(launcher::landlock_create, nullptr, 0, 1) < known) return;
+  launched_spawner by{options_after([] {
+    let_answer({"version of Landlock", launcher::landlock_create, 2, 1}, known + 2);
+  })};
+  auto child = start(by, inside({"wait"}));
+  CHECK((*child.report)[wall::landlock].state == wall_state::enforced);
+  CHECK((*child.report)[wall::landlock].value == known);
+  child.process->signal_group(SIGKILL);
+  end_of(child);
+}
+
 TEST_CASE("an init raises its walls before its plugin does, and stops the start without one") {
   for (const auto& [which, needs] :
        {wall_call{wall::landlock, {"landlock_restrict_self", launcher::landlock_restrict}},

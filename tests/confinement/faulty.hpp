@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launchers to which the kernel refuses one kind of call, or says that it was made when it was not.
+// Launchers to which the kernel refuses one kind of call, says that it was made when it was not, or
+// gives another answer.
 //
 // A filter, raised before the launcher is executed, answers in the kernel's stead, to the launcher
 // and to all that it makes: most calls nothing else here can make fail.
@@ -32,6 +33,9 @@ call limit_of(const char* name, int resource);
 /// From here on it returns -1 and `error`; or, without one, 0, and does nothing. Of this process,
 /// which ends if that cannot be had.
 void let_fail(const call& which, int error);
+
+/// From here on its answer is `value`: a child of this process gives it, and ends with this one.
+void let_answer(const call& which, std::int64_t value);
 
 /// Has a launcher for which that holds, and knows what it held before anybody asked it for
 /// anything.
