@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The launcher as a process: what it makes of what it is started with, before anybody asks it for
 // anything.
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
@@ -15,6 +16,8 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -118,6 +121,30 @@ TEST_CASE("a launcher keeps nothing of what it was started in") {
   }
   CHECK(line.find(" 3000  ") != std::string::npos);
   CHECK(line.find(" 200 ") == std::string::npos);
+}
+
+TEST_CASE("the launcher needs no loader, and lies where the kernel chooses") {
+  const auto bytes = bytes_of(launcher_path());
+  Elf64_Ehdr head{};
+  REQUIRE(bytes.size() > sizeof head);
+  std::memcpy(&head, bytes.data(), sizeof head);
+  CHECK(head.e_type == ET_DYN);
+  REQUIRE(head.e_phnum > 0);
+  REQUIRE(bytes.size() > head.e_phoff + head.e_phnum * sizeof(Elf64_Phdr));
+  for (std::size_t each = 0; each < head.e_phnum; ++each) {
+    Elf64_Phdr part{};
+    std::memcpy(&part, bytes.data() + head.e_phoff + each * sizeof part, sizeof part);
+    CHECK(part.p_type != PT_INTERP);
+  }
+}
+
+TEST_CASE("the launcher has one thread, also when it has started something") {
+  const auto made = run_with(options());
+  auto child = confined::start(*made.by, inside({"wait"}));
+  REQUIRE(confined::launcher_of(child) == made.process);
+  CHECK(status_of(made.process, "Threads") == "1");
+  child.process->signal_group(SIGKILL);
+  end_of(child);
 }
 
 TEST_CASE("a broker gives its launcher no argument and no environment") {
