@@ -12,9 +12,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <optional>
+#include <set>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "actors/confinement/confinement.hpp"
@@ -34,6 +37,7 @@ struct setting {
   bool may_be_absent;  // the kernel is built without what it restricts
   const char* why;
   int since = 0;  // the version that brought the switch, which is younger than what it restricts
+  const char* or_else = "";  // another way than to set it
 };
 
 constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
@@ -43,7 +47,12 @@ constexpr int version_number(int major, int minor) {
   return major * 1000 + minor;
 }
 
-constexpr std::array<setting, 8> settings{{
+/// Of a distribution's own switches, which leave root alone.
+constexpr const char* needs_user_namespaces =
+    "a broker that is not root, and never was, cannot confine by strict-unprivileged without user "
+    "namespaces; any other does not need this";
+
+constexpr std::array<setting, 10> settings{{
     {"kernel.io_uring_disabled", 2, 2, verdict::weak, true,
      "io_uring is a large way into the kernel, and only the system call filter keeps plugins from "
      "it",
@@ -63,6 +72,10 @@ constexpr std::array<setting, 8> settings{{
     {"user.max_user_namespaces", 1, any, verdict::bad, false,
      "without user namespaces a broker that is not root cannot give plugins a root, network or "
      "process tree of their own (profile no-userns is what is left)"},
+    {"kernel.unprivileged_userns_clone", 1, 1, verdict::weak, true, needs_user_namespaces},
+    {"kernel.apparmor_restrict_unprivileged_userns", 0, 0, verdict::weak, true,
+     needs_user_namespaces, 0,
+     ", or an AppArmor profile that allows the launcher to make user namespaces"},
 }};
 
 std::string file_of(std::string_view sysctl) {
@@ -178,7 +191,7 @@ host_finding judge(const setting& what, const file_reader& read) {
     if (value)
       result.says = *value >= what.least && *value <= what.most ? verdict::good : what.otherwise;
     if (result.says != verdict::good)
-      result.how = fmt::format("sysctl -w {}={}", what.name, what.least);
+      result.how = fmt::format("sysctl -w {}={}{}", what.name, what.least, what.or_else);
   }
   return result;
 }
@@ -291,7 +304,60 @@ host_finding judge_landlock(const file_reader& read) {
   return result;
 }
 
+void add_name(std::string& to, const std::string& name) {
+  to += (to.empty() ? "" : ", ") + name;
+}
+
+/// What the kernel says of the known faults of the processor: a file for each.
+host_finding judge_processor(const file_reader& read) {
+  const std::string folder = "/sys/devices/system/cpu/vulnerabilities/";
+  host_finding result{"cpu vulnerabilities",
+                      verdict::good,
+                      "none is open",
+                      "none that is open",
+                      "what a processor tells by its timing goes through every wall between "
+                      "processes",
+                      {}};
+  const auto names = look_at(folder, read);
+  if (names.what != sight::kind::there) {
+    cannot_tell(result, names.text, from_outside);
+    return result;
+  }
+  std::string open;
+  std::string untold;
+  std::istringstream lines(names.text);
+  for (std::string name; std::getline(lines, name);) {
+    const auto seen = look_at(folder + name, read);
+    if (seen.what != sight::kind::there || seen.text.starts_with("Unknown"))
+      add_name(untold, name);
+    else if (seen.text.starts_with("Vulnerable"))
+      add_name(open, name);
+  }
+  if (!open.empty()) {
+    result.says = verdict::weak;
+    result.found = open;
+    result.how = "newer microcode, a newer kernel, and no mitigations=off on its command line";
+  } else if (!untold.empty()) {
+    cannot_tell(result, "not told of " + untold, "ask who runs the machine beneath this one");
+  }
+  return result;
+}
+
+/// As the files beneath it are read: `file_reader` says how.
+host_file list_host_directory(const std::string& directory) {
+  std::error_code error;
+  std::set<std::string> names;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error))
+    names.insert(at->path().filename());
+  if (error) return {{}, error.value()};
+  host_file found;
+  for (const auto& each : names) found.text += each + "\n";
+  return found;
+}
+
 host_file read_host_file(const std::string& file) {
+  if (file.ends_with('/')) return list_host_directory(file);
   const unique_fd from{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!from) return {{}, errno};
   host_file found;
@@ -321,10 +387,11 @@ host_finding broker_finding(const char* name, bool good, std::string found, std:
 
 std::vector<host_finding> judge_host(const file_reader& read) {
   std::vector<host_finding> findings;
-  findings.reserve(settings.size() + 4);
+  findings.reserve(settings.size() + 5);
   for (const auto& each : settings) findings.push_back(judge(each, read));
   findings.push_back(judge_landlock(read));
   findings.push_back(judge_ia32(read));
+  findings.push_back(judge_processor(read));
   findings.push_back(judge_core_pattern(read));
   findings.push_back(judge_swap(read));
   return findings;

@@ -34,6 +34,7 @@ struct host_file {
   int error_number = 0;  // errno, when it could not be read
 };
 
+/// Of a directory, whose name then ends in '/', the text is the names in it, a line each.
 using file_reader = std::function<host_file(const std::string& file)>;
 
 /// In the order of a report.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 using namespace bulkhead;
@@ -28,6 +30,10 @@ const files hardened{
     {"/proc/swaps", "Filename\tType\tSize\tUsed\tPriority"},
     {"/sys/kernel/security/lsm", "capability,landlock,yama"},
     {"/proc/cmdline", "ro quiet"},
+    {"/sys/devices/system/cpu/vulnerabilities/", "l1tf\nmds\nspectre_v2\n"},
+    {"/sys/devices/system/cpu/vulnerabilities/l1tf", "Not affected\n"},
+    {"/sys/devices/system/cpu/vulnerabilities/mds", "Mitigation: Clear CPU buffers\n"},
+    {"/sys/devices/system/cpu/vulnerabilities/spectre_v2", "Mitigation: Retpolines\n"},
     {"/proc/sys/kernel/osrelease", "6.12.3-amd64\n"},
     {"/proc/sys/vm/overcommit_memory", "0\n"},
     {"/proc/sys/user/max_pid_namespaces", "15000\n"},
@@ -72,10 +78,16 @@ TEST_CASE("on a hardened machine every finding is good, and has nothing to do") 
 
 TEST_CASE("each setting that is not as it should be is found, and says how to mend it") {
   const std::map<std::string, std::string> worse{
-      {"kernel.io_uring_disabled", "0"},   {"kernel.unprivileged_bpf_disabled", "0"},
-      {"kernel.perf_event_paranoid", "2"}, {"vm.unprivileged_userfaultfd", "1"},
-      {"kernel.dmesg_restrict", "0"},      {"kernel.kptr_restrict", "0"},
-      {"kernel.yama.ptrace_scope", "0"},   {"user.max_user_namespaces", "0"},
+      {"kernel.io_uring_disabled", "0"},
+      {"kernel.unprivileged_bpf_disabled", "0"},
+      {"kernel.perf_event_paranoid", "2"},
+      {"vm.unprivileged_userfaultfd", "1"},
+      {"kernel.dmesg_restrict", "0"},
+      {"kernel.kptr_restrict", "0"},
+      {"kernel.yama.ptrace_scope", "0"},
+      {"user.max_user_namespaces", "0"},
+      {"kernel.unprivileged_userns_clone", "0"},
+      {"kernel.apparmor_restrict_unprivileged_userns", "1"},
   };
   for (const auto& [name, value] : worse) {
     auto file = "/proc/sys/" + name;
@@ -95,6 +107,15 @@ TEST_CASE("what the kernel is built without needs no switch, but Yama does") {
         verdict::weak);
 }
 
+TEST_CASE("switches of user namespaces that a kernel does not have forbid none") {
+  for (const auto* const name :
+       {"kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns"}) {
+    INFO(name);
+    CHECK(finding(name, {}).says == verdict::good);
+    CHECK(finding(name, {}).found == "not there");
+  }
+}
+
 TEST_CASE("a large machine may have any number of user namespaces") {
   const auto found =
       finding("user.max_user_namespaces", {{"/proc/sys/user/max_user_namespaces", "2062607"}});
@@ -107,6 +128,7 @@ TEST_CASE("what cannot be read, or is hidden or masked, is not called good, and 
        {"kernel.io_uring_disabled", "kernel.unprivileged_bpf_disabled",
         "kernel.perf_event_paranoid", "vm.unprivileged_userfaultfd", "kernel.dmesg_restrict",
         "kernel.kptr_restrict", "kernel.yama.ptrace_scope", "user.max_user_namespaces",
+        "kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns",
         "kernel.core_pattern"}) {
     auto file = "/proc/sys/" + std::string(name);
     std::replace(file.begin() + 10, file.end(), '.', '/');
@@ -185,7 +207,41 @@ TEST_CASE("programs of 32 bits are a second door unless the kernel was told") {
             .says == verdict::good);
 }
 
+TEST_CASE("faults of the processor that are open are named, and so are those not told of") {
+  const std::string folder = "/sys/devices/system/cpu/vulnerabilities/";
+  const auto with = [&](const files& changes) { return finding("cpu vulnerabilities", changes); };
+  const auto open =
+      with({{folder + "mds", "Vulnerable: Clear CPU buffers attempted, no microcode\n"},
+            {folder + "spectre_v2", "Vulnerable\n"},
+            {folder + "l1tf", "Unknown: No mitigations\n"}});
+  CHECK(open.says == verdict::weak);
+  CHECK(open.found == "mds, spectre_v2");
+  CHECK_FALSE(open.how.empty());
+  const auto untold = with({{folder + "mds", "Unknown: Dependent on hypervisor status\n"},
+                            {folder + "l1tf", forbidden}});
+  CHECK(untold.says == verdict::unknown);
+  CHECK(untold.found == "not told of l1tf, mds");
+  CHECK_FALSE(untold.how.empty());
+  // Of guests of this machine, and not of its processes.
+  CHECK(with({{folder + "l1tf", "KVM: Vulnerable\n"}}).says == verdict::good);
+  CHECK(with({{folder, forbidden}}).says == verdict::unknown);
+  CHECK(finding("cpu vulnerabilities", {}, folder).says == verdict::unknown);
+}
+
 TEST_CASE("this machine and this process can be looked at") {
   const auto all = look_at_host();
   CHECK(all.size() == judged(hardened).size() + 2);
+  const auto processor = std::find_if(all.begin(), all.end(), [](const host_finding& each) {
+    return each.name == "cpu vulnerabilities";
+  });
+  REQUIRE(processor != all.end());
+  std::error_code absent;
+  for (const auto& each :
+       std::filesystem::directory_iterator("/sys/devices/system/cpu/vulnerabilities", absent)) {
+    std::string word;
+    std::ifstream{each.path()} >> word;
+    if (!word.starts_with("Vulnerable")) continue;
+    CHECK(processor->says == verdict::weak);
+    CHECK(processor->found.find(each.path().filename()) != std::string::npos);
+  }
 }
