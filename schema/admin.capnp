@@ -107,9 +107,9 @@ interface Admin @0x8e7a2d4c5b6f4c04 {
   # -- The mount table.
 
   tune @26 (request :TuneRequest) -> (status :MountStatus);
-  # Changes a mount's rules. What concerns calls, supervision, life, limits and thresholds applies at once; all else with the next reload, or
-  # at once with `reload`. All or nothing: what is against a rule changes nothing, nor does a `reload` whose new instance does not come
-  # up (`startFailed`).
+  # Changes a mount's rules. What concerns calls, supervision, life, limits, thresholds and grants of addresses applies at once; all else
+  # with the next reload, or at once with `reload`. All or nothing: what is against a rule changes nothing, nor does a `reload` whose new
+  # instance does not come up (`startFailed`).
   move @27 (from :Text, to :Text) -> (status :MountStatus);
   # Another path for the same mount: uuid, accessor, storage and instance stay, capabilities that clients hold stay good, calls in
   # flight finish. Requests by the old path are `notFound` from then on. `alreadyExists` as with `mount`, but not for the mount itself:

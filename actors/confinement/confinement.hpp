@@ -8,7 +8,8 @@
 // is then reported and not fatal. Nothing ever says merely "confined".
 //
 // Profiles:
-//   strict               every wall; all required but `speculation`, which few machines offer
+//   strict               every wall; all required but `speculation`, which few machines offer, and
+//                        `cg.io`, unless a share of the disks is asked for
 //   strict-unprivileged  what a broker without root can have: the same, without own uids, dropped
 //                        groups, the executable-memfd switch, and control groups being required
 //   no-userns            for hosts whose policy forbids user namespaces: no namespaces at all;
@@ -18,9 +19,12 @@
 //                        there, whose and how long it is, though not what is in it. And without
 //                        root nothing limits its tasks, as the limit of a user would count all
 //                        processes of the broker's user
-//   interpreter          strict, for a program that brings a loader or a language runtime: the root
-//                        holds a read-only private copy of what it needs, and memory may become
-//                        executable
+//   interpreter          strict, for a program that brings a loader or a language runtime: memory
+//                        may become executable. Of a script the root holds the interpreter and its
+//                        shared libraries as copies, made at the start; the folders of the
+//                        language's own library, modules in C included, are the host's, bound
+//                        read-only. A plugin sees of them what everybody may read, and also what
+//                        their owner changes there while it runs
 //
 // Where the launcher is root an own uid is required by all of them: what root owns is everything,
 // and a plugin without one would be root, with what is left of the walls around it.

@@ -41,8 +41,9 @@ std::vector<command_spec> mount_commands() {
        tune_flags(),
        "Change the rules of a mount",
        "Only what is given changes, all of it or nothing. Rules of calls, life and restarts, and\n"
-       "limits, count at once; options and the rest of confinement with the next process, or now\n"
-       "with --reload: when that process does not come up, nothing has changed.\n",
+       "limits, count at once, and so do grants of addresses; options and the rest of confinement\n"
+       "with the next process, or now with --reload: when that process does not come up, nothing\n"
+       "has changed.\n",
        {"tune kv/ --option max_versions=20 --reload", "tune kv/ --idle-stop 10m --in-flight 64"}},
       {command_id::move,
        "move",
