@@ -80,6 +80,16 @@ TEST_CASE("a bar is met at its limit and missed beyond it") {
   CHECK_FALSE(at_least.met());
 }
 
+TEST_CASE("two paths alone have the bars that are between them") {
+  results found;
+  found.cells = {one_core("broker, typed", {84}, {30}), one_core("unconfined, typed", {70}, {30})};
+  const auto all = bars(found);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].what.find("confined against unconfined") != std::string::npos);
+  CHECK(all[0].value == Approx(1.2));
+  CHECK_FALSE(all[0].met());
+}
+
 TEST_CASE("without the broker there are no bars, and memory is the sum over processes") {
   CHECK(bars({}).empty());
   results found;

@@ -88,6 +88,12 @@ void mount_echo(broker_process& broker, const run_options& options) {
   broker.mount(echo_path, std::filesystem::path(options.echo_plugin).filename().string());
 }
 
+void measure_idle(broker_process& broker, const std::vector<std::string>& paths, results& found) {
+  ::usleep(settle_us);
+  found.idle_pss_bytes["broker"] = pss_bytes(broker.pid());
+  for (const auto& path : paths) found.idle_pss_bytes[path] = pss_bytes(broker.plugin_pid(path));
+}
+
 std::unique_ptr<broker_process> start_broker(kj::AsyncIoContext& io, const run_options& options,
                                              results& found, const progress& say) {
   auto files = options.idle_plugins;
@@ -100,11 +106,7 @@ std::unique_ptr<broker_process> start_broker(kj::AsyncIoContext& io, const run_o
     paths.push_back(name + "/");
     broker->mount(paths.back(), name);
   }
-  ::usleep(settle_us);
-  found.idle_pss_bytes["broker"] = pss_bytes(broker->pid());
-  for (const auto& path : paths) {
-    found.idle_pss_bytes[path] = pss_bytes(broker->plugin_pid(path));
-  }
+  if (options.only.empty()) measure_idle(*broker, paths, found);
   mount_echo(*broker, options);
   say("broker is up");
   return broker;
