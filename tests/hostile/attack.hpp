@@ -67,6 +67,9 @@ struct attack {
   // Why it may fail even unconfined; null: it works on every machine without confinement. The
   // runner counts it as evidence only where it did work.
   const char* vacuous = nullptr;
+  // The signals that may end it besides SIGSYS, by which the filter does: "SIGKILL SIGSEGV". Of any
+  // other it died for a reason of its own, and has shown nothing.
+  const char* ends_by = "";
 };
 
 inline outcome succeeded() {

@@ -10,11 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <sstream>
 #include <variant>
 
 #include "actors/log_lines.hpp"
@@ -138,7 +141,14 @@ std::string name_of_errno(int number) {
   return name == nullptr ? fmt::format("{}", number) : name;
 }
 
-judgement from_words(const observation& seen) {
+/// Whether its death shows that something stopped it.
+bool is_an_end_of(const attack& which, const std::string& signal) {
+  std::istringstream all(std::string("SIGSYS ") + which.ends_by);
+  using word = std::istream_iterator<std::string>;
+  return std::find(word(all), word(), signal) != word();
+}
+
+judgement from_words(const attack& which, const observation& seen) {
   if (!seen.refusal.empty()) return {result::broken, "not started: " + seen.refusal};
   std::array<char, 32> word{};
   int number = 0;
@@ -152,10 +162,13 @@ judgement from_words(const observation& seen) {
     if (said == "not-applicable") return {result::not_applicable, ""};
   }
   using kind = bulkhead::exit_status::kind;
-  // After its time, or with a status of its own and no word: that is no proof of any wall.
+  // After its time, by a fault of its own, or with a status and no word: that is no proof of a
+  // wall.
   if (seen.late) return {result::broken, "did not end"};
   if (seen.end.how == kind::signaled) {
-    return {result::killed, bulkhead::signal_name(seen.end.value)};
+    const std::string signal = bulkhead::signal_name(seen.end.value);
+    if (is_an_end_of(which, signal)) return {result::killed, signal};
+    return {result::broken, "told nothing, died of " + signal};
   }
   return {result::broken, "told nothing, " + bulkhead::sentence(seen.end)};
 }
@@ -244,7 +257,7 @@ std::optional<judgement> judge_refusal(const attack& which, std::string_view ref
 judgement judge_start(const attack& which, const observation& seen, bool confined) {
   const std::string_view name = which.name;
   if (const auto noticed = judge_refusal(which, seen.refusal)) return *noticed;
-  judgement said = from_words(seen);
+  judgement said = from_words(which, seen);
   if (said.what == result::broken) return said;
   if (seen.link_held) return {result::succeeded, "a process stayed behind"};
   if (name == "orphan") {

@@ -38,6 +38,7 @@ observation start_confined(const world& where, shape as, bulkhead::spawner& by,
 /// The walls that a report does not show as standing, for whatever reason.
 bulkhead::wall_set not_standing(const bulkhead::confinement_report& report);
 
+/// `killed`: by the filter, or by a signal that the attack names as its end.
 enum class result { succeeded, refused, killed, not_applicable, broken };
 
 struct judgement {
