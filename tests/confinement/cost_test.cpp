@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What confinement costs at the start, layer by layer: from the call of spawn() to the first byte
 // that the program writes. The configurations take turns, so that whatever else the machine does
-// meets all of them alike. Prints a table; the bar is 3 ms over a plain spawn for the median of all
-// walls, and is held to that with BULKHEAD_STRICT=1 on a quiet machine, and to five
-// times that otherwise. BULKHEAD_CONFINEMENT_ROUNDS says how many rounds.
+// meets all of them alike. Prints a table; the bars are, for the median of all walls over a plain
+// spawn, 3 ms, and 6 ms for the third of three starts without a pause, which finds no spare. They
+// are held to with BULKHEAD_STRICT=1 on a quiet machine, and to five times that otherwise.
+// BULKHEAD_CONFINEMENT_ROUNDS says how many rounds.
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr double bar_ms = 3.0;
+constexpr double no_spare_bar_ms = 6.0;
 constexpr double loose_factor = 5.0;
 constexpr std::size_t spares = 2;  // that a launcher keeps
 
@@ -129,6 +131,8 @@ TEST_CASE("all walls cost less than the bar") {
     std::printf("  %-58s%8.2f%8.2f%8.2f%+8.2f\n", each.name.c_str(), each.at(0.5), each.at(0.95),
                 each.at(0.1), each.at(0.5) - plain);
   std::fflush(stdout);
+  const double slack = bars::strict() ? 1 : loose_factor;
   const auto& full = all[all.size() - 2];
-  CHECK(full.at(0.5) - plain <= bar_ms * (bars::strict() ? 1 : loose_factor));
+  CHECK(full.at(0.5) - plain <= bar_ms * slack);
+  CHECK(all.back().at(0.5) - plain <= no_spare_bar_ms * slack);
 }
