@@ -127,21 +127,28 @@ void unfinished_calls(attacker& by) {
   }
 }
 
-/// A value of a mebibyte, asked for so many times; no answer is read.
-void unread_answers(attacker& by, unsigned times) {
+/// What was stored before, asked for so many times; no answer is read.
+void stored_answers(attacker& by, unsigned times) {
   by.send(call(first_question).of_host(method_view).message);
-  call put(first_question + 1);
-  put.of_view(first_question, method_put);
-  auto params = put.made.initParams().initContent().initAs<schema::View::PutParams>();
-  params.setKey("big");
-  params.initValue(value_bytes);
-  by.send(put.message);
-  for (unsigned i = 2; i < times + 2; ++i) {
+  for (unsigned i = 1; i <= times; ++i) {
     call get(first_question + i);
     get.of_view(first_question, method_get);
     get.made.initParams().initContent().initAs<schema::View::GetParams>().setKey("big");
     by.send(get.message);
   }
+}
+
+/// The same of a value of a mebibyte that is stored now.
+void unread_answers(attacker& by, unsigned times) {
+  constexpr unsigned questions = first_question - 2;
+  by.send(call(questions).of_host(method_view).message);
+  call put(questions + 1);
+  put.of_view(questions, method_put);
+  auto params = put.made.initParams().initContent().initAs<schema::View::PutParams>();
+  params.setKey("big");
+  params.initValue(value_bytes);
+  by.send(put.message);
+  stored_answers(by, times);
 }
 
 /// Calls with a thousand capabilities each, to a method that waits for the disk: until it answers
@@ -290,6 +297,8 @@ void attack_link(std::string_view name) {
     unread_answers(by, 499);
   } else if (name == "link-slow-reader") {
     unread_answers(by, 8);
+  } else if (name == "link-stored-answers") {
+    stored_answers(by, 499);
   } else if (name == "link-capabilities") {
     capabilities(by);
   } else if (name == "link-empty-table") {

@@ -6,9 +6,10 @@ set(bad_plugin_modes
   abort-in-mount fails-mount hangs-in-mount slow-mount no-backend fails-migrate crashes-in-migrate hangs-in-migrate
   ignores-sigterm ignores-eof forks-orphan forks-daemon forks-twice
   floods-stdout floods-stderr
-  echo segv-on-call exit-on-call exit-7-on-call abort-on-call hang-on-call never-answers slow-call stops-self eats-memory spins-on-call makes-tasks garbage-on-call
-  evil-frame-on-call closes-fd3-on-call closes-fd3-then-exits-7 prints-on-call error-on-call big-reply calls-host-forever
-  link-unfinished-calls link-unread-answers link-slow-reader link-capabilities link-empty-table link-views link-flood link-callbacks
+  echo segv-on-call exit-on-call exit-7-on-call abort-on-call hang-on-call never-answers slow-call stops-self eats-memory spins-on-call
+  makes-tasks garbage-on-call evil-frame-on-call huge-frame-on-call closes-fd3-on-call closes-fd3-then-exits-7 prints-on-call error-on-call
+  big-reply stores-value calls-host-forever
+  link-unfinished-calls link-unread-answers link-stored-answers link-slow-reader link-capabilities link-empty-table link-views link-flood link-callbacks
   link-chain link-deep-path link-bogus-answer link-long-farewell link-drip link-descriptors)
 
 set(BULKHEAD_PLUGIN_OUTPUT_DIR "${PROJECT_BINARY_DIR}/bad-plugins")

@@ -209,6 +209,12 @@ class bad_backend final : public schema::Backend::Server {
       std::memset(place.begin(), 'x', place.size());
       return kj::READY_NOW;
     }
+    if (how.is("stores-value")) {
+      auto put = view_.putRequest();
+      put.setKey("big");
+      put.initValue(static_cast<unsigned>(how.bytes));
+      return put.send().ignoreResult().then([context]() mutable { echo(context); });
+    }
     if (how.is("calls-host-forever")) {
       for (unsigned i = 0; i < host_calls_under_way; ++i) {
         call_host().detach([](kj::Exception&&) {});
@@ -232,6 +238,7 @@ class bad_backend final : public schema::Backend::Server {
     if (how.is("makes-tasks")) make_tasks();
     if (how.is("garbage-on-call")) write_garbage();
     if (how.is("evil-frame-on-call")) write_words({0xffffffffU, 0});
+    if (how.is("huge-frame-on-call")) write_words({0, 0x1fffffffU});
     if (how.is("closes-fd3-on-call")) {
       ::close(link_fd);
       live_on();

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks on the link by a plugin that was let in. Of each: what it sent, what the broker grew by
 meanwhile, how long a neighbour waited at most for an answer, and what became of it. No attack may
-cost the broker more than a hundred times its bytes, nor more than the budget that it strains; each
-ends as the table says, with the limit named in the crash report; and a neighbour's calls go on.
+cost the broker more than a hundred times its bytes (but for what it has stored before, which has a
+bound of its own), nor more than the budget that it strains; each ends as the table says, with the
+limit named in the crash report; and a neighbour's calls go on.
 The plugins are confined, as by default. Each has a broker of its own, so that none grows into
 memory that another one left. The last lines of the test's output are the table."""
 
@@ -42,6 +43,24 @@ slow_attacks = {
     "link-slow-reader": ("plugin_write_ms_max: ", 24 * mib),
     "link-unread-answers": ("plugin_write_ms_max: ", 24 * mib),
 }
+
+
+# A value that was stored before is asked for in a hundred bytes: what is made of it is bounded by
+# the calls that are in the store already and by view_unread_bytes_max, not by what was sent.
+stored_bytes = mib
+stored_attack = "link-stored-answers"
+stored_budget = 16 * mib
+
+# Sent again and again by an instance each, or, as an error, by the same: the bytes, what the caller
+# reads, and the most that the broker may grow by.
+repeats = 8
+repeated_attacks = {
+    "garbage-on-call": (64 << 10, "broke the protocol", noise_bytes),
+    "evil-frame-on-call": (8, "broke the protocol", noise_bytes),
+    "huge-frame-on-call": (8, "bytes, 33554432 allowed", noise_bytes),
+    "error-on-call": (mib, "the plugin says: ", 16 * mib),
+}
+unanswered_calls = 32
 
 
 class Watch:
@@ -112,13 +131,14 @@ class LinkAttacks(harness.SystemTest):
             self.assertTrue(breach["unit"])
         return str(crash["cause"])[:100]
 
-    def report(self, mode, path, grown, outcome, budget):
-        sent = self.sent_bytes(path)
-        self.rows.append((mode, sent, grown, f"{grown / sent:.1f}", self.waited(), outcome))
+    def report(self, mode, sent, grown, outcome, budget, amplification=amplification_max):
+        times = f"{grown / sent:.1f}" if sent else ""
+        self.rows.append((mode, sent, grown, times, self.waited(), outcome))
         if settings.sanitized:
             return  # memory is the sanitizer's
         self.assertLessEqual(grown, budget)
-        self.assertLessEqual(grown, max(noise_bytes, amplification_max * sent))
+        if amplification:
+            self.assertLessEqual(grown, max(noise_bytes, amplification * sent))
 
     def waited(self):
         return f"{self.neighbour.slowest_s * 1000:.0f} ms"
@@ -130,8 +150,9 @@ class LinkAttacks(harness.SystemTest):
         self.assertIsNone(self.broker.process.poll(), "the broker is alive")
 
     def check_attack(self, mode):
-        named, budget = attacks[mode]
-        path = self.mount(mode)
+        self.attack(mode, self.mount(mode), *attacks[mode])
+
+    def attack(self, mode, path, named, budget, **more):
         calls = self.neighbour.calls
         fds = harness.Counters(self.broker.pid).fds
         watch = Watch(self.broker.pid)
@@ -141,10 +162,16 @@ class LinkAttacks(harness.SystemTest):
         finally:
             grown = watch.grown_bytes()
         self.assertLess(harness.Counters(self.broker.pid).fds, fds + 20)
-        self.report(mode, path, grown, outcome, budget)
+        self.report(mode, self.sent_bytes(path), grown, outcome, budget, **more)
         self.broker.ok("unmount", path)
         call.wait(30)
         self.neighbour_served(calls)
+
+    def test_what_was_stored_before_is_answered_within_a_bound_of_its_own(self):
+        path = self.mount(stored_attack, "--ping-every", "0s", "--option", f"bytes={stored_bytes}")
+        self.broker.ok("write", path + "x", "mode=stores-value")
+        self.attack(stored_attack, path, "plugin_write_ms_max: ", stored_budget,
+                    amplification=None)
 
     def test_those_that_wait_are_ended_by_their_deadlines(self):
         paths = {mode: self.mount(mode, "--ping-every", "0s") for mode in slow_attacks}
@@ -156,18 +183,52 @@ class LinkAttacks(harness.SystemTest):
                         for mode, (named, _) in slow_attacks.items()}
         finally:
             grown = watch.grown_bytes()
-        budget = sum(most for _, most in slow_attacks.values())
+        sent = sum(self.sent_bytes(path) for path in paths.values())
+        self.report("those that wait", sent, grown, "; ".join(outcomes.values()),
+                    sum(most for _, most in slow_attacks.values()))
         for mode, call in begun.items():
-            sent = self.sent_bytes(paths[mode])
-            self.rows.append((mode, sent, grown, "", self.waited(), outcomes[mode]))
             self.broker.ok("unmount", paths[mode])
             call.wait(30)
-        if not settings.sanitized:
-            self.assertLessEqual(grown, budget)
+        self.neighbour_served(calls)
+
+    def check_repeated(self, mode):
+        sent, said, budget = repeated_attacks[mode]
+        path = self.mount(mode)
+        calls = self.neighbour.calls
+        watch = Watch(self.broker.pid)
+        try:
+            for _ in range(repeats):
+                answer = self.broker.cli("write", path + "x", f"mode={mode}")
+                self.assertEqual(answer.code, 1, repr(answer))
+                self.assertIn(said, answer.err)
+                if mode != "error-on-call":  # of which it does not end
+                    self.broker.wait_state(path, "stopped")
+                    self.broker.ok("restart", path)
+        finally:
+            grown = watch.grown_bytes()
+        self.report(mode, repeats * sent, grown, f"{repeats} times: {said}", budget)
+        self.neighbour_served(calls)
+
+    def test_calls_that_are_not_answered_cost_next_to_nothing(self):
+        path = self.mount("never-answers")
+        calls = self.neighbour.calls
+        watch = Watch(self.broker.pid)
+        try:
+            begun = [self.broker.begin("--timeout", "2s", "write", path + "x", "mode=never-answers")
+                     for _ in range(unanswered_calls)]
+            harness.until("all are in flight", lambda: self.broker.status(path)[
+                "calls_in_flight"] == unanswered_calls)
+            self.assertEqual({call.wait(30) for call in begun}, {7})
+        finally:
+            grown = watch.grown_bytes()
+        self.report("never-answers", 0, grown, f"{unanswered_calls} callers' deadlines",
+                    noise_bytes)
         self.neighbour_served(calls)
 
 
 harness.test_each(LinkAttacks, attacks, LinkAttacks.check_attack, "test_{}")
+harness.test_each(LinkAttacks, repeated_attacks, LinkAttacks.check_repeated,
+                  "test_{}_again_and_again")
 
 
 if __name__ == "__main__":
