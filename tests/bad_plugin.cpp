@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <random>
@@ -115,10 +116,12 @@ void spin() {
   }).detach();
 }
 
-/// Until it is given no more.
+/// Until it is given no more. Each waits for good, in a way that a confined one may.
 void make_tasks() {
+  static const std::atomic<bool> over{false};
   try {
-    for (unsigned made = 0; made < tasks_max; ++made) std::thread(live_on).detach();
+    for (unsigned made = 0; made < tasks_max; ++made)
+      std::thread([] { over.wait(false); }).detach();
   } catch (const std::system_error&) {
   }
 }
