@@ -132,6 +132,12 @@ struct resource_limits {
 /// the same, as root and outside all walls; this value, and no other, keeps it from that too.
 inline constexpr std::uint64_t no_core_bytes = 1;
 
+/// RLIMIT_NPROC: the init counts as one. Where a group counts tasks too it is to be the one that
+/// refuses another, as it tells of that.
+constexpr std::uint64_t processes_max(const resource_limits& limits, bool group_counts) {
+  return std::uint64_t{limits.tasks} + (group_counts ? 2 : 1);
+}
+
 /// RLIMIT_AS of a native program whose memory no control group counts; 0: none. RLIMIT_DATA counts
 /// a page only as long as it can be written to, so that a program that takes that right away from
 /// its pages has them for nothing. This bounds it, by much more than honest ones use: stacks,

@@ -75,6 +75,7 @@ class comparison {
         limits_{limits},
         report_{report},
         counts_tasks_{stands(wall::user_namespace) || stands(wall::own_uid)},
+        groups_tasks_{stands(wall::cgroup_tasks)},
         counts_space_{!stands(wall::cgroup_memory) && report.of != profile::interpreter} {}
 
   wall_set compare() {
@@ -223,7 +224,8 @@ class comparison {
         {"Max address space", counts_space_ && limits_.memory_bytes != 0,
          address_space_bytes(limits_)},
         {"Max stack size", limits_.stack_bytes != 0, limits_.stack_bytes},
-        {"Max processes", counts_tasks_ && limits_.tasks != 0, limits_.tasks + 1ULL},
+        {"Max processes", counts_tasks_ && limits_.tasks != 0,
+         processes_max(limits_, groups_tasks_)},
         {"Max open files", limits_.descriptors != 0, limits_.descriptors},
         {"Max pending signals", limits_.pending_signals != 0, limits_.pending_signals},
     }};
@@ -236,6 +238,7 @@ class comparison {
   const resource_limits& limits_;
   confinement_report& report_;
   bool counts_tasks_;  // where the limit of a user's tasks would count others', it is not set
+  bool groups_tasks_;  // and the limit of the process is above that of the group
   bool counts_space_;  // where a group counts its memory, or it reserves much, it is not limited
   std::optional<std::uint64_t> uid_;
   wall_set contradicted_;

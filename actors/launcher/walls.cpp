@@ -121,8 +121,8 @@ std::array<chosen_limit, 7> chosen_limits(const resource_limits& limits, const c
       {RLIMIT_FSIZE, limits.file_bytes, true},
       {RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes != 0},
       {RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes != 0},
-      // The init counts as one.
-      {RLIMIT_NPROC, std::uint64_t{limits.tasks} + 1, counted.tasks && limits.tasks != 0},
+      {RLIMIT_NPROC, processes_max(limits, counted.tasks_by_group),
+       counted.tasks && limits.tasks != 0},
       {RLIMIT_AS, space, counted.space && space != 0},
       {RLIMIT_NOFILE, limits.descriptors, limits.descriptors != 0},
       {RLIMIT_SIGPENDING, limits.pending_signals, limits.pending_signals != 0},
@@ -159,6 +159,7 @@ void raise_own_session(birth_report& report) {
 
 countable countable_of(const birth_report& report, program_form form) {
   return {is_up(report, wall::user_namespace) || is_up(report, wall::own_uid),
+          is_up(report, wall::cgroup_tasks),
           !is_up(report, wall::cgroup_memory) && form != program_form::interpreter};
 }
 

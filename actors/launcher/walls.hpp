@@ -17,8 +17,9 @@ void raise_own_session(birth_report& report);
 
 /// Which limits of a process mean something.
 struct countable {
-  bool tasks = false;  // the uid, or the user namespace, is this instance's alone
-  bool space = false;  // no group counts its memory, and it reserves no more than it needs
+  bool tasks = false;           // the uid, or the user namespace, is this instance's alone
+  bool tasks_by_group = false;  // too
+  bool space = false;           // no group counts its memory, and it reserves no more than it needs
 };
 countable countable_of(const birth_report& report, program_form form);
 

@@ -203,7 +203,7 @@ TEST_CASE("limits of its process change while the plugin runs, upwards too for w
   other.descriptors = 40;
   CHECK(confined::spawner().set_limits(child.ticket, other) == 0);
   CHECK(limit(RLIMIT_DATA) == 64U << 20U);
-  CHECK(limit(RLIMIT_NPROC) == 6);
+  CHECK(limit(RLIMIT_NPROC) == (as_root() ? 7 : 6));  // its group refuses first
   CHECK(limit(RLIMIT_NOFILE) == 40);
   other.memory_bytes = 512U << 20U;
   other.descriptors = 30;
@@ -223,6 +223,28 @@ TEST_CASE("limits of its process change while the plugin runs, upwards too for w
   end_of(child);
   CHECK(confined::spawner().set_limits(child.ticket, other) == ESRCH);
   CHECK(confined::spawner().set_limits(child.ticket + 1000, other) == ESRCH);
+}
+
+TEST_CASE("addresses are limited where no group counts the memory, and while the plugin runs too") {
+  const auto space_of = [](const spawned_process& child) {
+    rlimit now{};
+    CHECK(::prlimit(child.process->pid(), RLIMIT_AS, nullptr, &now) == 0);
+    return now.rlim_max;
+  };
+  rlimit own{};
+  REQUIRE(::getrlimit(RLIMIT_AS, &own) == 0);
+  if (as_root()) CHECK(space_of(start(inside({"wait"}))) == own.rlim_max);
+  launched_spawner by{options(wall_set{}.set(index_of(wall::cgroup_memory)))};
+  auto how = whole();
+  how.waived.set(index_of(wall::cgroup_memory));
+  auto child = start(by, inside({"wait"}, how));
+  CHECK(space_of(child) == address_space_bytes(how.limits));
+  how.limits.memory_bytes = 64U << 20U;
+  CHECK(by.set_limits(child.ticket, how.limits) == 0);
+  CHECK(space_of(child) == address_space_bytes(how.limits));
+  how.limits.memory_bytes = 0;
+  CHECK(by.set_limits(child.ticket, how.limits) == (may_raise() ? 0 : EPERM));
+  if (may_raise()) CHECK(space_of(child) == own.rlim_max);
 }
 
 TEST_CASE("a group that is not wanted is not made, and a change goes on without it") {

@@ -190,6 +190,9 @@ outcome climbs_out(const targets&) {
   return reads("etc/passwd");
 }
 
+/// Of the length of files.
+constexpr const char* over_its_limit = "SIGXFSZ";
+
 constexpr attack table[] = {
     {"read_canary", 3, "reads a file of its user's",
      [](const targets& at) {
@@ -204,18 +207,21 @@ constexpr attack table[] = {
      [](const targets&) { return reads("/etc/passwd"); }},
     {"climb", 3, "leaves its root by the parent directory", climbs_out},
     {"write_file", 3, "writes a file",
-     [](const targets& at) { return writes_new(inside(at, "written").data()); }},
+     [](const targets& at) { return writes_new(inside(at, "written").data()); }, nullptr,
+     over_its_limit},
     {"write_tmp", 3, "writes into the temporary directory",
-     [](const targets& at) { return writes_new(at.scratch); }},
+     [](const targets& at) { return writes_new(at.scratch); }, nullptr, over_its_limit},
     {"write_shm", 3, "writes into the directory of shared memory",
      [](const targets& at) {
        path_text path{};
        const char* name = strrchr(at.scratch, '/');
        snprintf(path.data(), path.size(), "/dev/shm%s", name == nullptr ? "/x" : name);
        return writes_new(path.data());
-     }},
+     },
+     nullptr, over_its_limit},
     {"write_root", 3, "writes into its own root",
-     [](const targets&) { return writes_new("/written"); }, "the root directory belongs to root"},
+     [](const targets&) { return writes_new("/written"); }, "the root directory belongs to root",
+     over_its_limit},
     {"mkdir", 3, "makes a directory", makes_directory},
     {"rename", 3, "renames a file", renames},
     {"truncate", 3, "changes a file by its name",
@@ -287,7 +293,7 @@ constexpr attack table[] = {
      [](const targets& at) { return worked(call(SYS_open_tree, AT_FDCWD, at.directory, 0)); }},
     {"inotify", 3, "watches a directory", watches},
     {"fanotify", 3, "watches a file", watches_all},
-    {"disk", 14, "fills the disk", fills_disk},
+    {"disk", 14, "fills the disk", fills_disk, nullptr, over_its_limit},
 };
 
 }  // namespace

@@ -119,9 +119,9 @@ constexpr attack table[] = {
     {"host_pid", 17, "knows its number on the host", has_host_pid},
     {"dumpable", 18, "makes itself readable to its user", becomes_dumpable},
     {"dumpable_at_start", 18, "is readable to its user", may_be_dumped},
-    {"core", 18, "leaves a core on the disk", dumps_core},
+    {"core", 18, "leaves a core on the disk", dumps_core, nullptr, "SIGABRT"},
     {"core_plain", 18, "leaves a core on the disk as it dies", dies_with_core,
-     "the limit of the surroundings may forbid it"},
+     "the limit of the surroundings may forbid it", "SIGABRT"},
     {"loginject", 10, "writes another's line into the log", forges_log},
     {"logflood", 15, "fills the log", floods_log},
 };

@@ -124,13 +124,17 @@ outcome raises_limit_old(const targets&) {
   return worked(call(SYS_setrlimit, RLIMIT_CORE, &limit));
 }
 
+constexpr const char* killed_for_memory = "SIGKILL";
+
 constexpr attack table[] = {
     {"mem", 11, "has more memory than its limit",
-     [](const targets& at) { return touches(beyond(at), MAP_PRIVATE); }},
+     [](const targets& at) { return touches(beyond(at), MAP_PRIVATE); }, nullptr,
+     killed_for_memory},
     {"mem_shared", 11, "has more memory than its limit, as shared memory",
-     [](const targets& at) { return touches(beyond(at), MAP_SHARED); }},
+     [](const targets& at) { return touches(beyond(at), MAP_SHARED); }, nullptr, killed_for_memory},
     {"mem_protected", 11, "has more memory than its limit, and gives up the right to write it",
-     [](const targets& at) { return touches(beyond(at), MAP_PRIVATE, true); }},
+     [](const targets& at) { return touches(beyond(at), MAP_PRIVATE, true); }, nullptr,
+     killed_for_memory},
     {"mem_heap", 11, "has a heap beyond its limit", grows_heap},
     {"mem_remap", 11, "has a mapping grown beyond its limit", grows_mapping},
     {"vmem", 11, "reserves more addresses than memory", reserves},

@@ -38,7 +38,7 @@ const std::string good_limits =
     "Max data size             268435456            268435456            bytes     \n"
     "Max stack size            8388608              8388608              bytes     \n"
     "Max core file size        1                    1                    bytes     \n"
-    "Max processes             65                   65                   processes \n"
+    "Max processes             66                   66                   processes \n"
     "Max open files            64                   64                   files     \n"
     "Max locked memory         0                    0                    bytes     \n"
     "Max file locks            0                    0                    locks     \n"
@@ -174,13 +174,18 @@ TEST_CASE("every limit of the process is compared") {
   for (const auto& [most, more] : std::map<std::string, std::string>{
            {"268435456            bytes", "268435457            bytes"},
            {"8388608              bytes", "8388609              bytes"},
-           {"65                   processes", "66                   processes"},
+           {"66                   processes", "67                   processes"},
            {"64                   files", "unlimited            files"},
            {"64                   signals", "65                   signals"},
            {"100000               us", "100001               us"}}) {
     CAPTURE(most);
     CHECK(limits_contradicted_by(most, more) == only(wall::resource_limits));
   }
+  // No more than its tasks and its init, where no group refuses another one first.
+  auto view = good_view();
+  auto report = all_enforced();
+  report[wall::cgroup_tasks].state = wall_state::unavailable;
+  CHECK(hold_against(view, {}, report) == only(wall::resource_limits));
   const std::string core = "Max core file size        ";
   CHECK(limits_contradicted_by(core + "1", core + "0").none());
   CHECK(limits_contradicted_by(core + "1", core + "2") == only(wall::resource_limits));
@@ -219,7 +224,7 @@ TEST_CASE("a limit that is not asked for is not looked for") {
   CHECK(contradicted(view, none).none());
   // The tasks of a user that others have too are not limited.
   view = good_view();
-  view.limits = with(view.limits, "65                   processes", "unlimited  processes");
+  view.limits = with(view.limits, "66                   processes", "unlimited  processes");
   auto report = all_enforced();
   report[wall::user_namespace].state = report[wall::own_uid].state = wall_state::off;
   CHECK(hold_against(view, {}, report).none());
