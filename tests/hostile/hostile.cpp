@@ -6,10 +6,13 @@
 //   hostile ATTACK [NAME=VALUE ...]     tries one; the values are what the runner set up
 //   hostile as-script PATH ATTACK ...   likewise, where a script begins "#!/.../hostile as-script"
 //
-// The outcome is told twice, because a wall may stand before either: as the last line on descriptor
-// 3
-// ("succeeded 0", "blocked 13", "not-applicable 0", with errno), and as the exit status (0, 10, 11;
-// 2: no such attack). A process that dies tells nothing, and that is an answer as well.
+// The outcome is told twice, because a wall may stand before either: as the last line on
+// descriptor 3 ("succeeded 0", "blocked 13", "not-applicable 0", with errno), and as the exit
+// status (0, 10, 11; 2: no such attack, 3: it is the machine's root, 4: it was not told to begin).
+// A process that dies tells nothing, and that is an answer as well.
+//
+// An attack begins when it is told to, by a byte on descriptor 3: then its start has been judged,
+// and what it does to itself is not taken for a wall that was not built.
 //
 // Three words are no attacks but ends of some: `tell-success` is what a second program says that
 // should never have run, `tell-set-uid` what a set-uid one says, and `system-call` makes one call
@@ -106,11 +109,19 @@ bool is_root_of_host() {
   return outside == 0;
 }
 
+/// False when the runner has gone, or does not want it any more.
+bool is_told_to_begin() {
+  char word = 0;
+  return call(SYS_read, 3, &word, sizeof word) == sizeof word;
+}
+
 int run(std::string_view name, const targets& at) {
   constexpr int too_mighty = 3;
+  constexpr int not_wanted = 4;
   if (is_root_of_host()) return too_mighty;
   if (name == "tell-success") return tell(succeeded());
   if (name == "tell-set-uid") return tell(worked_if(call(SYS_geteuid) != call(SYS_getuid)));
+  if (!is_told_to_begin()) return not_wanted;
   if (name == "system-call") return tell(make_call(at));
   const attack* found = nullptr;
   each_attack([&](const attack& one) {
