@@ -69,6 +69,7 @@ const std::map<std::string, limit_field>& limit_fields() {
       {"sample_ms", &limits::sample_ms},
       {"samples_kept", &limits::samples_kept},
       {"memory_soft_bytes_max", &limits::memory_soft_bytes_max},
+      {"memory_hard_bytes_max", &limits::memory_hard_bytes_max},
       {"plugin_frame_ms_max", &limits::plugin_frame_ms_max},
       {"plugin_write_ms_max", &limits::plugin_write_ms_max},
       {"plugin_calls_open_max", &limits::plugin_calls_open_max},
@@ -102,6 +103,9 @@ void read_limits(const config_reader& from, const toml::node& node, broker_limit
       read_limit(from, name, field, value, to);
     };
   from.each(from.table(node, "limits"), "limit", fields);
+  if (to.memory_hard_bytes_max < to.memory_soft_bytes_max)
+    from.refuse(node, "memory_hard_bytes_max is below memory_soft_bytes_max",
+                "what fails the broker lies above what makes it shed calls");
 }
 
 group_spec read_group(const config_reader& from, std::string name, const toml::node& node) {

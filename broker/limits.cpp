@@ -89,6 +89,8 @@ void add_use(std::vector<limit_line>& lines, const broker_limits& limits) {
       {"grant_bytes_max", grant_bytes_max, "bytes of a grant", "mount fails as invalid_argument"},
       {"memory_soft_bytes_max", limits.memory_soft_bytes_max, "bytes of the broker's process",
        "new calls fail as overloaded until it uses a tenth less"},
+      {"memory_hard_bytes_max", limits.memory_hard_bytes_max,
+       "bytes of data of bulkheadd, unless it is unconfined", "it ends, and its plugins with it"},
   };
   lines.insert(lines.end(), own.begin(), own.end());
 }

@@ -50,6 +50,7 @@ struct broker_limits {
   std::chrono::milliseconds sample_ms{2'000};
   std::uint32_t samples_kept = 300;
   std::uint64_t memory_soft_bytes_max = 1ULL << 30U;
+  std::uint64_t memory_hard_bytes_max = 4ULL << 30U;  // no less than threads and caches need
   // Of a plugin's link; schema/wire/wire_limits.hpp says what each bounds.
   std::chrono::milliseconds plugin_frame_ms_max{10'000};
   std::chrono::milliseconds plugin_write_ms_max{30'000};

@@ -148,6 +148,17 @@ TEST_CASE("libraries beneath a granted directory are taken, if everybody may rea
   CHECK_FALSE(refusal_of(folder, program, granted).empty());
 }
 
+TEST_CASE("libraries beneath a granted directory are found by the directory's links too") {
+  temporary_directory folder;
+  std::filesystem::create_directory(folder / "real");
+  std::filesystem::create_symlink(folder / "real", folder / "link");
+  write_file(folder / "real/libown.so", program_that_needs("", "libc.so.6"), 0644);
+  const std::vector<grant> granted{{grant_kind::read_directory, folder / "link", ""}};
+  for (const auto* const named : {"real", "link"})
+    CHECK(refusal_of(folder, program_that_needs(real_loader, "libown.so", folder / named), granted)
+              .empty());
+}
+
 TEST_CASE("a library that is named by its path is found there, and placed there") {
   temporary_directory folder;
   const auto library = folder / "libpath.so";

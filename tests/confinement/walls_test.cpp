@@ -279,6 +279,7 @@ TEST_CASE("without namespaces the filter, Landlock and the limits stand") {
   auto how = whole(profile::no_userns);
   auto child = start(inside({"wait"}, how));
   const auto& report = *child.report;
+  CHECK(report.of == profile::no_userns);
   CHECK(report[wall::user_namespace].state == wall_state::off);
   CHECK(report[wall::seccomp].state == wall_state::enforced);
   CHECK(report[wall::landlock].state == wall_state::enforced);

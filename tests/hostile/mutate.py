@@ -48,7 +48,13 @@ fast_tests = [("tests/confinement_test",), ("tests/launched_spawner_test",),
               ("tests/secret_memory_test",),
               (walls, "--abort", "~" + refused), (walls, "--abort", refused), (walls, "--nobody"),
               (hostile, "--abort", "strict: nothing*")]
-slow_tests = [(lifetime, "--abort", "starts and kills*,a broker*,a launcher*"),
+# A daemon that gives root up, whose launchers a keeper starts.
+daemon = "bin/bulkheadd"
+by_keeper = (daemon, "tests/system/confinement_test.py", "--failfast", "GivesRootUp")
+beside_daemon = {"--bulkhead": "bin/bulkhead", "--load": "tests/system-load",
+                 "--plugins": "plugin-dir/kv", "--bad-plugins": "bad-plugins/bad_plugin"}
+slow_tests = [by_keeper,
+              (lifetime, "--abort", "starts and kills*,a broker*,a launcher*"),
               (hostile, "--abort", "no-userns*"),
               (hostile, "--user", "--abort", "strict-unprivileged*"),
               (hostile, "--abort", "with all namespaces*"), (lifetime, "--abort", "a start*")]
@@ -156,7 +162,7 @@ class tree:
             self.mutants += mutants(path, self.lines[path], len(self.mutants) + 1)
         tests = [filter_test, *fast_tests, *slow_tests]
         self.programs = [launcher, *sorted({test[0] for test in tests}), "tests/inside",
-                         "tests/inside-dynamic", "plugin-dir/calc"]
+                         "tests/inside-dynamic", "plugin-dir/calc", *beside_daemon.values()]
 
     def put(self, path, without=None):
         of_file = [each for each in self.mutants if each.path == path]
@@ -208,12 +214,20 @@ class tree:
 
     def command(self, test):
         program, *words = [str(self.build_folder / test[0]), *test[1:]]
+        if test == by_keeper:
+            return [sys.executable, str(self.source / words[0]), "--bulkheadd", program,
+                    *self.words_beside_daemon(), *words[1:]]
         if "--nobody" not in words:
             return [program, *words]
         helpers = [self.build_folder / each for each in self.programs if each != test[0]]
         named = {each.name: str(each) for each in helpers}
         return [str(self.source / "tests/confinement/as-nobody"), program,
                 named["bulkhead-launcher"], named["inside"], named["calc"]]
+
+    def words_beside_daemon(self):
+        for flag, name in beside_daemon.items():
+            path = self.build_folder / name
+            yield from (flag, str(path.parent if "plugin" in flag else path))
 
     def verdict(self, which, tests):
         """"no program", the test that failed, or "" for a survivor; of None, which is no mutant."""

@@ -326,9 +326,12 @@ class Refused(SystemTest):
 
     def test_above_its_memory_the_broker_refuses_new_calls(self):
         file = self.broker.directory / "config.toml"
-        file.write_text("[limits]\nmemory_soft_bytes_max = 1000000\nsample_ms = 100\n")
+        file.write_text("[limits]\nmemory_soft_bytes_max = 1000000\nsample_ms = 100\n"
+                        "memory_hard_bytes_max = 3000000000\n")
         self.broker.flags = ["--config", str(file)]
+        self.confine()
         self.broker.start()
+        self.assertEqual(limit_of(self.broker.pid, "Max data size"), "3000000000")
         self.broker.ok("mount", "kv/", "kv")
         until("it sheds", lambda: self.broker.ok("status").json["broker"]["shedding"])
         answer = self.broker.cli("read", "kv/a", output="table")

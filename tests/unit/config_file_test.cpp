@@ -103,6 +103,16 @@ strategy = "one_for_all"
   CHECK(config.groups[2].strategy == group_strategy::one_for_all);
 }
 
+TEST_CASE("the broker's memory is shed before it fails") {
+  const std::string soft = "[limits]\nmemory_soft_bytes_max = 5000000000\n";
+  CHECK(said(soft) ==
+        "b.toml:1: memory_hard_bytes_max is below memory_soft_bytes_max | what fails the broker "
+        "lies above what makes it shed calls");
+  CHECK(said(soft + "memory_hard_bytes_max = 4999999999").starts_with("b.toml:1: memory_hard"));
+  const auto config = parse_config(soft + "memory_hard_bytes_max = 5000000000", "b.toml");
+  CHECK(config.limits.memory_hard_bytes_max == 5'000'000'000);
+}
+
 TEST_CASE("A17 an unknown key is refused by its line, with the name that was meant") {
   CHECK(said("socket = \"a\"\nplugin = \"b\"") ==
         "b.toml:2: key 'plugin' is not known | did you mean 'plugins'?");

@@ -174,11 +174,8 @@ int serve(const options& chosen) {
   make_parent(chosen.config.state_directory);
   const bool unconfined = chosen.config.confinement.unconfined;
   // What is made for debuggers and sanitizers must be open to them.
-  // Far above where it sheds, and no less than threads and caches need.
-  constexpr std::uint64_t data_bytes_least = 4ULL << 30U;
-  const auto data_bytes_max =
-      std::max(data_bytes_least, 4 * chosen.config.limits.memory_soft_bytes_max);
-  bulkhead::protect_this_process({!unconfined, unconfined ? 0 : data_bytes_max});
+  bulkhead::protect_this_process(
+      {!unconfined, unconfined ? 0 : chosen.config.limits.memory_hard_bytes_max});
   bulkhead::broker broker(chosen.config);  // before any thread: it starts the launcher
   bulkhead::line_writer log(STDERR_FILENO);
   if (unconfined)
